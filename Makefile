@@ -1,0 +1,27 @@
+# All commands. `make demo` shows the whole road, `make test` proves it; both need nothing but Python 3.11 and make.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check fmt unit fleet bench clean
+
+$(STAMP): pyproject.toml constraints.txt proto/hatch_build.py $(wildcard proto/fingerpost/relay/v1/*.proto)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check -r constraints.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+fmt: $(STAMP)
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+check: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-color | tail -n 6
+
+unit: $(STAMP)
+	@$(BIN)/pytest tests
+
+test: check unit
+
+clean:
+	rm -rf $(VENV) .state

@@ -1,0 +1,127 @@
+"""The agent's HTTP side. Everything but health and metrics answers to loopback callers only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from agent.xds.bootstrap import bootstrap
+from agent.xds.tokens import ensure_token
+from fingerpost import __version__
+
+
+class AgentView(Protocol):
+    """What the agent tells of itself."""
+
+    @property
+    def cluster(self) -> str: ...
+
+    @property
+    def xds_address(self) -> str: ...
+
+    @property
+    def tokens(self) -> Any: ...  # the folder of the gateways' tokens
+
+    def checks(self) -> Mapping[str, bool]: ...
+
+    def gateways(self) -> list[dict[str, Any]]: ...
+
+    def release(self, gateway: str) -> bool: ...
+
+    async def release_folder(self) -> int: ...
+
+    def findings(self) -> list[dict[str, str]]: ...
+
+
+class Admin(NamedTuple):
+    agent: AgentView
+    exposition: Callable[[], bytes]
+
+    async def healthz(self, request: Request) -> Response:
+        return JSONResponse({"checks": {"process": True}})
+
+    async def readyz(self, request: Request) -> Response:
+        checks = self.agent.checks()
+        return JSONResponse({"checks": checks}, status_code=200 if all(checks.values()) else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self.exposition(), media_type="text/plain; version=0.0.4")
+
+    async def version(self, request: Request) -> Response:
+        return JSONResponse({"component": "agent", "version": __version__, "cluster": self.agent.cluster})
+
+    async def gateways(self, request: Request) -> Response:
+        return JSONResponse({"cluster": self.agent.cluster, "gateways": self.agent.gateways()})
+
+    async def findings(self, request: Request) -> Response:
+        return JSONResponse({"cluster": self.agent.cluster, "findings": self.agent.findings()})
+
+    async def release(self, request: Request) -> Response:
+        """Lifts this agent's own guards: of one gateway, or of all and of its folder."""
+        gateway = request.query_params.get("gateway", "")
+        names = [gateway] if gateway else [g["name"] for g in self.agent.gateways()]
+        released = [name for name in names if self.agent.release(name)]
+        objects = 0 if gateway else await self.agent.release_folder()
+        return JSONResponse({"gateways": released, "objects": objects})
+
+    async def bootstrap(self, request: Request) -> Response:
+        query = request.query_params
+        gateway = query.get("gateway", "")
+        if gateway.count("/") != 1:
+            message = f'gateway is "{gateway}", it must be NAMESPACE/NAME of the gateway\'s Service'
+            return JSONResponse({"error": message}, status_code=400)
+        try:
+            admin_port = int(query.get("admin_port", "0"))
+        except ValueError:
+            message = f'admin_port is "{query["admin_port"]}", it must be a number'
+            return JSONResponse({"error": message}, status_code=400)
+        token = ensure_token(self.agent.tokens, gateway)
+        return JSONResponse(
+            bootstrap(
+                self.agent.xds_address,
+                gateway,
+                self.agent.cluster,
+                token,
+                bind=query.get("bind", ""),
+                admin_port=admin_port,
+                instance=query.get("instance", "proxy-0"),
+                delta=query.get("delta", "true") != "false",
+            )
+        )
+
+
+def _local(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    async def guarded(request: Request) -> Response:
+        host = request.client.host if request.client else ""
+        try:
+            near = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            near = False
+        if not near:
+            return JSONResponse({"error": "this answers to loopback callers only"}, status_code=403)
+        answer: Response = await handler(request)
+        return answer
+
+    return guarded
+
+
+def admin_app(agent: AgentView, exposition: Callable[[], bytes]) -> Starlette:
+    admin = Admin(agent, exposition)
+    return Starlette(
+        routes=[
+            Route("/healthz", admin.healthz),
+            Route("/readyz", admin.readyz),
+            Route("/metrics", admin.metrics),
+            Route("/version", _local(admin.version)),
+            Route("/gateways", _local(admin.gateways)),
+            Route("/findings", _local(admin.findings)),
+            Route("/bootstrap", _local(admin.bootstrap)),
+            Route("/release", _local(admin.release), methods=["POST"]),
+        ]
+    )

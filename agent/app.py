@@ -1,0 +1,336 @@
+"""Composition root of the agent: the only module that knows all the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, Never
+
+import msgspec
+import structlog
+
+from agent.admin.app import admin_app
+from agent.apply.certificates import Certificates, NotIssued, spiffe
+from agent.apply.disk import Disk
+from agent.discovery.secret_key import load_secret_key
+from agent.discovery.world import Derived, World
+from agent.relay.desired import DesiredState, Key
+from agent.relay.facts import Fact
+from agent.relay.link import AgentIdentity, AgentLink
+from agent.relay.pull import CertificateRefused, Pull
+from agent.relay.push import Push
+from agent.settings import Settings
+from agent.world import LocalView, SecretData
+from agent.xds.gateways import Gateways
+from agent.xds.ports import Applied, NoReports, Reports
+from agent.xds.server import AdsServer
+from agent.xds.tokens import Tokens
+from fingerpost import __version__
+from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
+from fingerpost.cluster.directory.cluster import DirectoryCluster
+from fingerpost.cluster.protocol import Batch
+from fingerpost.http import listen
+from fingerpost.objects import ObjectKey
+from fingerpost.relay.applied import ScopeApplied, ScopeException
+from fingerpost.relay.interest import Interest
+from fingerpost.relay.pieces import PieceList, join
+from fingerpost.relay.reasons import LinkLost
+from fingerpost.relay.settings import RelaySettings
+from fingerpost.telemetry import Telemetry
+
+log = structlog.get_logger()
+_GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
+_CLUSTER_SCOPE = ""
+_STATUS_PAUSE = 0.1
+_STATUSES_A_TURN = 20  # 200 a second
+# What this agent reads and pushes, announced even when there is none, so that the server knows an empty listing from a missing one.
+_ALWAYS = ("core/Namespace", "core/Service", _GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts")
+_gateway = msgspec.json.Decoder(DiscoveredGateway)
+
+
+class _Authority:
+    """The server, as the one who signs."""
+
+    def __init__(self, pull: Pull) -> None:
+        self._pull = pull
+
+    async def request(self, id_: str, csr: bytes) -> tuple[bytes, bytes]:
+        try:
+            return await self._pull.certificate(id_, csr)
+        except CertificateRefused as refused:
+            raise NotIssued(str(refused)) from refused
+
+
+class Agent:
+    """All parts of one agent, joined. `observed` hears what is offered and applied besides the relay (for measurements)."""
+
+    def __init__(
+        self, settings: Settings, cluster: DirectoryCluster, metrics: Telemetry, observed: Reports | None = None
+    ) -> None:
+        self.settings, self._folder, self._metrics = settings, cluster, metrics
+        self._observed = observed or NoReports()
+        self.tokens = settings.state_dir / "tokens"
+        self._known_tokens = Tokens(self.tokens)
+        self.world = World(settings.cluster, load_secret_key(settings.state_dir))
+        self._secrets = SecretData()
+        local = LocalView(self.world)
+        self._disk = Disk(settings.state_dir / "gateways")
+        self.desired = DesiredState(self._on_version)
+        self.pull = Pull(self.desired, self._on_interest)
+        relay = RelaySettings(heartbeat=settings.heartbeat, retry_ceiling=settings.retry_ceiling)
+        self.push = Push(relay, self._relist)
+        self._certificates = Certificates(
+            settings.state_dir / "certificates",
+            _Authority(self.pull),
+            lambda name: self.gateways_.certificate_changed(name),
+        )
+        self.gateways_ = Gateways(
+            settings.cluster,
+            local=local,
+            secrets=self._secrets,
+            certificates=self._certificates,
+            localities=local,
+            reports=self,
+            store=self._disk,
+            found=self._known_tokens.ensure,
+        )
+        identity = AgentIdentity(
+            cluster=settings.cluster,
+            cluster_uid=cluster.uid,
+            instance=settings.instance or f"{settings.cluster}-{os.getpid()}",
+            version=__version__,
+            authority=settings.authority,
+        )
+        self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost)
+        self._statuses: dict[ObjectKey, Mapping[str, Any]] = {}
+        self._status_wake = asyncio.Event()
+        self._listed = asyncio.Event()
+        self._announced: set[str] = set()
+        self._batches = 0
+        self._batch_done = asyncio.Condition()
+        self.xds_port = 0
+        self.admin_port = 0
+
+    # ---------------------------------------------------------------- the cluster's side
+
+    async def _watch(self) -> Never:
+        async with aclosing(self._folder.watch()) as batches:  # type: ignore[type-var]  # every watch is a generator
+            async for batch in batches:
+                self._take(batch)
+        raise RuntimeError("the watch of the cluster ended")
+
+    def _take(self, batch: Batch) -> None:
+        self._secrets.apply(batch.changes)
+        derived = self.world.apply(batch.changes, listed=batch.listed)
+        self._spread(derived, batch.seen_unix_nanos)
+        if batch.listed:
+            types = {*_ALWAYS, *self.push.facts.types}
+            self.push.complete(types)
+            self._listed.set()
+
+    def _spread(self, derived: Derived, seen_unix_nanos: int = 0) -> None:
+        facts = [Fact(key.type, key.namespace, key.name, body) for key, body in derived.facts]
+        if facts:
+            self.push.update(facts, seen_unix_nanos)
+            new = {fact.type for fact in facts} - self._announced
+            if new and self._listed.is_set():
+                self.push.complete(new)
+            self._announced |= new
+            self._want_certificates(derived)
+        if derived.services_changed:
+            self.gateways_.services_changed(derived.services_changed)
+        if derived.secrets_changed:
+            self.gateways_.secrets_changed(derived.secrets_changed)
+
+    def _want_certificates(self, derived: Derived) -> None:
+        for key, body in derived.facts:
+            if key.type != _GATEWAY:
+                continue
+            name = f"{key.namespace}/{key.name}"
+            accounts = _gateway.decode(body).spec.service_accounts if body is not None else ()
+            if accounts:
+                self._certificates.want(name, spiffe(self.settings.trust_domain, key.namespace, accounts[0]))
+            else:
+                self._certificates.forget(name)
+
+    async def _relist(self, types: tuple[str, ...]) -> None:
+        """The folder's next batch brings everything anew; the push waits for it (design D6)."""
+        await self._folder.relist()
+        await asyncio.sleep(0)
+
+    # ---------------------------------------------------------------- the server's side
+
+    def _on_version(
+        self,
+        scope: str,
+        version: int,
+        changed: Mapping[Key, PieceList | None],
+        keep: Mapping[str, str],
+        confirmed: bool,
+        seen_unix_nanos: int,
+    ) -> None:
+        if scope == _CLUSTER_SCOPE:
+            self._take_statuses(changed)
+            self.pull.report(ScopeApplied(scope=scope, watermark=version))
+            return
+        if scope in self.desired.scopes:
+            self.gateways_.on_version(
+                scope, version, changed, keep, confirmed=confirmed, seen_unix_nanos=seen_unix_nanos
+            )
+        else:
+            self.gateways_.on_gone(scope, version, confirmed=confirmed)
+
+    def _on_interest(self, interest: Interest) -> None:
+        self._spread(self.world.set_interest(interest.secrets, interest.label_keys, interest.services))
+
+    def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:
+        for (type_, name), pieces in changed.items():
+            if type_ != "status" or pieces is None:
+                continue
+            group, kind, namespace, object_name = name.split("/", 3)
+            key = ObjectKey(f"{group}/{kind}", self.settings.cluster, namespace, object_name)
+            self._statuses[key] = msgspec.json.decode(join(pieces))
+            self._status_wake.set()
+
+    async def _write_statuses(self) -> Never:
+        while True:
+            await self._status_wake.wait()
+            self._status_wake.clear()
+            while self._statuses:
+                for key in list(self._statuses)[:_STATUSES_A_TURN]:
+                    status = self._statuses.pop(key)
+                    try:
+                        await self._folder.write_status(key, status)
+                    except OSError as wrong:
+                        log.warning("status.write.failed", resource=str(key), reason=str(wrong))
+                await asyncio.sleep(_STATUS_PAUSE)
+
+    def on_applied(self, applied: Applied) -> None:
+        exceptions = tuple(
+            ScopeException(
+                contribution=d.contribution,
+                code=d.code,
+                message=d.message,
+                since_unix_nanos=d.since_unix_nanos,
+                proxies=d.proxies,
+            )
+            for d in applied.deviations
+        )
+        self.pull.report(
+            ScopeApplied(
+                scope=applied.scope,
+                watermark=applied.watermark,
+                proxies=applied.proxies,
+                exceptions=exceptions,
+                lagging=applied.lagging,
+                lagging_since_unix_nanos=applied.lagging_since_unix_nanos,
+            )
+        )
+        self._observed.on_applied(applied)
+
+    def on_offered(self, scope: str, version: int, seen_unix_nanos: int) -> None:
+        self._observed.on_offered(scope, version, seen_unix_nanos)
+
+    def _lost(self, why: LinkLost, pause: float) -> None:
+        self._metrics.set("relay_agent_connected", 0)
+        reason = why.reason.name if why.reason is not None else "LinkLost"
+        self._metrics.add("relay_reconnects_total", reason=reason)
+        log.warning(
+            "relay.link.lost", reason=why.message, retry_in=round(pause, 2), server=self.settings.server_address
+        )
+
+    # ---------------------------------------------------------------- for the admin side
+
+    @property
+    def cluster(self) -> str:
+        return self.settings.cluster
+
+    @property
+    def xds_address(self) -> str:
+        return f"{self.settings.xds_address.rpartition(':')[0]}:{self.xds_port}"
+
+    def checks(self) -> dict[str, bool]:
+        return {"cluster listed": self._listed.is_set(), "server connected": self.pull.connected}
+
+    def gateways(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "version": state.version,
+                "resources": len(state.effective),
+                "exceptions": [d._asdict() for d in state.deviations()],
+            }
+            for name, state in sorted(self.gateways_.states().items())
+        ]
+
+    def release(self, gateway: str) -> bool:
+        if gateway not in self.gateways_.names():
+            return False
+        self.gateways_.release(gateway)
+        return True
+
+    async def release_folder(self) -> int:
+        return await self._folder.release()
+
+    def findings(self) -> list[dict[str, str]]:
+        return [f._asdict() for f in self._folder.findings]
+
+    # ---------------------------------------------------------------- running
+
+    def restore(self) -> None:
+        """Serve what was served before, whether the server is there or not (M-9)."""
+        states = list(self._disk.load())
+        for state in states:
+            self.desired.restore(state.scope, state.version, state.wanted, state.keep)
+        self.gateways_.restore(states)
+
+    async def _beat(self) -> Never:
+        while True:
+            self._metrics.set("relay_agent_connected", float(self.pull.connected))
+            await asyncio.sleep(5)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.restore()
+        async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            xds = AdsServer(self.gateways_, self._known_tokens).serve(self.settings.xds_address)
+            self.xds_port = await stack.enter_async_context(xds)
+            admin = listen(
+                admin_app(self, self._metrics.exposition), self.settings.admin_address, "the agent's admin API"
+            )
+            self.admin_port = (await stack.enter_async_context(admin)).port
+            work = {
+                "agent.watch": self._watch(),
+                "agent.link": self.link.run(),
+                "agent.disk": self._disk.run(),
+                "agent.certificates": self._certificates.run(),
+                "agent.statuses": self._write_statuses(),
+                "agent.resolver": self.gateways_.resolver.run(),
+                "agent.beat": self._beat(),
+            }
+            running = [tasks.create_task(task, name=name) for name, task in work.items()]
+            for task in running:
+                stack.callback(task.cancel)
+            log.info("agent.ready", cluster=self.cluster, xds=self.xds_port, admin=self.admin_port)
+            yield
+
+
+def _paths(settings: Settings) -> Iterable[Path]:
+    return (settings.state_dir,)
+
+
+@asynccontextmanager
+async def running_agent(
+    settings: Settings, metrics: Telemetry | None = None, observed: Reports | None = None
+) -> AsyncIterator[Agent]:
+    """The whole agent, until the context is left."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    state = settings.state_dir / "cluster"
+    async with DirectoryCluster(settings.cluster, settings.directory, state, keep_secrets=True) as cluster:
+        agent = Agent(settings, cluster, metrics or Telemetry("fingerpost-agent", __version__), observed)
+        async with agent.running():
+            yield agent

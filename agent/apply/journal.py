@@ -1,0 +1,174 @@
+"""The file of one gateway's state: a first record with everything, then one small record per change (relay.md M-9).
+
+A record that was cut off by a crash ends the file; what stands before it is good. Nothing here decides when to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from agent.apply.gateway import GatewayState, Key, Refusal
+from fingerpost.relay.pieces import Piece, PieceList, Role, Splice
+
+_HEAD = 4 + 8
+_LAYOUT = 1
+
+
+class _Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    hash: bytes
+    role: int
+    contribution: str
+    body: bytes
+
+
+class _List(msgspec.Struct, frozen=True, array_like=True):
+    """`splices` (start, remove, inserted hashes) against the list before; or `whole`, when it is not None; or gone."""
+
+    type: str
+    name: str
+    splices: tuple[tuple[int, int, tuple[bytes, ...]], ...] = ()
+    whole: tuple[bytes, ...] | None = None
+    gone: bool = False
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True):
+    layout: int
+    scope: str
+    version: int
+    lists: tuple[_List, ...]
+    diverged: tuple[_List, ...]  # complete: the effective lists that are not the wanted ones
+    keep: dict[str, str]
+    lost: dict[str, str]
+    refused: dict[str, tuple[str, int, tuple[str, ...]]]
+    since: dict[str, int]
+    pieces: tuple[_Piece, ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Record).decode
+
+
+class Journal:
+    """Remembers what the file holds, by reference to the (shared, immutable) lists."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._written: dict[Key, PieceList] = {}
+        self._base = 0  # bytes of the first record
+        self._tail = 0
+
+    def record(self, state: GatewayState) -> tuple[bytes, bool]:
+        """The next bytes for the file, and whether they replace it."""
+        full = not self._base or self._tail > max(self._base, 1 << 20)
+        if full:
+            self._written = {}
+        pieces: dict[bytes, Piece] = {}
+        lists = [
+            self._list(key, pieces_, pieces) for key, pieces_ in state.wanted.items() if self._differs(key, pieces_)
+        ]
+        lists += [_List(t, n, gone=True) for t, n in self._written.keys() - state.wanted.keys()]
+        self._written = dict(state.wanted)
+        body = _encode(
+            _Record(
+                _LAYOUT,
+                state.scope,
+                state.version,
+                tuple(lists),
+                tuple(_diverged(state, pieces)),
+                state.keep,
+                state.lost,
+                {c: (r.message, r.since_unix_nanos, r.proxies) for c, r in state.refused.items()},
+                state.since,
+                tuple(_Piece(p.hash, int(p.role), p.contribution, p.body) for p in pieces.values()),
+            )
+        )
+        framed = len(body).to_bytes(4, "big") + blake2b(body, digest_size=8).digest() + body
+        if full:
+            self._base, self._tail = len(framed), 0
+        else:
+            self._tail += len(framed)
+        return framed, full
+
+    def restart(self) -> None:
+        """What the file holds is not known any more: the next record replaces it."""
+        self._base = 0
+
+    def load(self) -> GatewayState | None:
+        """None when there is no file or nothing in it can be used."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        known: dict[bytes, Piece] = {}
+        wanted: dict[Key, PieceList] = {}
+        last: _Record | None = None
+        for record in _records(data):
+            known.update((p.hash, Piece(p.hash, Role(p.role), p.contribution, p.body)) for p in record.pieces)
+            for entry in record.lists:
+                _replay(wanted, entry, known)
+            last = record
+        if last is None:
+            return None
+        state = GatewayState(last.scope)
+        effective = dict(wanted)
+        for entry in last.diverged:
+            _replay(effective, entry, known)
+        state.keep, state.lost, state.since = dict(last.keep), dict(last.lost), dict(last.since)
+        state.refused = {c: Refusal(*r) for c, r in last.refused.items()}
+        state.restore(last.version, wanted, effective)
+        return state
+
+    def _differs(self, key: Key, pieces: PieceList) -> bool:
+        return self._written.get(key) is not pieces
+
+    def _list(self, key: Key, new: PieceList, pieces: dict[bytes, Piece]) -> _List:
+        old = self._written.get(key)
+        steps = new.steps_from(old.digest) if old is not None else None
+        if steps is None:
+            pieces.update((p.hash, p) for p in new)
+            return _List(*key, whole=tuple(p.hash for p in new))
+        for step in steps:
+            pieces.update((p.hash, p) for p in step.insert)
+        return _List(*key, splices=tuple((s.start, s.remove, tuple(p.hash for p in s.insert)) for s in steps))
+
+
+def _diverged(state: GatewayState, pieces: dict[bytes, Piece]) -> Iterable[_List]:
+    for key in sorted(state.diverged):
+        effective = state.effective.get(key)
+        if effective is None:
+            yield _List(*key, gone=True)
+        else:
+            pieces.update((p.hash, p) for p in effective)
+            yield _List(*key, whole=tuple(p.hash for p in effective))
+
+
+def _replay(lists: dict[Key, PieceList], entry: _List, known: dict[bytes, Piece]) -> None:
+    key = (entry.type, entry.name)
+    if entry.gone:
+        lists.pop(key, None)
+    elif entry.whole is not None:
+        lists[key] = PieceList(known[h] for h in entry.whole)
+    else:
+        steps = [Splice(start, remove, tuple(known[h] for h in hashes)) for start, remove, hashes in entry.splices]
+        lists[key] = lists[key].spliced(steps)
+
+
+def _records(data: bytes) -> Iterable[_Record]:
+    at = 0
+    while at + _HEAD <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        body = data[at + _HEAD : at + _HEAD + length]
+        if len(body) < length or blake2b(body, digest_size=8).digest() != data[at + 4 : at + _HEAD]:
+            return
+        try:
+            record = _decode(body)
+        except msgspec.DecodeError:
+            return
+        if record.layout != _LAYOUT:
+            return
+        yield record
+        at += _HEAD + length

@@ -1,0 +1,165 @@
+"""The agent's end of Pull: takes desired state into `DesiredState`, answers, and reports what has arrived.
+
+It outlives streams: `session` is called for each new one. What it must say again after a reconnect is kept as state, not as frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from agent.relay.desired import DesiredState
+from fingerpost.relay.applied import ScopeApplied
+from fingerpost.relay.frames import Sequence, parse
+from fingerpost.relay.interest import Interest
+from fingerpost.relay.messages import applied_to_wire, lost_by
+from fingerpost.relay.reasons import RelayError
+from fingerpost.relay.stream import Stream
+from fingerpost.relay.v1 import relay_pb2 as pb
+
+_WANTED = 30000  # hashes in one message
+
+
+class CertificateRefused(RelayError):
+    """The server will not sign."""
+
+
+class Pull:
+    def __init__(self, desired: DesiredState, on_interest: Callable[[Interest], None]) -> None:
+        self.desired = desired
+        self._on_interest = on_interest
+        self._stream: Stream | None = None
+        self._welcome = False
+        self._incoming = Sequence()
+        self._acked = 0
+        self._out: deque[pb.PullRequest] = deque()
+        self._reports: dict[str, ScopeApplied] = {}
+        self._unsent: dict[str, None] = {}
+        self._signing: dict[str, tuple[bytes, asyncio.Future[tuple[bytes, bytes]]]] = {}
+
+    # -- for the rest of the agent
+
+    @property
+    def connected(self) -> bool:
+        return self._welcome
+
+    def report(self, scope: ScopeApplied) -> None:
+        """The newest report per scope is sent; equal ones are not sent again."""
+        if self._reports.get(scope.scope) != scope:
+            self._reports[scope.scope] = scope
+            self._unsent[scope.scope] = None
+            self._wake()
+
+    def forget(self, scope: str) -> None:
+        """The scope is gone and nothing of it is served any more."""
+        self._reports.pop(scope, None)
+        self._unsent.pop(scope, None)
+
+    async def certificate(self, id_: str, csr: bytes) -> tuple[bytes, bytes]:
+        """(chain, roots) as PEM; waits for the server as long as it takes. Raises CertificateRefused.
+
+        A second request under the same id takes the place of the first, which is cancelled.
+        """
+        future: asyncio.Future[tuple[bytes, bytes]] = asyncio.get_running_loop().create_future()
+        if (former := self._signing.get(id_)) is not None:
+            former[1].cancel()
+        self._signing[id_] = (csr, future)
+        if self._welcome:
+            self._out.append(_signing_request(id_, csr))
+            self._wake()
+        try:
+            return await future
+        finally:
+            if self._signing.get(id_, (b"", None))[1] is future:
+                del self._signing[id_]
+
+    # -- for the link
+
+    def begin(self, stream: Stream, hello: pb.Hello) -> pb.PullRequest:
+        """A new stream; `hello` is completed with what is held."""
+        self._stream, self._welcome = stream, False
+        self._incoming, self._acked = Sequence(), 0
+        self._out.clear()
+        self._unsent = dict.fromkeys(self._reports)
+        hello.config_version = self.desired.config_version
+        for name, scope in self.desired.scopes.items():
+            hello.scopes.add(scope=name, digest=scope.digest.total)
+        return pb.PullRequest(hello=hello)
+
+    def end(self) -> None:
+        self._stream, self._welcome = None, False
+        self.desired.link_lost()
+
+    def produce(self) -> bytes | None:
+        if not self._welcome:
+            return None
+        desired = self.desired
+        if self._incoming.last > self._acked or desired.resync:
+            self._acked = self._incoming.last
+            ack = pb.Ack(seq=self._acked, resync=list(desired.resync))
+            desired.resync.clear()
+            return pb.PullRequest(ack=ack).SerializeToString()
+        if desired.wants:
+            hashes = list(desired.wants)[:_WANTED]
+            for digest in hashes:
+                del desired.wants[digest]
+            return pb.PullRequest(want=pb.Want(hashes=hashes)).SerializeToString()
+        if self._out:
+            return self._out.popleft().SerializeToString()
+        if self._unsent:
+            reports = [self._reports[name] for name in self._unsent]
+            self._unsent.clear()
+            return pb.PullRequest(applied=applied_to_wire(desired.config_version, reports)).SerializeToString()
+        return None
+
+    def receive(self, frame: bytes) -> None:
+        message = parse(pb.PullResponse(), frame)
+        if message.seq:
+            self._incoming.check(message.seq)
+        match message.WhichOneof("body"):
+            case "delta":
+                self.desired.delta(message.delta)
+            case "pieces":
+                self.desired.take_pieces(message.pieces)
+            case "state":
+                self._out.extend(pb.PullRequest(have=have) for have in self.desired.have(message.state))
+            case "hello_ack":
+                self._hello_ack(message.hello_ack)
+            case "interest":
+                interest = message.interest
+                self._on_interest(
+                    Interest(
+                        secrets=tuple(interest.secrets),
+                        label_keys=tuple(interest.label_keys),
+                        services=tuple(interest.services),
+                    )
+                )
+            case "certificate":
+                self._certificate(message.certificate)
+            case "goodbye":
+                raise lost_by(message.goodbye)
+            case _:
+                return  # heartbeats, and what a newer server may add
+        self._wake()
+
+    def _hello_ack(self, ack: pb.PullHelloAck) -> None:
+        self.desired.saw(ack.config_version)
+        self._welcome = True
+        self._out.extend(_signing_request(id_, csr) for id_, (csr, _) in self._signing.items())
+
+    def _certificate(self, answer: pb.Certificate) -> None:
+        if (asked := self._signing.get(answer.id)) is None or asked[1].done():
+            return
+        if answer.error:
+            asked[1].set_exception(CertificateRefused(answer.error))
+        else:
+            asked[1].set_result((answer.chain, answer.roots))
+
+    def _wake(self) -> None:
+        if self._stream is not None:
+            self._stream.wake()
+
+
+def _signing_request(id_: str, csr: bytes) -> pb.PullRequest:
+    return pb.PullRequest(certificate_request=pb.CertificateRequest(id=id_, csr=csr))

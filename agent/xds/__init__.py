@@ -1,0 +1,1 @@
+"""The xDS server of the agent: what its own Envoys are told, and in which order."""

@@ -1,0 +1,30 @@
+"""KubernetesCluster: a registered cluster."""
+
+from typing import ClassVar
+
+from fingerpost.api.base import ApiStruct, ObjectMeta
+from fingerpost.api.common import Condition, Status
+
+
+class KubernetesClusterSpec(ApiStruct, frozen=True):
+    """An empty `cluster_domain` means cluster.local (relay.md §4.1)."""
+
+    PROTO: ClassVar[str] = "admin.gloo.solo.io.KubernetesClusterSpec"
+
+    cluster_domain: str = ""
+    skip_warming: bool = False
+
+
+class KubernetesClusterStatus(ApiStruct, frozen=True):
+    PROTO: ClassVar[str] = "admin.gloo.solo.io.KubernetesClusterStatus"
+
+    common: Status | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class KubernetesCluster(ApiStruct, frozen=True):
+    metadata: ObjectMeta
+    spec: KubernetesClusterSpec = KubernetesClusterSpec()
+    status: KubernetesClusterStatus = KubernetesClusterStatus()
+    api_version: str = "admin.gloo.solo.io/v2"
+    kind: str = "KubernetesCluster"

@@ -1,0 +1,121 @@
+"""From an object's canonical JSON to its model, with everything wrong about it as Problems. No input makes it raise.
+
+Unknown fields are warnings, because newer YAML must not break an older server (P-2); a wrong type refuses the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from fingerpost.api.base import ApiStruct, decode_hook
+from fingerpost.api.kinds import BY_TYPE, Kind
+from fingerpost.api.schema import Message, Mistake, mistakes, tree_of, unknown_fields
+from fingerpost.objects import ObjectKey, type_of
+from fingerpost.problems import Problem, Severity
+
+_MOST = 20  # problems of one object; the rest shows when these are mended
+_raw = msgspec.json.Decoder()
+
+
+class _Codec:
+    __slots__ = ("decoder", "kind", "model", "tree")
+
+    def __init__(self, kind: Kind, model: type[ApiStruct]) -> None:
+        self.kind = kind
+        self.model = model
+        self.decoder: msgspec.json.Decoder[ApiStruct] = msgspec.json.Decoder(model, dec_hook=decode_hook)
+        self.tree: Message = tree_of(model)
+
+
+_CODECS = {type_: _Codec(kind, kind.model) for type_, kind in BY_TYPE.items() if kind.model is not None}
+
+
+def decode(key: ObjectKey, body: bytes) -> tuple[Any | None, tuple[Problem, ...]]:
+    """The typed object, or None when it cannot be used as it is. With an object there can be warnings."""
+    codec = _CODECS.get(key.type)
+    if codec is None:
+        return None, (_without_model(key),)
+    try:
+        obj = codec.decoder.decode(body)
+        raw = _raw.decode(body) if codec.kind.written_by_users else None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as wrong:
+        return _decode_slowly(key, codec, body, wrong)
+    if raw is None:
+        return obj, ()
+    return _finish(key, codec, obj, raw)
+
+
+def _finish(key: ObjectKey, codec: _Codec, obj: Any, raw: dict[str, Any]) -> tuple[Any | None, tuple[Problem, ...]]:
+    if (wrong := _wrong_version(key, codec.kind, obj)) is not None:
+        return None, (wrong,)
+    return obj, _problems(key, Severity.WARNING, unknown_fields(raw, codec.tree))
+
+
+def _decode_slowly(
+    key: ObjectKey, codec: _Codec, body: bytes, wrong: Exception
+) -> tuple[Any | None, tuple[Problem, ...]]:
+    """The decoder refused: forgive what Kubernetes forgives, else find out all that is wrong."""
+    try:
+        raw = _raw.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None, (_problem(key, Severity.INVALID, Mistake("", "Malformed", f"cannot be read: {wrong}")),)
+    if not isinstance(raw, dict):
+        return None, (_problem(key, Severity.INVALID, Mistake("", "Malformed", "expected an object of fields")),)
+    raw = _forgive(raw, codec)
+    try:
+        obj = msgspec.convert(raw, codec.model, dec_hook=decode_hook)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        found = _problems(key, Severity.INVALID, mistakes(raw, codec.model))
+        return None, found or (_problem(key, Severity.INVALID, Mistake("", "Malformed", str(error))),)
+    return _finish(key, codec, obj, raw) if codec.kind.written_by_users else (obj, ())
+
+
+def _forgive(raw: dict[str, Any], codec: _Codec) -> dict[str, Any]:
+    """Null counts as absent in metadata, and everywhere in what Kubernetes itself writes. A status is nobody's input.
+
+    In a users' spec null stays a mistake, as it is for the API server: "labels: null" must not mean everything.
+    """
+    if not codec.kind.written_by_users:
+        return {name: _without_nulls(item, name) for name, item in raw.items() if item is not None}
+    out = {name: item for name, item in raw.items() if name != "status"}
+    if isinstance(metadata := out.get("metadata"), dict):
+        out["metadata"] = {name: item for name, item in metadata.items() if item is not None}
+    return out
+
+
+def _without_nulls(value: Any, name: str) -> Any:
+    if isinstance(value, dict) and name not in ("labels", "annotations", "selector"):
+        return {key: _without_nulls(item, key) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item, name) for item in value]
+    return value
+
+
+def _without_model(key: ObjectKey) -> Problem:
+    if key.type in BY_TYPE:
+        text = f"{key.kind} is not implemented in this version"
+        return _problem(key, Severity.FAILED, Mistake("", "NotImplemented", text))
+    text = f'"{key.type}" is not a kind that is served; see the list of kinds'
+    return _problem(key, Severity.INVALID, Mistake("kind", "UnknownKind", text))
+
+
+def _wrong_version(key: ObjectKey, kind: Kind, obj: Any) -> Problem | None:
+    if obj.api_version == kind.api_version and obj.kind == kind.kind:
+        return None
+    if type_of(obj.api_version, obj.kind) == kind.type:
+        text = f'{kind.kind} is served as "{kind.api_version}", not as "{obj.api_version}"'
+        return _problem(key, Severity.INVALID, Mistake("apiVersion", "WrongVersion", text))
+    text = f"expected {kind.type}, got {type_of(obj.api_version, obj.kind)}"
+    return _problem(key, Severity.INVALID, Mistake("kind", "WrongKind", text))
+
+
+def _problems(key: ObjectKey, severity: Severity, found: Iterable[Mistake]) -> tuple[Problem, ...]:
+    return tuple(_problem(key, severity, mistake) for mistake in islice(found, _MOST))
+
+
+def _problem(key: ObjectKey, severity: Severity, mistake: Mistake) -> Problem:
+    return Problem(ref=key, path=mistake.path, severity=severity, code=mistake.code, message=mistake.message)

@@ -1,0 +1,230 @@
+"""One file of manifests to the objects in it: checks what an API server would refuse, fills in what it would fill in.
+
+Pure. What is wrong becomes a Finding; the other documents of the file stay usable. Unknown kinds pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from fingerpost.cluster.directory.documents import NotYaml, documents
+from fingerpost.cluster.protocol import Finding
+from fingerpost.objects import ObjectKey, canonical, trim, type_of
+
+NAMESPACE_TYPE = "core/Namespace"
+SECRET_TYPE = "core/Secret"  # noqa: S105  a type, not a secret
+NAME_LABEL = "kubernetes.io/metadata.name"
+_CLUSTER_SCOPED = frozenset(
+    {
+        NAMESPACE_TYPE,
+        "core/Node",
+        "core/PersistentVolume",
+        "admissionregistration.k8s.io/MutatingWebhookConfiguration",
+        "admissionregistration.k8s.io/ValidatingAdmissionPolicy",
+        "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding",
+        "admissionregistration.k8s.io/ValidatingWebhookConfiguration",
+        "apiextensions.k8s.io/CustomResourceDefinition",
+        "apiregistration.k8s.io/APIService",
+        "certificates.k8s.io/CertificateSigningRequest",
+        "gateway.networking.k8s.io/GatewayClass",
+        "networking.k8s.io/IngressClass",
+        "node.k8s.io/RuntimeClass",
+        "rbac.authorization.k8s.io/ClusterRole",
+        "rbac.authorization.k8s.io/ClusterRoleBinding",
+        "scheduling.k8s.io/PriorityClass",
+        "storage.k8s.io/CSIDriver",
+        "storage.k8s.io/StorageClass",
+    }
+)
+_API_VERSION = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?v[a-z0-9]+")
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_NAME_LIMIT = 253
+
+
+class ManifestObject(NamedTuple):
+    """`content` is the canonical trimmed JSON without what the cluster adds (uid, generation); `spec` hashes what
+    counts for generation.
+    """
+
+    key: ObjectKey
+    content: bytes
+    spec: bytes
+
+
+class Manifest(NamedTuple):
+    """`broken`: nothing could be read. `flawed`: some documents could not, so absence from `objects` proves nothing."""
+
+    objects: tuple[ManifestObject, ...]
+    findings: tuple[Finding, ...]
+    broken: bool = False
+    flawed: bool = False
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def read_manifest(source: str, data: bytes, cluster: str) -> Manifest:
+    try:
+        found = documents(data)
+    except NotYaml as error:
+        message = (
+            f"file {source}, line {error.line}: {error.reason}; repair the file, until then the objects that it held "
+            "when it could last be read stay in force"
+        )
+        return Manifest((), (Finding(source, "NotYaml", message),), broken=True)
+    objects: dict[ObjectKey, ManifestObject] = {}
+    findings: list[Finding] = []
+    flawed = False
+    for number, line, value in found:
+        for where, item in _items(f"file {source}, document {number} (line {line})", value):
+            try:
+                one = _object(item, cluster)
+            except _Refused as refused:
+                findings.append(Finding(source, refused.code, f"{where}: {refused}"))
+                flawed = True
+                continue
+            if one.key in objects:
+                message = f"{where}: {one.key} is in this file twice; the first stays in force, remove one of them"
+                findings.append(Finding(source, "DuplicateObject", message))
+            else:
+                objects[one.key] = one
+    return Manifest(tuple(objects.values()), tuple(findings), flawed=flawed)
+
+
+def _items(where: str, value: Any) -> list[tuple[str, Any]]:
+    """A `List` stands for its items."""
+    if not (isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list)):
+        return [(where, value)]
+    out: list[tuple[str, Any]] = []
+    for i, item in enumerate(value["items"]):
+        out += _items(f"{where}, items[{i}]", item)
+    return out
+
+
+def _shown(value: Any) -> str:
+    text = f'"{value}"' if isinstance(value, str) else canonical(value).decode()
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _mapping(owner: Mapping[str, Any], name: str, path: str) -> dict[str, Any]:
+    value = owner.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _Refused("WrongType", f"{path} must be a mapping, not {_shown(value)}")
+    return value
+
+
+def _text(owner: Mapping[str, Any], name: str, path: str, remedy: str) -> str:
+    value = owner.get(name)
+    if value is None or value == "":
+        raise _Refused("FieldMissing", f"{path} is missing; {remedy}")
+    if not isinstance(value, str):
+        raise _Refused("WrongType", f"{path} must be text, not {_shown(value)}; put it in quotes")
+    return value
+
+
+def _object(value: Any, cluster: str) -> ManifestObject:
+    if not isinstance(value, dict):
+        raise _Refused(
+            "NotAnObject", f"an object must be a mapping with apiVersion, kind and metadata, not {_shown(value)}"
+        )
+    api_version = _text(value, "apiVersion", "apiVersion", 'say for example "networking.gloo.solo.io/v2"')
+    kind = _text(value, "kind", "kind", 'say for example "RouteTable"')
+    if not _API_VERSION.fullmatch(api_version):
+        raise _Refused("WrongValue", f'apiVersion {_shown(api_version)} is not of the form "group/v1" or "v1"')
+    if not _KIND.fullmatch(kind):
+        raise _Refused("WrongValue", f"kind {_shown(kind)} is not the name of a kind")
+    type_ = type_of(api_version, kind)
+    metadata = _mapping(value, "metadata", "metadata")
+    name = _text(metadata, "name", "metadata.name", f"give the {kind} a name")
+    if not _named_well(type_, name):
+        raise _Refused("WrongValue", f'metadata.name {_shown(name)} must be of lower-case letters, digits, "-" and "."')
+    namespace = _namespace(type_, metadata)
+    for field in ("labels", "annotations"):
+        for label, text in _mapping(metadata, field, f"metadata.{field}").items():
+            if not isinstance(text, str):
+                path = f'metadata.{field}["{label}"]'
+                raise _Refused("WrongType", f"{path} must be text, not {_shown(text)}; put it in quotes")
+    given = {k: v for k, v in metadata.items() if k != "generation" and v is not None} | {"name": name}
+    given.pop("namespace", None)
+    if namespace:
+        given["namespace"] = namespace
+    filled = _filled_in(type_, value | {"metadata": given})
+    trimmed = trim(type_, filled)
+    spec = {k: v for k, v in trimmed.items() if k not in ("metadata", "status")}
+    key = ObjectKey(type_, cluster, namespace, name)
+    return ManifestObject(key, canonical(trimmed), blake2b(canonical(spec), digest_size=16).digest())
+
+
+def _named_well(type_: str, name: str) -> bool:
+    if len(name) > _NAME_LIMIT:
+        return False
+    if type_.startswith("rbac.authorization.k8s.io/"):
+        return name not in (".", "..") and not set(name) & set("/%\0")
+    return _SUBDOMAIN.fullmatch(name) is not None
+
+
+def _namespace(type_: str, metadata: Mapping[str, Any]) -> str:
+    if type_ in _CLUSTER_SCOPED:
+        return ""
+    namespace = metadata.get("namespace")
+    if namespace is None or namespace == "":
+        return "default"
+    if not isinstance(namespace, str):
+        raise _Refused("WrongType", f"metadata.namespace must be text, not {_shown(namespace)}; put it in quotes")
+    if not _LABEL.fullmatch(namespace):
+        raise _Refused(
+            "WrongValue",
+            f'metadata.namespace {_shown(namespace)} must be at most 63 lower-case letters, digits and "-"',
+        )
+    return namespace
+
+
+def _filled_in(type_: str, obj: dict[str, Any]) -> dict[str, Any]:
+    """What an API server writes into an object by itself and others rely on."""
+    if type_ == NAMESPACE_TYPE:
+        metadata = obj["metadata"]
+        labels = {**(metadata.get("labels") or {}), NAME_LABEL: metadata["name"]}
+        return obj | {"metadata": metadata | {"labels": labels}}
+    if type_ == SECRET_TYPE:
+        return _secret(obj)
+    return obj
+
+
+def _secret(obj: dict[str, Any]) -> dict[str, Any]:
+    """`stringData` goes into `data`. Messages here name keys, never values."""
+    data = dict(_mapping(obj, "data", "data"))
+    for key, encoded in data.items():
+        try:
+            if not isinstance(encoded, str):
+                raise TypeError
+            data[key] = base64.b64encode(base64.b64decode("".join(encoded.split()), validate=True)).decode()
+        except (TypeError, binascii.Error, ValueError):
+            raise _Refused("WrongValue", f'data["{key}"] is not base64; encode it or use stringData') from None
+    for key, text in _mapping(obj, "stringData", "stringData").items():
+        if not isinstance(text, str):
+            raise _Refused("WrongType", f'stringData["{key}"] must be text; put it in quotes')
+        data[key] = base64.b64encode(text.encode()).decode()
+    out = {k: v for k, v in obj.items() if k not in ("stringData", "data")}
+    return out | {"data": data}
+
+
+def declared_by_use(namespace: str, cluster: str) -> ManifestObject:
+    """A namespace exists as soon as an object is in it."""
+    obj = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": namespace, "labels": {NAME_LABEL: namespace}},
+    }
+    return _object(obj, cluster)

@@ -1,0 +1,57 @@
+"""One HTTP server for both halves: an ASGI app on an address of loopback, its real port known, no logs of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import uvicorn
+
+
+class CannotListen(OSError):
+    """The message names the address and the remedy."""
+
+
+class BoundServer(NamedTuple):
+    host: str
+    port: int
+
+
+class _Quiet(uvicorn.Server):
+    """Signals belong to the process, not to one of its servers."""
+
+    def install_signal_handlers(self) -> None:
+        return None
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+@asynccontextmanager
+async def listen(app: Callable[..., Any], address: str, what: str) -> AsyncIterator[BoundServer]:
+    """`address` is host:port, port 0 for any. Raises CannotListen."""
+    host, _, port = address.rpartition(":")
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), int(port)))
+    except (OSError, ValueError) as wrong:
+        bound.close()
+        raise CannotListen(f"{what} cannot listen on {address}: {wrong}; choose another address") from wrong
+    config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1)
+    server = _Quiet(config)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(server.serve(sockets=[bound]), name=f"http.{what}")
+        try:
+            yield BoundServer(host, bound.getsockname()[1])
+        finally:
+            server.should_exit = True
+            try:
+                async with asyncio.timeout(3):
+                    await asyncio.shield(task)
+            except TimeoutError:
+                task.cancel()
+            bound.close()

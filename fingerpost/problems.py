@@ -1,0 +1,56 @@
+"""A user's mistake is a value, never an exception: it names the object, the field, what was found and the remedy."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from fingerpost.objects import ObjectKey
+
+
+class Severity(enum.IntEnum):
+    INFO = 0  # a note; the object is ACCEPTED with this message
+    WARNING = 1  # the rest still applies
+    INVALID = 2  # the object (or the named part) has no effect as written
+    FAILED = 3  # correct, but it could not be brought about
+    PENDING = 4  # not taken into account yet (no workspace, configuration not read)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """One finding. `code` is stable and documented ("RefNotFound"); `message` is one sentence in lower case."""
+
+    ref: ObjectKey
+    path: str = ""  # "spec.http[2].forwardTo.destinations[0].port"
+    severity: Severity
+    code: str
+    message: str
+
+
+class Reporter:
+    """Collects the problems of one object."""
+
+    __slots__ = ("problems", "ref")
+
+    def __init__(self, ref: ObjectKey) -> None:
+        self.ref = ref
+        self.problems: list[Problem] = []
+
+    def add(self, severity: Severity, path: str, code: str, message: str) -> None:
+        self.problems.append(Problem(ref=self.ref, path=path, severity=severity, code=code, message=message))
+
+    def warn(self, path: str, code: str, message: str) -> None:
+        self.add(Severity.WARNING, path, code, message)
+
+    def invalid(self, path: str, code: str, message: str) -> None:
+        self.add(Severity.INVALID, path, code, message)
+
+    def failed(self, path: str, code: str, message: str) -> None:
+        self.add(Severity.FAILED, path, code, message)
+
+    def pending(self, path: str, code: str, message: str) -> None:
+        self.add(Severity.PENDING, path, code, message)
+
+    @property
+    def broken(self) -> bool:
+        return any(p.severity >= Severity.INVALID for p in self.problems)

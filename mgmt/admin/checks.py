@@ -1,0 +1,209 @@
+"""`check`: the health of the plane in sections, as this replica sees it. It finds and says, it changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fingerpost.api.common import ApprovalState
+from fingerpost.objects import ObjectKey
+from mgmt.admin import findings as f
+from mgmt.admin.findings import finding
+from mgmt.admin.ports import Plane, StoreInfo
+from mgmt.admin.times import ago
+from mgmt.ingest.values import ClusterState, State
+from mgmt.publish.arrival import GatewayState
+from mgmt.translate.status import Status
+
+Found = Iterator[dict[str, Any]]
+MOST_BAD = 10
+_SAFE_EVICTION = ("", "noeviction")
+_WHOLE_FOLDER = ("RootVanished", "AllFilesGone")
+_BAD = (ApprovalState.FAILED, ApprovalState.INVALID, ApprovalState.WARNING, ApprovalState.PENDING)
+_CODE_OF = {ApprovalState.WARNING: "CHK072", ApprovalState.PENDING: "CHK073"}
+
+
+def table(columns: tuple[str, ...], rows: list[list[str]]) -> dict[str, Any]:
+    return {"columns": list(columns), "rows": rows}
+
+
+def section(title: str, *, info: list[str], tables: list[dict[str, Any]], found: Found) -> dict[str, Any]:
+    return {"title": title, "info": info, "tables": [t for t in tables if t["rows"]], "findings": list(found)}
+
+
+async def check(plane: Plane) -> dict[str, Any]:
+    store = await plane.store()
+    source = f"management cluster {plane.management}: " + (
+        f"folder {plane.folder}" if plane.folder else "no folder here"
+    )
+    sections = [
+        section(f.LICENSE, info=["no licence needed"], tables=[], found=iter(())),
+        section(f.CRDS, info=[f"{source}; the models of this server are checked, no CRDs"], tables=[], found=iter(())),
+        _deployment(plane),
+        _connectivity(plane),
+        section(f.WARM_UP, info=[], tables=[], found=_warm_up(plane)),
+        section(f.REDIS, info=_redis_lines(plane, store), tables=[], found=_redis(plane, store)),
+        _resources(plane),
+        section(f.GUARDS, info=[], tables=[], found=_guards(plane)),
+        section(f.GATEWAYS, info=[], tables=[], found=_gateways(plane)),
+        section(f.SOURCES, info=[], tables=[], found=_sources(plane)),
+    ]
+    return {"replica": plane.replica, "version": plane.version, "sections": sections}
+
+
+def _deployment(plane: Plane) -> dict[str, Any]:
+    serving, namespace = plane.serving(), plane.admin_namespace
+    rows = [[namespace, f"mgmt-server {plane.replica}", "1/1" if serving else "0/1", _health(serving)]]
+    for name, state in sorted(plane.ingest.states.clusters.items()):
+        up = bool(state.replica)
+        syncing = up and state.state is State.SYNCING
+        rows.append([namespace, f"agent {name}", f"{int(up)}/1", "Progressing" if syncing else _health(up)])
+
+    def found() -> Found:
+        if not serving:
+            yield finding("CHK031", plane.replica, f"management server {plane.replica} is not ready yet")
+
+    return section(f.DEPLOYMENT, info=[], tables=[table(("Namespace", "Name", "Ready", "Status"), rows)], found=found())
+
+
+def _health(healthy: bool) -> str:
+    return "Healthy" if healthy else "Unhealthy"
+
+
+def _connectivity(plane: Plane) -> dict[str, Any]:
+    states = plane.ingest.states.clusters
+    rows, carried = [], Counter[str]()
+    for name, state in sorted(states.items()):
+        at = state.replica or (plane.replica if state.state is State.PENDING else "")
+        rows.append([name, str(state.state is not State.PENDING).lower(), at or "Not connected"])
+        if at:
+            carried[at] += 1
+    tables = [table(("Cluster", "Registered", "Connected Pod"), rows)]
+    if len(carried) > 1:
+        tables.append(table(("Connected Pod", "Clusters"), [[at, str(n)] for at, n in sorted(carried.items())]))
+
+    def found() -> Found:
+        for name, state in sorted(states.items()):
+            yield from _cluster(plane, name, state)
+
+    info = [] if states else ["no cluster is registered: create a KubernetesCluster for each"]
+    return section(f.CONNECTIVITY, info=info, tables=tables, found=found())
+
+
+def _cluster(plane: Plane, name: str, state: ClusterState) -> Found:
+    now = plane.now()
+    if state.state is State.PENDING:
+        yield finding("CHK042", name, f"{name}: agent connected, no KubernetesCluster of that name")
+    elif not state.replica:
+        since = f"no agent for {ago(state.since, now)}" if state.since else "no agent has connected yet"
+        last = f" (last seen: agent {state.version}, {state.state.value})" if state.version else ""
+        yield finding("CHK041", name, f"{name}: registered, {since}{last}")
+    elif state.state is State.SYNCING:
+        yield finding("CHK043", name, f"{name}: connected, first listing not complete for {ago(state.since, now)}")
+
+
+def _warm_up(plane: Plane) -> Found:
+    for name, state in sorted(plane.ingest.states.clusters.items()):
+        if not state.ready and state.state is not State.PENDING:
+            message = f"{name}: {state.state.value}, what depends on it keeps its last version"
+            yield finding("CHK051", name, message)
+
+
+def _redis_lines(plane: Plane, store: StoreInfo | None) -> list[str]:
+    if store is None:
+        return []
+    kind = "embedded" if store.embedded else "external"
+    parts = [f"{kind} at {store.where}", f"seq {plane.ingest.seq}"]
+    parts += [f"persistence {store.persistence}"] if store.persistence else []
+    parts += [f"eviction {store.eviction}"] if store.eviction else []
+    return [", ".join(parts)]
+
+
+def _redis(plane: Plane, store: StoreInfo | None) -> Found:
+    where = store.where if store else "redis"
+    if not plane.ingest.synced or (store is not None and not store.reachable):
+        yield finding(
+            "CHK061", where, f"redis at {where} is not reachable from {plane.replica}; it goes on from memory"
+        )
+        return
+    if store is None:
+        return
+    if store.eviction not in _SAFE_EVICTION:
+        yield finding("CHK062", where, f"redis at {where} has maxmemory-policy {store.eviction}, it must be noeviction")
+    if store.persistence == "none":
+        yield finding("CHK063", where, f"redis at {where} keeps nothing on disk")
+
+
+def _resources(plane: Plane) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    missing: Counter[str] = Counter()
+    bad: dict[ApprovalState, list[tuple[ObjectKey, Status]]] = {state: [] for state in _BAD}
+    for collection in plane.translator.statuses.collections:
+        for key, status in collection.items.items():
+            counts[status.approval.value] += 1
+            if any(p.code == "NotImplemented" and not p.path for p in status.problems):
+                missing[key.type] += 1
+            elif status.approval in bad:
+                bad[status.approval].append((key, status))
+    rows = [[state.value, str(counts[state.value])] for state in ApprovalState if counts[state.value]]
+
+    def found() -> Found:
+        worst = [item for state in _BAD for item in sorted(bad[state], key=lambda i: i[0])]
+        for key, status in worst[:MOST_BAD]:
+            code = _CODE_OF.get(status.approval, "CHK071")
+            yield finding(code, str(key), f"{key} is {status.approval.value}: {status.message}")
+        if len(worst) > MOST_BAD:
+            code = "CHK071" if any(_CODE_OF.get(s.approval) is None for _, s in worst[MOST_BAD:]) else "CHK072"
+            yield finding(code, "", f"{len(worst) - MOST_BAD} more objects; fingerpost get KIND lists them")
+        for type_, count in sorted(missing.items()):
+            kind = type_.rpartition("/")[2]
+            yield finding("CHK074", kind, f"{kind} is not implemented in this version: {count} have no effect")
+        for step, about, wrong in plane.translator.failures():
+            message = f"{about}: {step} failed with {type(wrong).__name__}: {wrong}"
+            yield finding("CHK075", str(about), message)
+
+    return section(f.RESOURCES, info=[], tables=[table(("Approval", "Objects"), rows)], found=found())
+
+
+def _guards(plane: Plane) -> Found:
+    for where, held in sorted(plane.publisher.held.items()):
+        cluster = where.partition("/")[0]
+        waiting = f", waiting for a new listing of {', '.join(sorted(held.waiting))}" if held.waiting else ""
+        count = len(held.contributions)
+        message = (
+            f"gateway {where}: the loss of {count} contributions is held for {ago(held.since_unix_nanos, plane.now())}"
+        )
+        hint = f"if the loss is meant: fingerpost release {cluster}"
+        yield finding("CHK081", where, message + waiting, hint)
+    for (cluster, name), state in sorted(plane.publisher.arrivals.gateways.items()):
+        held_there = [e for e in state.exceptions if e.code == "MassDeletionHeld"]
+        if held_there:
+            message = f"gateway {cluster}/{name}: its agent holds the loss of {len(held_there)} contributions"
+            yield finding("CHK082", f"{cluster}/{name}", message, f"if the loss is meant: fingerpost release {cluster}")
+
+
+def _gateways(plane: Plane) -> Found:
+    for (cluster, name), state in sorted(plane.publisher.arrivals.gateways.items()):
+        yield from _gateway(f"{cluster}/{name}", state, plane.now)
+
+
+def _gateway(where: str, state: GatewayState, now: Callable[[], int]) -> Found:
+    for exception in state.exceptions:
+        if exception.code in ("MassDeletionHeld", "Kept"):
+            continue
+        code = "CHK083" if exception.code == "Refused" else "CHK084"
+        about = exception.contribution or where
+        since = f" for {ago(exception.since_unix_nanos, now())}" if exception.since_unix_nanos else ""
+        yield finding(code, about, f"gateway {where}: {about} {exception.code}{since}: {exception.message}")
+    if state.lagging:
+        late = ago(state.lagging_since_unix_nanos, now())
+        proxies = ", ".join(state.lagging)
+        yield finding("CHK085", where, f"gateway {where}: proxy {proxies} has not acknowledged for {late}")
+
+
+def _sources(plane: Plane) -> Found:
+    for found in plane.ingest.findings:
+        code = "CHK092" if found.code in _WHOLE_FOLDER else "CHK091"
+        about = plane.management if code == "CHK092" else found.source
+        yield finding(code, about, f"{found.source}: {found.message}" if found.source else found.message)

@@ -1,0 +1,178 @@
+"""The codes of `check`: stable, documented, one table. Words only, so that the command line can read it too."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+LICENSE = "License status"
+CRDS = "CRD version check"
+DEPLOYMENT = "Gloo Platform deployment status"
+CONNECTIVITY = "Mgmt server connectivity to workload agents"
+WARM_UP = "Warm-up"
+REDIS = "Redis"
+RESOURCES = "Resources"
+GUARDS = "Guards"
+GATEWAYS = "Gateways"
+SOURCES = "Sources"
+SECTIONS = (LICENSE, CRDS, DEPLOYMENT, CONNECTIVITY, WARM_UP, REDIS, RESOURCES, GUARDS, GATEWAYS, SOURCES)
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """`hint` may name `{object}`."""
+
+    section: str
+    severity: str  # "error" or "warning"
+    meaning: str
+    hint: str
+
+
+CODES = MappingProxyType(
+    {
+        "CHK031": Code(
+            section=DEPLOYMENT,
+            severity="warning",
+            meaning="A management server runs but is not ready: its first translation is not done, or Redis is ahead.",
+            hint="wait a moment, then look at the server's log for the reason",
+        ),
+        "CHK032": Code(
+            section=DEPLOYMENT,
+            severity="error",
+            meaning="A management server of the contexts file did not answer, so what only it knows is missing here.",
+            hint="start it, or correct its address in the contexts file (fingerpost config view)",
+        ),
+        "CHK041": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="A cluster is registered, but no agent of it is connected. Its gateways go on serving what they "
+            "have; changes do not reach them.",
+            hint="start the agent of {object}, or look at its log for why it cannot connect",
+        ),
+        "CHK042": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="An agent is connected under a name without a KubernetesCluster, so nothing is taken from it.",
+            hint="create the KubernetesCluster {object}, or stop that agent",
+        ),
+        "CHK043": Code(
+            section=CONNECTIVITY,
+            severity="warning",
+            meaning="An agent is connected, but its first listing has not ended.",
+            hint="wait a moment; if it stays, look at the log of the agent of {object}",
+        ),
+        "CHK051": Code(
+            section=WARM_UP,
+            severity="warning",
+            meaning="What depends on a cluster that has not reported since the server started keeps its last version, "
+            "so that a restart deletes nothing.",
+            hint="start the agent of {object}, or set spec.skipWarming of its KubernetesCluster",
+        ),
+        "CHK061": Code(
+            section=REDIS,
+            severity="error",
+            meaning="The server cannot reach Redis. It goes on from memory and stores when Redis is back; until then a "
+            "restart would lose the latest changes.",
+            hint="start Redis or correct its address; nothing has to be done to the server",
+        ),
+        "CHK062": Code(
+            section=REDIS,
+            severity="error",
+            meaning="Redis may evict keys when its memory is full, which would look like deletions.",
+            hint="set maxmemory-policy noeviction in Redis",
+        ),
+        "CHK063": Code(
+            section=REDIS,
+            severity="warning",
+            meaning="Redis keeps nothing on disk, so its restart loses its memory; the agents rebuild it.",
+            hint="set appendonly yes in Redis",
+        ),
+        "CHK071": Code(
+            section=RESOURCES,
+            severity="error",
+            meaning="An object is INVALID or FAILED: as written it has no effect, or the last good version stays.",
+            hint="correct the named field; fingerpost describe shows every problem of the object",
+        ),
+        "CHK072": Code(
+            section=RESOURCES,
+            severity="warning",
+            meaning="A part of an object has no effect; the rest of it is in force.",
+            hint="correct the named field; fingerpost describe shows every problem of the object",
+        ),
+        "CHK073": Code(
+            section=RESOURCES,
+            severity="warning",
+            meaning="An object is not taken into account yet, most often because no Workspace has its namespace.",
+            hint="let a Workspace select the namespace of the object",
+        ),
+        "CHK074": Code(
+            section=RESOURCES,
+            severity="warning",
+            meaning="Objects of a kind that this version stores but does not implement. They have no effect.",
+            hint="remove them, or do not rely on them",
+        ),
+        "CHK075": Code(
+            section=RESOURCES,
+            severity="error",
+            meaning="The translation of one unit failed. Its last good output stays in force, everything else goes on.",
+            hint="this is a defect of the server; report it with the line that the server logged",
+        ),
+        "CHK081": Code(
+            section=GUARDS,
+            severity="error",
+            meaning="A change would take away much of what a gateway serves. It is held until the clusters concerned "
+            "have been listed anew, or a person releases it.",
+            hint="if the loss is meant: fingerpost release {object}",
+        ),
+        "CHK082": Code(
+            section=GUARDS,
+            severity="error",
+            meaning="An agent holds a large loss that the server sent, and serves what it had.",
+            hint="if the loss is meant: fingerpost release with the name of the cluster",
+        ),
+        "CHK083": Code(
+            section=GATEWAYS,
+            severity="error",
+            meaning="Envoy refused what an object adds; the gateway serves the last version that Envoy took.",
+            hint="correct the object; the message is Envoy's own",
+        ),
+        "CHK084": Code(
+            section=GATEWAYS,
+            severity="warning",
+            meaning="A gateway does not serve an object as wanted, for the reason given.",
+            hint="see the reason; fingerpost describe shows all gateways of the object",
+        ),
+        "CHK085": Code(
+            section=GATEWAYS,
+            severity="warning",
+            meaning="A proxy has not acknowledged the newest version for some time.",
+            hint="look at that Envoy: is it running, is it overloaded",
+        ),
+        "CHK091": Code(
+            section=SOURCES,
+            severity="error",
+            meaning="A file of the management cluster's folder is broken; what it held before stays in force.",
+            hint="correct the file; fingerpost validate -f checks it beforehand",
+        ),
+        "CHK092": Code(
+            section=SOURCES,
+            severity="error",
+            meaning="The folder of the management cluster, or all of its files, went at once. That is taken for an "
+            "accident, and everything stays in force.",
+            hint="bring the folder back; if the loss is meant: fingerpost release {object}",
+        ),
+    }
+)
+
+
+def finding(code: str, about: str, message: str, hint: str = "") -> dict[str, Any]:
+    entry = CODES[code]
+    return {
+        "code": code,
+        "severity": entry.severity,
+        "section": entry.section,
+        "object": about,
+        "message": message,
+        "hint": hint or entry.hint.replace("{object}", about),
+    }

@@ -1,0 +1,283 @@
+"""Composition root of the management server: the only module that knows all the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Never
+
+import structlog
+
+from fingerpost import __version__
+from fingerpost.cluster.directory.cluster import DirectoryCluster
+from fingerpost.http import listen
+from fingerpost.objects import ObjectKey
+from fingerpost.relay.reasons import Reason, Refused
+from fingerpost.relay.settings import RelaySettings
+from fingerpost.telemetry import Telemetry
+from mgmt.admin.app import app as admin_app
+from mgmt.admin.ports import Bell, Plane, StoreInfo
+from mgmt.authority import Authority
+from mgmt.ingest.ingest import Ingest, IngestSettings, running
+from mgmt.ingest.values import ClusterStates
+from mgmt.pipeline import Pipeline
+from mgmt.publish.guard import GuardSettings
+from mgmt.publish.publisher import Publisher
+from mgmt.relay.ports import Fence, SessionInfo
+from mgmt.relay.server import RelayServer, serve
+from mgmt.relisting import Relisting
+from mgmt.settings import Settings
+from mgmt.status.clusters import EverConnected, cluster_status
+from mgmt.status.writer import StatusWriter
+from mgmt.store.embedded import embedded_redis
+from mgmt.store.redis_store import RedisStore
+from mgmt.store.settings import StoreSettings
+from mgmt.translate.graph.inputs import GATEWAY, KUBERNETES_CLUSTER
+from mgmt.translate.graph.ownership import Place
+from mgmt.translate.status import Status
+from mgmt.translate.translator import Translator
+
+log = structlog.get_logger()
+TRUST_DOMAIN = "cluster.local"
+_CLUSTERS_AGAIN = 10.0  # seconds between two looks at clusters whose agent is gone
+
+
+class ServedPublisher(Publisher):
+    """The publisher as the relay sees it: with signing, and with what agents have seen handed on to Redis."""
+
+    server: Server
+
+    def seen(self, cluster: str, config_version: int) -> None:
+        super().seen(cluster, config_version)
+        self.server.ingest.seen(config_version)
+
+    async def sign(self, cluster: str, id_: str, csr: bytes) -> tuple[bytes, bytes]:
+        namespace, _, name = id_.partition("/")
+        key = ObjectKey(GATEWAY, cluster, namespace, name)
+        decoded = self.server.translator.inputs[GATEWAY].items.get(key)
+        if decoded is None or decoded.obj is None:
+            raise Refused(Reason.NOT_REGISTERED, f"no gateway {id_} is known in cluster {cluster}")
+        accounts = decoded.obj.spec.service_accounts
+        allowed = [f"spiffe://{TRUST_DOMAIN}/ns/{namespace}/sa/{account}" for account in accounts]
+        authority = self.server.authority
+        return await asyncio.to_thread(authority.sign, csr, allowed), authority.roots
+
+
+class ServedIngest(Ingest):
+    """The ingest port as the relay sees it; it lets the guards know of sessions and of finished listings."""
+
+    relisting: Relisting
+
+    async def open(self, cluster: str, session: SessionInfo) -> Fence:
+        fence = await super().open(cluster, session)
+        self.relisting.opened(cluster, fence, session.control, session.types)
+        return fence
+
+    def listed(self, cluster: str, fence: Fence, type_: str) -> None:
+        super().listed(cluster, fence, type_)
+        self.relisting.listed(cluster, type_)
+
+    async def close(self, cluster: str, fence: Fence) -> None:
+        self.relisting.closed(cluster, fence)
+        await super().close(cluster, fence)
+
+
+class Server:
+    """All parts of one replica, joined. `relay` and `admin_port` are there once it runs."""
+
+    relay: RelayServer
+    admin_port: int
+
+    def __init__(
+        self, settings: Settings, folder: DirectoryCluster | None, store: RedisStore, metrics: Telemetry, redis_pid: int
+    ) -> None:
+        self.settings, self.redis_pid = settings, redis_pid
+        self._folder, self._store, self._metrics = folder, store, metrics
+        self._place = Place(cluster=settings.cluster, admin_namespace=settings.admin_namespace)
+        self._bell = Bell()
+        self._relist_folder = asyncio.Event()
+        self._statuses: dict[ObjectKey, Status] = {}
+        self.authority = Authority(settings.ca_dir or settings.state_dir / "ca")
+        self.translator = Translator(self._place)
+        self.relisting = Relisting(self._relist_folder.set, settings.cluster)
+        self.publisher = ServedPublisher(
+            relist=self.relisting.demand,
+            now=time.time_ns,
+            guard=GuardSettings(settings.guard_share, settings.guard_floor),
+        )
+        self.publisher.server = self
+        self.pipeline = Pipeline(
+            self.translator,
+            self.publisher,
+            metrics,
+            on_statuses=self._put_statuses,
+            on_published=self._published,
+            observe=metrics.observe,
+        )
+        self.ever = EverConnected(self._read_cluster_status)
+        self.ingest = ServedIngest(
+            store,
+            self.pipeline,
+            IngestSettings(management=settings.cluster, admin_namespace=settings.admin_namespace, lease=settings.lease),
+            metrics,
+            on_states=self._states,
+            ever_connected=self.ever,
+        )
+        self.ingest.relisting = self.relisting
+        self._writer = StatusWriter(folder, lambda: self.ingest.owns_management) if folder else None
+
+    # ---------------------------------------------------------------- turns
+
+    def _published(self, seq: int) -> None:
+        self.publisher.open_for_agents()
+        self._bell.ring()
+
+    def _states(self, states: ClusterStates) -> None:
+        for name, state in states.clusters.items():
+            if state.ready and state.replica:
+                self.ever.saw(name)
+        self.pipeline.clusters(states, hold=self.settings.safe_mode != "off")
+        self._put_clusters(states)
+
+    # ---------------------------------------------------------------- statuses
+
+    def _cluster_key(self, name: str) -> ObjectKey:
+        return ObjectKey(KUBERNETES_CLUSTER, self._place.cluster, self._place.admin_namespace, name)
+
+    def _read_cluster_status(self, name: str) -> object:
+        return self._folder.status(self._cluster_key(name)) if self._folder else None
+
+    def _put_statuses(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
+        for key, status in statuses.items():
+            if key.type != KUBERNETES_CLUSTER:
+                if self._writer:
+                    self._writer.put(key, status.as_json() if status else None)
+            elif status is None:
+                self._statuses.pop(key, None)
+            else:
+                self._statuses[key] = status
+        if any(key.type == KUBERNETES_CLUSTER for key in statuses):
+            self._put_clusters(self.ingest.states)
+
+    def _put_clusters(self, states: ClusterStates) -> None:
+        """A KubernetesCluster's status is about its agent, besides what is wrong with the object."""
+        if self._writer is None:
+            return
+        for key, own in self._statuses.items():
+            state, now = states.clusters.get(key.name), time.time_ns()
+            self._writer.put(key, cluster_status(own, state, ever=self.ever(key.name), now_unix_nanos=now))
+
+    async def _watch_clusters(self) -> Never:
+        while True:
+            await asyncio.sleep(_CLUSTERS_AGAIN)
+            self._put_clusters(self.ingest.states)
+
+    # ---------------------------------------------------------------- running
+
+    async def _list_folder_again(self) -> Never:
+        while True:
+            await self._relist_folder.wait()
+            self._relist_folder.clear()
+            if self._folder is not None:
+                await self._folder.relist()
+            self.relisting.folder_listed()
+
+    async def _conclude_listings(self) -> Never:
+        while True:
+            cluster = await self.relisting.complete.get()
+            await self.ingest.settled()
+            self.publisher.relisted(cluster, self.publisher.config_version)
+            self._bell.ring()
+
+    async def _store_info(self) -> StoreInfo:
+        found = await self._store.status()
+        persistence = "appendonly" if found.append_only else "none"
+        return StoreInfo(
+            where=found.where,
+            embedded=bool(self.redis_pid),
+            reachable=self.ingest.synced,
+            persistence=persistence,
+            eviction=found.eviction_policy,
+        )
+
+    async def _release_folder(self) -> int:
+        return await self._folder.release() if self._folder else 0
+
+    def plane(self) -> Plane:
+        return Plane(
+            translator=self.translator,
+            publisher=self.publisher,
+            ingest=self.ingest,
+            changed_at=lambda key: self.pipeline.changed_at.get(key, 0),
+            turns=self._bell,
+            version=__version__,
+            now=time.time_ns,
+            replica=self.settings.replica,
+            management=self.settings.cluster,
+            admin_namespace=self.settings.admin_namespace,
+            relay_port=self.relay.port,
+            folder=str(self.settings.directory or ""),
+            store=self._store_info,
+            release_folder=self._release_folder,
+            serving=lambda: self.publisher.is_open,
+            relist=self.relisting.demand,
+            peers=lambda: self.relay.pulls,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            own = [
+                tasks.create_task(self._list_folder_again(), name="mgmt.relist"),
+                tasks.create_task(self._conclude_listings(), name="mgmt.relisted"),
+                tasks.create_task(self._watch_clusters(), name="mgmt.clusters"),
+            ]
+            if self._writer is not None:
+                own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))
+            for task in own:
+                stack.callback(task.cancel)
+            await stack.enter_async_context(running(self.ingest, self._folder))
+            self.relay = await stack.enter_async_context(
+                serve(
+                    self.ingest,
+                    self.publisher,
+                    address=self.settings.relay_address,
+                    settings=RelaySettings(heartbeat=self.settings.heartbeat),
+                    metrics=self._metrics,
+                    observe=lambda why, cluster, peer: log.info(
+                        "relay.stream.ended", cluster=cluster, peer=peer, reason=why.message
+                    ),
+                )
+            )
+            admin = admin_app(self.plane(), self._metrics.exposition)
+            bound = await stack.enter_async_context(listen(admin, self.settings.admin_address, "the admin API"))
+            self.admin_port = bound.port
+            log.info("mgmt.server.ready", relay=self.relay.port, admin=bound.port, cluster=self.settings.cluster)
+            yield
+
+
+@asynccontextmanager
+async def running_server(settings: Settings, metrics: Telemetry | None = None) -> AsyncIterator[Server]:
+    """The whole server, until the context is left. Raises the edge errors of its parts, each with a remedy."""
+    async with AsyncExitStack() as stack:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        folder = None
+        if settings.directory is not None:
+            folder = DirectoryCluster(settings.cluster, settings.directory, settings.state_dir / "cluster")
+            await stack.enter_async_context(folder)
+        url, redis_pid = settings.redis_url, 0
+        if not url:
+            redis = await stack.enter_async_context(embedded_redis(settings.state_dir / "redis"))
+            url, redis_pid = redis.url, redis.pid
+        store = RedisStore(
+            StoreSettings(url=url, username=settings.redis_username, password=settings.redis_password),
+            f"{settings.replica}/{time.time_ns():x}",
+        )
+        stack.push_async_callback(store.close)
+        telemetry = metrics or Telemetry("fingerpost-mgmt", __version__)
+        server = Server(settings, folder, store, telemetry, redis_pid)
+        await stack.enter_async_context(server.running())
+        yield server

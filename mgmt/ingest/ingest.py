@@ -1,0 +1,354 @@
+"""The one ingest port: agents come in through `mgmt.relay.ports.Ingest`, the management cluster through its folder.
+
+It owns the tasks that keep memory, Redis and the other replicas in step. It translates nothing and publishes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+import msgspec
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from fingerpost.cluster.protocol import Cluster, Finding
+from fingerpost.objects import ObjectKey, content_hash
+from fingerpost.relay.digest import SetDigest
+from fingerpost.relay.reasons import Reason
+from mgmt.ingest import kinds
+from mgmt.ingest.folder import ManagementFolder
+from mgmt.ingest.inputs import Inputs, Name
+from mgmt.ingest.liveness import Liveness
+from mgmt.ingest.sessions import Sessions
+from mgmt.ingest.states import compute, registrations
+from mgmt.ingest.turns import Turns
+from mgmt.ingest.values import ClusterStates, Pipeline
+from mgmt.relay.ports import Fence, Metrics, SessionInfo, Upsert
+from mgmt.store.errors import StoreChanged, StoreError, StoreUnavailable
+from mgmt.store.redis_store import RedisStore
+from mgmt.store.values import FREE, SERVER, Source, Stored, agent_source
+from mgmt.store.values import Fence as Fenced
+
+log = structlog.get_logger()
+
+
+class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`management` is `common.cluster`; KubernetesClusters count in `admin_namespace` only."""
+
+    management: str = "mgmt"
+    admin_namespace: str = "gloo-mesh"
+    lease: float = 10.0  # of the source "server" and of a replica's sign of life
+    retry_first: float = 0.05
+    retry_ceiling: float = 1.0
+
+
+class Ingest:
+    """Implements `mgmt.relay.ports.Ingest`. Use `running`."""
+
+    def __init__(
+        self,
+        store: RedisStore,
+        pipeline: Pipeline,
+        settings: IngestSettings,
+        metrics: Metrics,
+        *,
+        on_states: Callable[[ClusterStates], None] = lambda _: None,
+        on_findings: Callable[[Sequence[Finding]], None] = lambda _: None,
+        ever_connected: Callable[[str], bool] = lambda _: False,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.inputs = Inputs()
+        self.states = ClusterStates()
+        self._dirty = True
+        self._complaint = ""
+        self._store, self._settings, self._metrics = store, settings, metrics
+        self._on_states, self._on_findings, self._ever_connected = on_states, on_findings, ever_connected
+        management = settings.management
+        self._turns = Turns(store, self.inputs, pipeline, self, management, settings.lease, metrics)
+        self._sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch)
+        self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now)
+        self._liveness = Liveness(store, self.inputs, metrics, now)
+
+    # ------------------------------------------------------------ for the rest of the server
+
+    @property
+    def seq(self) -> int:
+        return self._turns.seq
+
+    @property
+    def synced(self) -> bool:
+        """False: Redis is away, everything goes on from memory."""
+        return self._turns.synced
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self._folder.findings
+
+    @property
+    def owns_management(self) -> bool:
+        """Whether this replica writes the management cluster's objects, and so answers for their statuses."""
+        return self._folder.writes
+
+    def owns(self, cluster: str) -> bool:
+        """Whether the agent of the cluster is connected here."""
+        return self._sessions.owns(cluster)
+
+    def seen(self, version: int) -> None:
+        """An agent holds this config_version (design D4)."""
+        self._turns.saw(version)
+
+    async def settled(self) -> None:
+        """Returns when everything accepted so far has been translated and published."""
+        await self._turns.exclusive(_nothing)
+
+    def pin(self, pins: Mapping[str, bytes | None]) -> None:
+        """Pins are inputs: in memory at once, in Redis and in the other replicas with the next turn. None lifts one."""
+        for name, body in pins.items():
+            self._turns.change(kinds.pin_key(name), None if body is None else _stored(body))
+
+    def pins(self) -> Mapping[str, bytes]:
+        return {name: stored.body for (_, name), stored in self.inputs.of("", kinds.PIN).items()}
+
+    # ------------------------------------------------------------ mgmt.relay.ports.Ingest
+
+    def digests(self, cluster: str) -> Mapping[str, SetDigest]:
+        management = self._settings.management
+        found = self.inputs.digests(cluster)
+        return {t: digest for t, digest in found.items() if kinds.pushed_by_agent(cluster, t, management)}
+
+    def keys(self, cluster: str, type_: str) -> Mapping[Name, bytes]:
+        if not kinds.pushed_by_agent(cluster, type_, self._settings.management):
+            return {}
+        return {name: stored.hash for name, stored in self.inputs.of(cluster, type_).items()}
+
+    def accepted_types(self, cluster: str) -> Collection[str] | None:
+        return kinds.accepted_from_agent(cluster, self._settings.management)
+
+    async def open(self, cluster: str, session: SessionInfo) -> Fence:
+        return await self._sessions.open(cluster, session)
+
+    def accept(
+        self,
+        cluster: str,
+        fence: Fence,
+        type_: str,
+        upserts: Sequence[Upsert],
+        removes: Sequence[Name],
+        seen_unix_nanos: int,
+        traceparent: str,
+        on_stored: Callable[[int], None],
+    ) -> None:
+        session = self._sessions.get(cluster, fence)
+        if session is None:
+            return
+        if kinds.pushed_by_agent(cluster, type_, self._settings.management):
+            change = self._turns.change
+            for namespace, name, hash_, body in upserts:
+                change(ObjectKey(type_, cluster, namespace, name), Stored(hash_, body), seen_unix_nanos, traceparent)
+            for namespace, name in removes:
+                change(ObjectKey(type_, cluster, namespace, name), None, seen_unix_nanos, traceparent)
+            held = len(self.inputs.of(cluster, type_))
+            self._metrics.set("relay_objects", held, cluster=cluster, direction="push", type=type_)
+        else:
+            self._metrics.add("relay_rejected_objects", len(upserts), cluster=cluster, type=type_, reason="NotTaken")
+            log.warning("ingest.objects.refused", cluster=cluster, type=type_, count=len(upserts))
+        self._turns.when_stored(session.source, on_stored)
+
+    def listed(self, cluster: str, fence: Fence, type_: str) -> None:
+        if (session := self._sessions.get(cluster, fence)) is not None:
+            self._sessions.listed(session, type_)
+
+    async def close(self, cluster: str, fence: Fence) -> None:
+        if (session := self._sessions.get(cluster, fence)) is not None:
+            self._sessions.closed(session)
+
+    # ------------------------------------------------------------ inside a turn (mgmt.ingest.turns.Hooks)
+
+    def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
+        management = self._settings.management
+        types = {key.type for key in changes}
+        if not (self._dirty or kinds.SESSION in types or kinds.KUBERNETES_CLUSTER in types):
+            return
+        self._dirty = False
+        if kinds.KUBERNETES_CLUSTER in types:
+            registered = registrations(self.inputs, management, self._settings.admin_namespace)
+            for gone in self._sessions.registered.keys() - registered.keys():
+                self._deregistered(gone)
+            self._sessions.register(registered)
+        states = compute(
+            self.inputs,
+            management,
+            self._sessions.registered,
+            self._sessions.pending,
+            self._liveness.alive,
+            self._ever_connected,
+        )
+        if states != self.states:
+            self._liveness.show(states, self.states.clusters.keys() - states.clusters.keys())
+            self.states = states
+            self._on_states(states)
+
+    def _deregistered(self, cluster: str) -> None:
+        self._sessions.end(cluster, Reason.NOT_REGISTERED, f"KubernetesCluster {cluster} was deleted")
+        source, management = agent_source(cluster), self._settings.management
+        keys = [
+            key
+            for type_ in self.inputs.types(cluster)
+            for name in self.inputs.of(cluster, type_)
+            if kinds.source_of(key := ObjectKey(type_, cluster, *name), management) == source
+        ]
+        self._turns.purge(source, keys, in_redis=self.owns_management)
+
+    def _touch(self) -> None:
+        """The states are to be computed again, though no input changes."""
+        self._dirty = True
+        self._turns.look()
+
+    def lost(self) -> None:
+        """Without Redis nobody can tell who reads the management cluster, so every replica does."""
+        if not self._folder.writes:
+            self._turns.fences[SERVER] = Fenced(SERVER, FREE)
+            self._folder.write_all()
+
+    def fenced(self, source: Source) -> None:
+        if source != SERVER:
+            cluster = source.partition(":")[2]
+            self._sessions.end(cluster, Reason.DUPLICATE, "a newer session of this cluster is at another replica")
+
+    def closing_records(self, epoch: str) -> None:
+        self._sessions.announce()
+        if self.owns_management:
+            self._folder.write_all()
+
+    # ------------------------------------------------------------ tasks
+
+    async def start(self) -> None:
+        """Read what Redis holds. Raises StoreMisconfigured.
+
+        A Redis that is merely away does not keep the server from starting.
+        """
+        try:
+            attached = await self._store.attach(0)
+            loaded = await self._store.load()
+            await self._store.beat(self._settings.lease)
+            await self._liveness.look()
+        except (StoreUnavailable, StoreChanged) as e:
+            self._turns.lose(e)
+            self._turns.look()
+            return
+        for key in loaded.corrupt:
+            log.warning("store.object.corrupt", object=str(key))
+        await self._liveness.know(loaded.inputs)
+        self._turns.begin(loaded.inputs.items(), loaded.seq, attached.epoch)
+
+    async def run(self, cluster: Cluster | None) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._turns.run(), name="ingest.turns")
+            group.create_task(self._follow(), name="ingest.tail")
+            group.create_task(self._beat(), name="ingest.lease")
+            if cluster is not None:
+                group.create_task(self._folder.run(cluster, self._found), name="ingest.folder")
+
+    def _found(self) -> None:
+        self._on_findings(self._folder.findings)
+
+    async def _follow(self) -> None:
+        """Tail the others' changes; when Redis is lost, come back to it."""
+        retry = retry_if_exception_type(StoreError)
+        wait = wait_exponential_jitter(self._settings.retry_first, self._settings.retry_ceiling)
+        while True:
+            if self._turns.synced:
+                try:
+                    await self._tail()
+                except StoreError as e:
+                    self._turns.lose(e)
+            async for attempt in AsyncRetrying(retry=retry, wait=wait, before_sleep=self._complain):
+                with attempt:
+                    await self._regain()
+
+    def _complain(self, attempt: RetryCallState) -> None:
+        """Once per reason, not once per attempt."""
+        cause = str(attempt.outcome.exception()) if attempt.outcome is not None else ""
+        if cause != self._complaint:
+            self._complaint = cause
+            log.warning("store.link.retrying", reason=cause)
+
+    async def _tail(self) -> None:
+        """Ends with StoreError, or when a turn has found Redis away."""
+        async with asyncio.TaskGroup() as group:
+            tailing = group.create_task(self._look_at_tail(), name="ingest.tail.read")
+            await self._turns.lost.wait()
+            tailing.cancel()
+
+    async def _look_at_tail(self) -> None:
+        try:
+            async with aclosing(self._store.tail(self._turns.seq)) as tail:
+                async for seq in tail:
+                    if seq > self._turns.seq:
+                        self._turns.look()
+        except StoreError as e:
+            self._turns.lose(e)
+
+    async def _regain(self) -> None:
+        await self._store.attach(self._turns.seq)  # cheap, outside a turn: is it there at all?
+        await self._turns.exclusive(self._turns.regain)
+        if not self._turns.synced:
+            raise StoreUnavailable("redis went away again")
+
+    async def _beat(self) -> None:
+        """A third of the lease between two signs of life."""
+        while True:
+            if self._turns.synced:
+                try:
+                    await self._renew()
+                except StoreError as e:
+                    self._turns.lose(e)
+            await asyncio.sleep(self._settings.lease / 3)
+
+    async def _renew(self) -> None:
+        await self._store.beat(self._settings.lease)
+        if await self._liveness.look():
+            self._touch()
+        self._liveness.age(self.states)
+        fence = await self._store.lease(SERVER, self._settings.lease)
+        had = SERVER in self._turns.fences
+        if fence is None:
+            self._turns.fences.pop(SERVER, None)
+        elif self._turns.fences.get(SERVER) != fence:
+            await self._turns.exclusive(lambda: self._turns.hold(fence))
+            if not had:
+                log.info("ingest.management.claimed", replica=self._store.replica)
+            self._folder.write_all()
+
+    async def stop(self) -> None:
+        """Give the management source back, so that another replica need not wait for the lease to end."""
+        try:
+            await self._store.release(SERVER)
+        except StoreError as e:
+            log.info("store.lease.kept", reason=str(e))
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _stored(body: bytes) -> Stored:
+    return Stored(content_hash(body), body)
+
+
+@asynccontextmanager
+async def running(ingest: Ingest, cluster: Cluster | None) -> AsyncIterator[None]:
+    """`cluster` is the management cluster; None: this replica reads none."""
+    await ingest.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(ingest.run(cluster), name="ingest")
+            try:
+                yield
+            finally:
+                task.cancel()
+    finally:
+        await ingest.stop()

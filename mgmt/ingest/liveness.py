@@ -1,0 +1,72 @@
+"""Which replicas run, and the gauges about clusters.
+
+A record of a replica that is gone does not make its cluster connected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from fingerpost.objects import ObjectKey
+from mgmt.ingest.inputs import Inputs
+from mgmt.ingest.kinds import SESSION
+from mgmt.ingest.states import decode
+from mgmt.ingest.values import ClusterStates, State
+from mgmt.relay.ports import Metrics
+from mgmt.store.redis_store import RedisStore
+from mgmt.store.values import Stored
+
+_CONNECTED = (State.SYNCING, State.WARM)
+
+
+class Liveness:
+    """A replica is named "<name>/<instance>": another instance of our own name is our predecessor, so it is dead."""
+
+    def __init__(self, store: RedisStore, inputs: Inputs, metrics: Metrics, now: Callable[[], int]) -> None:
+        self._store, self._inputs, self._metrics, self._now = store, inputs, metrics, now
+        self._dead: frozenset[str] = frozenset()
+
+    def alive(self, replica: str) -> bool:
+        if replica == self._store.replica:
+            return True
+        return replica not in self._dead and _name(replica) != _name(self._store.replica)
+
+    async def look(self) -> bool:
+        """Whether the answer of `alive` may have changed."""
+        named = [stored for objects in self._inputs.clusters_of(SESSION).values() for stored in objects.values()]
+        return await self._ask(named)
+
+    async def know(self, loaded: Mapping[ObjectKey, Stored]) -> None:
+        await self._ask(stored for key, stored in loaded.items() if key.type == SESSION)
+
+    async def _ask(self, records: Iterable[Stored]) -> bool:
+        replicas = {r.replica for r in map(decode, records) if r is not None} - {self._store.replica, ""}
+        dead = frozenset(replicas - await self._store.beating(replicas))
+        changed, self._dead = dead != self._dead, dead
+        return changed
+
+    def show(self, states: ClusterStates, gone: Iterable[str]) -> None:
+        """Gauges of a deregistered cluster stay at 0.
+
+        A metric cannot be taken back here, only its owner can drop it.
+        """
+        for cluster, state in states.clusters.items():
+            here = state.state in _CONNECTED and state.replica == self._store.replica
+            self._metrics.set("relay_push_clients_connected", int(here), cluster=cluster)
+            warm = here and state.state == State.WARM
+            self._metrics.set("relay_push_clients_warmed", int(warm), cluster=cluster)
+        for cluster in gone:
+            self._metrics.set("relay_push_clients_connected", 0, cluster=cluster)
+            self._metrics.set("relay_push_clients_warmed", 0, cluster=cluster)
+
+    def age(self, states: ClusterStates) -> None:
+        """How old the stored inputs may be: 0 while an agent is connected (M-49)."""
+        for cluster, state in states.clusters.items():
+            if state.state not in (State.REGISTERED, State.PENDING, State.COLD):
+                connected = state.state in _CONNECTED
+                seconds = 0.0 if connected else max(0.0, (self._now() - state.since) / 1e9)
+                self._metrics.set("relay_input_age_seconds", seconds, cluster=cluster)
+
+
+def _name(replica: str) -> str:
+    return replica.rpartition("/")[0] or replica

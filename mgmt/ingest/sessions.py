@@ -1,0 +1,164 @@
+"""Who feeds which cluster through this replica: opening, completeness, closing.
+
+The records it makes are inputs like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from fingerpost.relay.reasons import Reason, Refused
+from mgmt.ingest.inputs import Inputs
+from mgmt.ingest.kinds import accepted_from_agent, record_key
+from mgmt.ingest.states import Phase, Registration, SessionRecord, encode, record_of
+from mgmt.ingest.turns import Turns
+from mgmt.relay.ports import Fence, SessionInfo
+from mgmt.store.values import Source, agent_source
+
+log = structlog.get_logger()
+
+
+class Session:
+    """One open stream of facts. `missing`: announced types whose listing has not ended."""
+
+    __slots__ = ("fence", "info", "missing", "since", "source")
+
+    def __init__(self, fence: Fence, info: SessionInfo, missing: set[str], since: int) -> None:
+        self.fence, self.info, self.missing, self.since = fence, info, missing, since
+        self.source: Source = agent_source(info.cluster)
+
+
+class Sessions:
+    """At most one session per cluster; the newest wins, as long as it comes from the same cluster."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        inputs: Inputs,
+        management: str,
+        replica: str,
+        now: Callable[[], int],
+        touched: Callable[[], None],
+    ) -> None:
+        self.registered: Mapping[str, Registration] = {}
+        self.pending: dict[str, int] = {}  # waiting for their KubernetesCluster: since when
+        self._waiting: dict[str, list[asyncio.Event]] = {}
+        self._open: dict[str, Session] = {}
+        self._turns, self._inputs, self._management, self._replica = turns, inputs, management, replica
+        self._now, self._touched = now, touched
+        self._last_fence = 0
+
+    def get(self, cluster: str, fence: Fence) -> Session | None:
+        """None for a session that is over: what still comes from it counts for nothing."""
+        session = self._open.get(cluster)
+        return session if session is not None and session.fence == fence else None
+
+    def owns(self, cluster: str) -> bool:
+        return cluster in self._open
+
+    def clusters(self) -> tuple[str, ...]:
+        return tuple(self._open)
+
+    async def open(self, cluster: str, info: SessionInfo) -> Fence:
+        """Waits while nobody has registered the cluster."""
+        await self._registration(cluster)
+        self._check_identity(cluster, info)
+        if (old := self._open.pop(cluster, None)) is not None:
+            old.info.control.close(Reason.DUPLICATE, "a newer session of this cluster was opened")
+        source = agent_source(cluster)
+        try:
+            await self._turns.exclusive(lambda: self._turns.claim(source))
+        except asyncio.CancelledError:
+            self._turns.leave(source)
+            raise
+        if cluster not in self.registered:
+            raise Refused(Reason.NOT_REGISTERED, f"cluster {cluster} was deregistered")
+        if (other := self._open.pop(cluster, None)) is not None:  # opened while this one waited for its turn
+            other.info.control.close(Reason.DUPLICATE, "a newer session of this cluster was opened")
+        accepted = accepted_from_agent(cluster, self._management)
+        missing = {t for t in info.types if accepted is None or t in accepted}
+        self._last_fence += 1
+        session = Session(Fence(self._last_fence), info, missing, self._now())
+        self._open[cluster] = session
+        self._record(session, Phase.SYNCING if missing else Phase.WARM)
+        log.info("ingest.session.opened", cluster=cluster, peer=info.peer)
+        return session.fence
+
+    async def _registration(self, cluster: str) -> None:
+        while cluster not in self.registered:
+            event = asyncio.Event()
+            self._waiting.setdefault(cluster, []).append(event)
+            self.pending.setdefault(cluster, self._now())
+            self._touched()
+            try:
+                await event.wait()
+            finally:
+                waiting = self._waiting[cluster]
+                waiting.remove(event)
+                if not waiting:
+                    del self._waiting[cluster]
+                    self.pending.pop(cluster, None)
+                    self._touched()
+
+    def _check_identity(self, cluster: str, info: SessionInfo) -> None:
+        """A second cluster under the name of the first is refused; the first is not disturbed (relay.md §4.3)."""
+        record = record_of(self._inputs, record_key(agent_source(cluster), self._management))
+        known = self.registered[cluster].uid or (record.uid if record is not None else "")
+        if known and info.cluster_uid and known != info.cluster_uid:
+            raise Refused(
+                Reason.DUPLICATE,
+                f"cluster name {cluster} belongs to the cluster with uid {known}, "
+                f"uid {info.cluster_uid} at {info.peer} needs another name",
+            )
+
+    def listed(self, session: Session, type_: str) -> None:
+        if type_ in session.missing:
+            session.missing.discard(type_)
+            if not session.missing:
+                self._record(session, Phase.WARM)
+
+    def closed(self, session: Session) -> None:
+        """The owner's last word; what is stored stays in force."""
+        self._record(session, Phase.CLOSED)
+        del self._open[session.info.cluster]
+        self._turns.leave(session.source)
+
+    def end(self, cluster: str, reason: Reason, message: str) -> None:
+        """End the stream without a word to Redis: another one owns the cluster now, or nobody may."""
+        session = self._open.pop(cluster, None)
+        if session is not None:
+            log.info("ingest.session.ended", cluster=cluster, reason=reason.name, message=message)
+            session.info.control.close(reason, message)
+
+    def announce(self) -> None:
+        """Write all records again, with the epoch of now."""
+        for session in self._open.values():
+            self._record(session, Phase.SYNCING if session.missing else Phase.WARM)
+
+    def register(self, registered: Mapping[str, Registration]) -> None:
+        self.registered = registered
+        for cluster, waiting in self._waiting.items():
+            if cluster in registered:
+                for event in waiting:
+                    event.set()
+
+    def _record(self, session: Session, phase: Phase) -> None:
+        key = record_key(session.source, self._management)
+        old = record_of(self._inputs, key)
+        record = SessionRecord(
+            phase=phase,
+            complete=phase == Phase.WARM or (old is not None and old.complete),
+            replica=self._replica,
+            epoch=self._turns.epoch,
+            uid=session.info.cluster_uid,
+            instance=session.info.instance,
+            version=session.info.version,
+            peer=session.info.peer,
+            since=session.since if phase != Phase.CLOSED else self._now(),
+        )
+        self._turns.change(key, encode(record))
+        if phase == Phase.WARM:
+            self._turns.completed(session.source)

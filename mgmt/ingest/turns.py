@@ -1,0 +1,337 @@
+"""The turn loop: one translation, one write and one publication at a time (design D3, D4).
+
+While a turn is in flight, what arrives is collected; when idle, a change starts a turn at once. With Redis away the
+turns go on from memory, and what could not be written waits for `Recovery`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+import structlog
+
+from fingerpost.objects import ObjectKey
+from mgmt.ingest import recovery
+from mgmt.ingest.exchange import Store, exchange
+from mgmt.ingest.inputs import Inputs
+from mgmt.ingest.kinds import source_of
+from mgmt.ingest.pending import Pending
+from mgmt.ingest.values import InputChange, Pipeline
+from mgmt.relay.ports import Metrics
+from mgmt.store.errors import StoreError
+from mgmt.store.values import FREE, SHARED, UNCLAIMED, Entry, Fence, Source, Stored, WriteResult
+
+log = structlog.get_logger()
+
+
+class Hooks(Protocol):
+    """What the rest of ingest does inside a turn."""
+
+    def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
+        """These inputs are about to be translated."""
+
+    def fenced(self, source: Source) -> None:
+        """Another replica has claimed the source."""
+
+    def lost(self) -> None:
+        """Redis has just gone away."""
+
+    def closing_records(self, epoch: str) -> None:
+        """All that this replica holds is in Redis; say so with `epoch`."""
+
+
+class Turns:
+    """Owner of the inputs in memory, of `seq` and of the fences. Everything else asks it."""
+
+    def __init__(
+        self,
+        store: Store,
+        inputs: Inputs,
+        pipeline: Pipeline,
+        hooks: Hooks,
+        management: str,
+        lease: float,
+        metrics: Metrics,
+    ) -> None:
+        self.seq = 0
+        self.epoch = ""
+        self.synced = False
+        self.lost = asyncio.Event()  # set while Redis is away
+        self.fences: dict[Source, Fence] = {}
+        self._store, self._inputs, self._pipeline, self._hooks = store, inputs, pipeline, hooks
+        self._management, self._lease, self._metrics = management, lease, metrics
+        self._pending = Pending()
+        self._unsaved = Pending()
+        self._taken: dict[ObjectKey, InputChange] = {}  # from Redis, not yet translated
+        self._incomplete: set[Source] = set()
+        self._left: set[Source] = set()
+        self._owed: list[tuple[Source, Callable[[int], None]]] = []
+        self._doubtful: dict[Source, frozenset[ObjectKey]] = {}
+        self._jobs: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        self._look = False
+        self._seen = 0
+        self._published = -1
+
+    # ------------------------------------------------------------ what comes in
+
+    def change(self, key: ObjectKey, stored: Stored | None, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
+        """In memory at once; translated and stored in the next turn. No change, no work."""
+        if self._inputs.put(key, stored):
+            body = stored.body if stored is not None else None
+            self._pending.changes[key] = InputChange(key, body, seen_unix_nanos, traceparent)
+            self._pending.write(source_of(key, self._management), key, stored)
+            self._wake.set()
+
+    def when_stored(self, source: Source, callback: Callable[[int], None]) -> None:
+        """Called with the seq once everything `source` has brought so far is in Redis."""
+        self._pending.callbacks.append((source, callback))
+        self._wake.set()
+
+    def purge(self, source: Source, keys: Iterable[ObjectKey], *, in_redis: bool) -> None:
+        """Forget the source; only one replica needs to do so in Redis."""
+        for key in keys:
+            self._inputs.put(key, None)
+            self._pending.changes[key] = InputChange(key, None)
+        if in_redis:
+            self._pending.purge(source)
+        else:
+            self._pending.forget(source)
+        self._unsaved.forget(source)
+        self.fences.pop(source, None)
+        self._wake.set()
+
+    def forget(self, source: Source) -> None:
+        self._pending.forget(source)
+        self._unsaved.forget(source)
+
+    def look(self) -> None:
+        """Somebody else has written, or something has to be looked at again."""
+        self._look = True
+        self._wake.set()
+
+    def saw(self, version: int) -> None:
+        """An agent holds this config_version; ours must become higher if Redis does not know it."""
+        if version > max(self.seq, self._seen):
+            self._seen = version
+            self.look()
+
+    async def exclusive(self, job: Callable[[], Awaitable[None]]) -> None:
+        """Run `job` at the start of a turn that then also catches up with Redis. Returns when that turn is over."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._jobs.append((job, done))
+        self.look()
+        await done
+
+    async def claim(self, source: Source) -> None:
+        """Used inside `exclusive`, whose turn then catches up. With Redis away the claim follows when it is back."""
+        self._left.discard(source)
+        self.fences[source] = Fence(source, UNCLAIMED)
+        if self.synced:
+            self.fences[source] = await self._store.claim(source)
+
+    async def hold(self, fence: Fence) -> None:
+        """As `claim`, with a fence that was got elsewhere (a lease)."""
+        self.fences[fence.source] = fence
+
+    def completed(self, source: Source) -> None:
+        """The source has listed everything: what Redis holds beyond that can be told from what is yet to come."""
+        if source in self._incomplete:
+            self._incomplete.discard(source)
+            self._jobs.append((self._again, asyncio.get_running_loop().create_future()))
+            self.look()
+
+    def leave(self, source: Source) -> None:
+        """Nothing more comes from the source; its fence is given back once what it brought is written."""
+        self._left.add(source)
+        if (fence := self.fences.get(source)) is not None and fence.token == UNCLAIMED:
+            self.fences[source] = Fence(source, FREE)  # the agent may have gone to another replica meanwhile
+
+    def begin(self, loaded: Iterable[tuple[ObjectKey, Stored]], seq: int, epoch: str) -> None:
+        """What Redis held at the start; the first turn translates it and catches up."""
+        for key, stored in loaded:
+            if self._inputs.put(key, stored):
+                self._pending.changes[key] = InputChange(key, stored.body)
+        self.seq, self.epoch, self.synced = max(seq, self.seq), epoch, True
+        self.look()
+
+    # ------------------------------------------------------------ the loop
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._turn()
+
+    async def _turn(self) -> None:
+        jobs, self._jobs = self._jobs, []
+        for job, _ in jobs:
+            await self._run(job)
+        work, self._pending = self._pending, Pending()
+        work.changes = {**self._drain_taken(), **work.changes}
+        look, self._look = self._look, False
+        self._hooks.turn_begins(work.changes)
+        results: list[object] = []
+        saved: list[tuple[Source, Callable[[int], None]]] = []
+        if self.synced and (look or work.unwritten):
+            saved = await self._written(work, results)
+        else:
+            self._translate(list(work.changes.values()), results)
+            if self.synced:
+                saved = work.callbacks
+            else:
+                self._unsaved.follow(work)
+                self.seq += bool(work.changes)
+        await self._rise()
+        if results or self.seq != self._published:
+            self._published = self.seq
+            self._pipeline.publish(results, self.seq)
+        owed, self._owed = self._owed, []
+        for _, callback in (*owed, *saved):
+            callback(self.seq)
+        self._give_back()
+        for _, done in jobs:
+            if not done.done():
+                done.set_result(None)
+
+    def _drain_taken(self) -> dict[ObjectKey, InputChange]:
+        taken, self._taken = self._taken, {}
+        return taken
+
+    def _give_back(self) -> None:
+        for source in [s for s in self._left if s not in self._pending.writes and s not in self._unsaved.writes]:
+            self._left.discard(source)
+            self.fences.pop(source, None)
+
+    async def _run(self, job: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await job()
+        except StoreError as e:
+            self.lose(e)
+
+    def _translate(self, changes: list[InputChange], results: list[object]) -> None:
+        if changes:
+            results.append(self._pipeline.translate(changes))
+
+    async def _written(self, work: Pending, results: list[object]) -> list[tuple[Source, Callable[[int], None]]]:
+        """The request to Redis leaves first, then the CPU translates while Redis works."""
+        fenced = frozenset(self.fences)
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self._write(work), name="ingest.store.write")
+            await asyncio.sleep(0)
+            self._translate(list(work.changes.values()), results)
+        outcome = writing.result()
+        if outcome is None:
+            self._unsaved.follow(work)
+            self.seq += bool(work.changes)
+            return []
+        self.seq = outcome.seq
+        lost = outcome.refused | work.unfenced(fenced, SHARED)
+        self._absorb(outcome.missed)
+        try:
+            await self._settle_doubts()
+            await self._fenced_out(lost)
+            if outcome.gap and self.synced:
+                await self._recover()
+        except StoreError as e:
+            self.lose(e)
+        if taken := self._drain_taken():
+            self._hooks.turn_begins(taken)
+            self._translate(list(taken.values()), results)
+        return [(source, callback) for source, callback in work.callbacks if source not in lost]
+
+    async def _write(self, work: Pending) -> WriteResult | None:
+        try:
+            return await exchange(self._store, work.groups(self.fences, SHARED), self.seq)
+        except StoreError as e:
+            self.lose(e)
+            return None
+
+    def lose(self, cause: StoreError) -> None:
+        """From now on everything happens in memory, until `regain`."""
+        for name in ("gloo_mesh_redis_sync_err_total", "gloo_mesh_redis_sync_err"):
+            self._metrics.add(name)
+        if self.synced or not self.lost.is_set():
+            log.warning("store.link.lost", reason=str(cause))
+        was, self.synced = self.synced, False
+        if was or not self.lost.is_set():
+            self._hooks.lost()
+        self._metrics.set("fingerpost_store_unsynced", 1)
+        self.lost.set()
+
+    # ------------------------------------------------------------ what others did
+
+    def _absorb(self, entries: Iterable[Entry]) -> None:
+        for key, stored in entries:
+            if not key.name:
+                for namespace, name in list(self._inputs.of(key.cluster, key.type)):
+                    self._take(key._replace(namespace=namespace, name=name), None)
+            elif key.type and not self._pending.holds(source_of(key, self._management), key):
+                self._take(key, stored)
+
+    def _take(self, key: ObjectKey, stored: Stored | None) -> None:
+        """What Redis holds replaces what memory held, also where that waited to be translated."""
+        if self._inputs.put(key, stored):
+            self._pending.changes.pop(key, None)
+            self._taken[key] = InputChange(key, stored.body if stored is not None else None)
+
+    async def _fenced_out(self, refused: Iterable[Source]) -> None:
+        """What such a source had brought here is taken back: Redis knows better."""
+        for source in refused:
+            self.fences.pop(source, None)
+            self.forget(source)
+            self._hooks.fenced(source)
+            different = await recovery.differences(self._store, self._inputs, source, self._management)
+            for key, stored in different.items():
+                self._take(key, stored)
+
+    async def _settle_doubts(self) -> None:
+        """Inputs that only this replica remembers are gone once their owner has said that it has written everything."""
+        for source in [s for s in self._doubtful if recovery.confirmed(self._inputs, s, self._management, self.epoch)]:
+            for key, stored in (await self._store.fetch(self._doubtful.pop(source))).items():
+                self._take(key, stored)
+
+    # ------------------------------------------------------------ Redis is back
+
+    async def regain(self) -> None:
+        """Make Redis and memory equal again; raises StoreError when it goes away meanwhile. Used inside `exclusive`."""
+        await self._recover()
+        self.synced = True
+        self.lost.clear()
+        self._metrics.set("fingerpost_store_unsynced", 0)
+        self._hooks.closing_records(self.epoch)
+        self._owed, self._unsaved = self._unsaved.callbacks, Pending()
+        self._wake.set()
+        log.info("store.link.regained", seq=self.seq)
+
+    async def _again(self) -> None:
+        if self.synced:
+            await self._recover()
+
+    async def _recover(self) -> None:
+        outcome = await recovery.run(
+            self._store, self._inputs, self.fences, self._unsaved, self.seq, self.epoch, self._management, self._lease
+        )
+        self.seq, self.epoch = outcome.seq, outcome.epoch
+        for source in self.fences.keys() - outcome.fences.keys():
+            self.forget(source)
+            self._hooks.fenced(source)
+        self.fences = dict(outcome.fences)
+        self._doubtful = dict(outcome.doubtful)
+        self._incomplete = set(outcome.incomplete)
+        for key, stored in outcome.adopted.items():
+            self._take(key, stored)
+
+    async def _rise(self) -> None:
+        if self._seen <= self.seq:
+            return
+        wanted = self._seen + 1
+        if self.synced:
+            try:
+                self.seq = await self._store.raise_seq(wanted)
+                return
+            except StoreError as e:
+                self.lose(e)
+        self.seq = wanted

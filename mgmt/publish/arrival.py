@@ -1,0 +1,113 @@
+"""Did it arrive (design D9): a watermark and a list of exceptions per gateway, so that asking costs a few comparisons.
+
+A gateway has an object's change when its watermark has reached the object's seq and the object is not among its exceptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from fingerpost.relay.applied import ScopeApplied, ScopeException
+from mgmt.translate.scopes import GatewayKey
+
+
+class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one gateway. `watermark` None: its agent has never answered."""
+
+    watermark: int | None = None
+    proxies: int = 0
+    exceptions: tuple[ScopeException, ...] = ()
+    lagging: tuple[str, ...] = ()
+    lagging_since_unix_nanos: int = 0
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway that a change has not reached, and why."""
+
+    gateway: str  # "<cluster>/<namespace>/<name>"
+    reason: str
+    since_unix_nanos: int = 0
+
+
+class ArrivalView(msgspec.Struct, frozen=True, kw_only=True):
+    arrived: int
+    total: int
+    missing: tuple[Missing, ...] = ()
+    no_proxy: tuple[str, ...] = ()  # of those that count as arrived
+
+    @property
+    def complete(self) -> bool:
+        return self.arrived == self.total
+
+
+class Arrivals:
+    def __init__(self) -> None:
+        self.gateways: dict[GatewayKey, GatewayState] = {}
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def expect(self, gateway: GatewayKey) -> None:
+        self.gateways.setdefault(gateway, GatewayState())
+
+    def forget(self, gateway: GatewayKey) -> None:
+        self.gateways.pop(gateway, None)
+
+    def applied(self, cluster: str, config_version: int, scopes: Sequence[ScopeApplied]) -> None:
+        for applied in scopes:
+            key = (cluster, applied.scope)
+            if key in self.gateways:
+                self.gateways[key] = GatewayState(
+                    watermark=applied.watermark,
+                    proxies=applied.proxies,
+                    exceptions=tuple(applied.exceptions),
+                    lagging=tuple(applied.lagging),
+                    lagging_since_unix_nanos=applied.lagging_since_unix_nanos,
+                )
+        self._wake()
+
+    def _wake(self) -> None:
+        for waiter in tuple(self._waiters):
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def changed(self) -> None:
+        """Returns when an agent has answered next."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def of(self, contribution: str, seq: int, gateways: Iterable[GatewayKey], connected: Iterable[str]) -> ArrivalView:
+        """How far the change `seq` of one root object is, over the gateways that it concerns."""
+        online = set(connected)
+        arrived, missing, bare = 0, [], []
+        concerned = sorted(gateways)
+        for gateway in concerned:
+            name = f"{gateway[0]}/{gateway[1]}"
+            state = self.gateways.get(gateway, GatewayState())
+            reason, since = _why_missing(state, contribution, seq, gateway[0] in online)
+            if reason:
+                missing.append(Missing(gateway=name, reason=reason, since_unix_nanos=since))
+                continue
+            arrived += 1
+            if not state.proxies:
+                bare.append(name)
+        return ArrivalView(arrived=arrived, total=len(concerned), missing=tuple(missing), no_proxy=tuple(bare))
+
+
+def _why_missing(state: GatewayState, contribution: str, seq: int, online: bool) -> tuple[str, int]:
+    for exception in state.exceptions:
+        if exception.contribution == contribution:
+            return f"{exception.code}: {exception.message}", exception.since_unix_nanos
+    if state.watermark is not None and state.watermark >= seq:
+        return "", 0
+    if not online:
+        return "its agent is not connected", 0
+    if state.lagging:
+        return f"proxy {', '.join(state.lagging)} has not acknowledged", state.lagging_since_unix_nanos
+    return "on its way", 0

@@ -1,0 +1,266 @@
+"""Turns of the translator become live scopes; agents' answers become arrival. Implements `mgmt.relay.ports.Publisher` but for signing.
+
+Everything here runs on the event loop and returns at once. What is large or costs I/O (Redis, status files, certificates) is elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from fingerpost.relay.applied import ScopeApplied
+from fingerpost.relay.interest import Interest
+from mgmt.publish.arrival import Arrivals
+from mgmt.publish.guard import GuardSettings, Held, Loss, cluster_of, clusters_concerned, reasons
+from mgmt.publish.losses import LossMeter
+from mgmt.publish.scope import ResourceSet, Scope
+from mgmt.relay.ports import LogEntry
+from mgmt.translate.scopes import GatewayClass, GatewayKey
+from mgmt.translate.turn import Turn
+
+CLUSTER_SCOPE = ""
+
+
+class Publisher:
+    """`relist(clusters)` is called when a guard demands new listings; `now` gives Unix nanoseconds."""
+
+    def __init__(
+        self,
+        *,
+        relist: Callable[[Collection[str]], None],
+        now: Callable[[], int],
+        guard: GuardSettings = GuardSettings(),  # noqa: B008  (a frozen value)
+    ) -> None:
+        self.config_version = 0
+        self.arrivals = Arrivals()
+        self._relist = relist
+        self._now = now
+        self._guard = guard
+        self._sets: dict[GatewayClass, ResourceSet] = {}
+        self._gateways: dict[GatewayKey, GatewayClass] = {}
+        self._members: dict[GatewayClass, dict[GatewayKey, None]] = {}
+        self._scopes: dict[str, dict[str, Scope]] = {}
+        self._cluster_sets: dict[str, ResourceSet] = {}
+        self._interests: dict[str, Interest] = {}
+        self._wakes: dict[str, dict[Callable[[], None], None]] = {}
+        self._held: dict[GatewayClass, Held] = {}
+        self._confirmed: set[GatewayClass] = set()
+        self._warming: Mapping[GatewayClass, Mapping[str, str]] = {}
+        self._losses = LossMeter()
+        self._ready = asyncio.Event()
+        self._seen = 0
+
+    # ---------------------------------------------------------------- what the relay reads
+
+    async def ready(self, cluster: str) -> None:
+        await self._ready.wait()
+
+    def open_for_agents(self) -> None:
+        """The first translation is done and this replica has caught up with Redis."""
+        self._ready.set()
+
+    @property
+    def is_open(self) -> bool:
+        return self._ready.is_set()
+
+    def scopes(self, cluster: str) -> Mapping[str, Scope]:
+        return self._scopes.get(cluster, {})
+
+    def interest(self, cluster: str) -> Interest:
+        return self._interests.get(cluster) or Interest()
+
+    def subscribe(self, cluster: str, wake: Callable[[], None]) -> Callable[[], None]:
+        self._wakes.setdefault(cluster, {})[wake] = None
+        return lambda: self._wakes.get(cluster, {}).pop(wake, None)
+
+    def applied(self, cluster: str, config_version: int, scopes: Sequence[ScopeApplied]) -> None:
+        self.arrivals.applied(cluster, config_version, scopes)
+        for applied in scopes:
+            self._check_agent_guard(cluster, applied)
+
+    def _check_agent_guard(self, cluster: str, applied: ScopeApplied) -> None:
+        """The agent's own guard holds a loss that ours let pass: have the inputs listed anew, then confirm it."""
+        gateway_class = self._gateways.get((cluster, applied.scope))
+        held = frozenset(e.contribution for e in applied.exceptions if e.code == "MassDeletionHeld")
+        if gateway_class is None or gateway_class in self._held or gateway_class in self._confirmed:
+            return
+        meant = held - self._losses.contributions(gateway_class)
+        if meant:
+            concerned = frozenset(cluster_of(c) for c in meant)
+            self._held[gateway_class] = Held(meant, concerned, self._now())
+            self._relist(concerned)
+
+    def seen(self, cluster: str, config_version: int) -> None:
+        """Remember the highest version that any agent knows; the turn loop raises Redis' seq above it."""
+        self._seen = max(self._seen, config_version)
+
+    @property
+    def highest_seen(self) -> int:
+        return self._seen
+
+    # ---------------------------------------------------------------- publishing
+
+    def publish(self, turn: Turn, version: int, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
+        self.config_version = max(self.config_version, version)
+        touched: dict[str, None] = {}
+        self._change_sets(turn, version, seen_unix_nanos, traceparent, touched)
+        for gateway, gateway_class in turn.gateways.items():
+            self._move(gateway, gateway_class, version, seen_unix_nanos)
+            touched[gateway[0]] = None
+        self._warming = turn.warming if turn.warming is not None else self._warming
+        for cluster, changes in turn.cluster_scopes.items():
+            cluster_set = self._cluster_sets.setdefault(cluster, ResourceSet())
+            base = cluster_set.digest.total
+            if changed := cluster_set.change(changes):
+                self._scope(cluster, CLUSTER_SCOPE, cluster_set).note(version, changed, base, seen_unix_nanos)
+                touched[cluster] = None
+        for cluster, interest in turn.interests.items():
+            self._interests[cluster] = interest
+            touched[cluster] = None
+        self._refresh_keeps(version, touched)
+        self._wake(touched)
+
+    def _change_sets(
+        self, turn: Turn, version: int, seen_unix_nanos: int, traceparent: str, touched: dict[str, None]
+    ) -> None:
+        for gateway_class, changes in turn.classes.items():
+            resource_set = self._sets.setdefault(gateway_class, ResourceSet())
+            loss = self._losses.measure(gateway_class, resource_set.resources, changes, turn.contributions)
+            base = resource_set.digest.total
+            changed = resource_set.change(changes)
+            if loss.lost or loss.shrunk:
+                self._confirmed.discard(gateway_class)
+            self._weigh(gateway_class, loss)
+            if not changed:
+                continue
+            members = self._members.get(gateway_class, {})
+            entries: dict[int, LogEntry] = {}
+            after = resource_set.digest.total
+            for cluster, name in members:
+                scope = self._scopes[cluster][name]
+                entry = entries.get(scope.version)
+                if entry is None:
+                    entry = LogEntry(version, scope.version, base, after, changed, seen_unix_nanos, traceparent)
+                    entries[scope.version] = entry
+                scope.append(entry)
+                touched[cluster] = None
+
+    def _scope(self, cluster: str, name: str, resource_set: ResourceSet) -> Scope:
+        scopes = self._scopes.setdefault(cluster, {})
+        scope = scopes.get(name)
+        if scope is None:
+            scope = scopes[name] = Scope(resource_set)
+        return scope
+
+    def _move(
+        self, gateway: GatewayKey, gateway_class: GatewayClass | None, version: int, seen_unix_nanos: int
+    ) -> None:
+        cluster, name = gateway
+        former = self._gateways.pop(gateway, None)
+        if former is not None:
+            members = self._members[former]
+            members.pop(gateway, None)
+            if not members:
+                del self._members[former]
+        if gateway_class is None:
+            scope = self._scopes.get(cluster, {}).get(name)
+            if scope is not None:
+                scope.gone = True
+                scope.confirmed = False
+                scope.move(ResourceSet(), version, seen_unix_nanos)
+            self.arrivals.forget(gateway)
+        else:
+            resource_set = self._sets.setdefault(gateway_class, ResourceSet())
+            self._gateways[gateway] = gateway_class
+            self._members.setdefault(gateway_class, {})[gateway] = None
+            new = name not in self._scopes.get(cluster, {})
+            scope = self._scope(cluster, name, resource_set)
+            scope.gone = False
+            if new:
+                scope.version = version
+            else:
+                scope.move(resource_set, version, seen_unix_nanos)
+            self.arrivals.expect(gateway)
+        if former is not None and former not in self._members:
+            self._sets.pop(former, None)
+            self._held.pop(former, None)
+            self._losses.forget(former)
+
+    def _wake(self, clusters: Iterable[str]) -> None:
+        for cluster in clusters:
+            for wake in tuple(self._wakes.get(cluster, ())):
+                wake()
+
+    # ---------------------------------------------------------------- guards
+
+    def _weigh(self, gateway_class: GatewayClass, loss: Loss) -> None:
+        if not self._members.get(gateway_class):
+            return
+        held = self._held.get(gateway_class)
+        if held is not None:
+            back = held.contributions & self._losses.contributions(gateway_class)
+            if back and back == held.contributions and not loss.shrunk:
+                del self._held[gateway_class]  # the input healed
+                return
+        if not loss.too_large(self._guard):
+            return
+        concerned = clusters_concerned(loss, self._scopes)
+        contributions = loss.lost | loss.shrunk | (held.contributions if held else frozenset())
+        self._held[gateway_class] = Held(contributions, concerned, self._now())
+        self._confirmed.discard(gateway_class)
+        self._relist(concerned)
+
+    def relisted(self, cluster: str, version: int) -> None:
+        """Everything of `cluster` has been listed anew and translated: what is still missing is meant."""
+        touched: dict[str, None] = {}
+        for gateway_class, held in list(self._held.items()):
+            if cluster not in held.waiting:
+                continue
+            waiting = held.waiting - {cluster}
+            if waiting:
+                self._held[gateway_class] = held._replace(waiting=waiting)
+            else:
+                self._let_go(gateway_class)
+        self._refresh_keeps(version, touched)
+        self._wake(touched)
+
+    def release(self, cluster: str, version: int) -> frozenset[str]:
+        """A person says that the losses of this cluster's gateways are meant. Returns the contributions let go."""
+        touched: dict[str, None] = {}
+        released: frozenset[str] = frozenset()
+        for gateway, gateway_class in self._gateways.items():
+            if gateway[0] == cluster and (held := self._held.get(gateway_class)):
+                released |= held.contributions
+                self._let_go(gateway_class)
+        for name, scope in self._scopes.get(cluster, {}).items():
+            gateway_class_ = self._gateways.get((cluster, name))
+            if gateway_class_ is not None:
+                self._confirmed.add(gateway_class_)
+            elif name != CLUSTER_SCOPE:
+                scope.confirmed = True
+                scope.note(version, (), scope.digest.total, 0)
+                touched[cluster] = None
+        self._refresh_keeps(version, touched)
+        self._wake(touched)
+        return released
+
+    def _let_go(self, gateway_class: GatewayClass) -> None:
+        self._held.pop(gateway_class, None)
+        self._confirmed.add(gateway_class)
+
+    @property
+    def held(self) -> dict[str, Held]:
+        """cluster/gateway -> what is held there, for `check` and `/reports`."""
+        return {f"{c}/{n}": self._held[k] for (c, n), k in self._gateways.items() if k in self._held}
+
+    def _refresh_keeps(self, version: int, touched: dict[str, None]) -> None:
+        for gateway, gateway_class in self._gateways.items():
+            scope = self._scopes[gateway[0]][gateway[1]]
+            keep = dict(self._warming.get(gateway_class, {}))
+            if held := self._held.get(gateway_class):
+                keep |= reasons([held])
+            confirmed = gateway_class in self._confirmed and not keep
+            if keep != scope.keep or confirmed != scope.confirmed:
+                scope.keep, scope.confirmed = keep, confirmed
+                scope.note(version, (), scope.digest.total, 0)
+                touched[gateway[0]] = None

@@ -1,0 +1,103 @@
+"""Where an agent is in the history of a scope, and which plan brings it to the present. No bytes and no streams here.
+
+What is kept per agent and scope is one Position: a version, not a digest per resource (20,000 resources cost an idle agent nothing).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from functools import lru_cache
+
+from fingerpost.relay.digest import BUCKETS, bucket_of, resource_key
+from mgmt.relay.ports import LogEntry, ScopeView
+from mgmt.relay.scope_frames import Ending, Known, Plan
+
+Key = tuple[str, str]
+
+
+class Phase(enum.Enum):
+    EMPTY = "empty"  # the agent holds nothing of the scope
+    KNOWN = "known"  # the agent has, or is being sent, exactly `version`
+    ASK = "ask"  # unknown: bucket digests have to be sent
+    WAIT = "wait"  # bucket digests of `version` are out, the agent's keys are awaited
+    HAVE = "have"  # the agent's keys of the differing buckets are here
+    GONE = "gone"  # told that the scope is gone at `version`
+
+
+class Position:
+    __slots__ = ("buckets", "have", "keep", "phase", "version")
+
+    def __init__(self, phase: Phase, version: int = -1) -> None:
+        self.phase, self.version = phase, version
+        self.keep: Mapping[str, str] | None = None  # what the agent was told; None: nothing yet
+        self.have: dict[Key, bytes] = {}
+        self.buckets: frozenset[int] = frozenset()
+
+
+def place(view: ScopeView | None, digest: bytes) -> Position:
+    """Where an agent is that reports this digest of the scope."""
+    if view is None or view.gone:
+        return Position(Phase.KNOWN, -1)
+    if digest == view.digest.total:
+        return Position(Phase.KNOWN, view.version)
+    for entry in reversed(view.log):
+        if entry.base == digest:
+            return Position(Phase.KNOWN, entry.previous)
+    return Position(Phase.ASK)
+
+
+def entries_after(view: ScopeView, version: int) -> list[LogEntry] | None:
+    """The log after `version`, oldest first; None when it does not reach back that far."""
+    out: list[LogEntry] = []
+    for entry in reversed(view.log):
+        if entry.version <= version:
+            break
+        out.append(entry)
+    out.reverse()
+    if out and out[0].previous > version:
+        return None
+    if not out and view.version != version:
+        return None
+    return out
+
+
+def plan_from_log(view: ScopeView, entries: list[LogEntry], keep: Mapping[str, str] | None) -> Plan:
+    known: dict[Key, Known] = {}
+    for entry in entries:
+        for type_, name, before in entry.changed:
+            known.setdefault((type_, name), Known(before))  # the first `before` is what the agent has
+    after = entries[-1].after if entries else view.digest.total
+    return Plan(known, _ending(view, after, keep, entries))
+
+
+def plan_from_nothing(view: ScopeView) -> Plan:
+    nothing = Known(b"", empty_handed=True)
+    entries = list(view.log)[-1:]
+    return Plan(dict.fromkeys(view.resources, nothing), _ending(view, view.digest.total, view.keep, entries))
+
+
+def plan_from_keys(view: ScopeView, position: Position, entries: list[LogEntry]) -> Plan:
+    """The agent listed what it has in `position.buckets`; everywhere else it had `position.version`."""
+    known = {key: Known(digest) for key, digest in position.have.items()}
+    for key in view.resources:
+        if key not in known and bucket(key) in position.buckets:
+            known[key] = Known(b"")
+    for entry in entries:
+        for type_, name, before in entry.changed:
+            if bucket((type_, name)) not in position.buckets:
+                known.setdefault((type_, name), Known(before))
+    return Plan(known, _ending(view, view.digest.total, view.keep, entries))
+
+
+def _ending(view: ScopeView, after: bytes, keep: Mapping[str, str] | None, entries: list[LogEntry]) -> Ending:
+    seen, trace = (entries[-1].seen_unix_nanos, entries[-1].traceparent) if entries else (0, "")
+    return Ending(view.version, after, keep, view.confirmed, seen, trace)
+
+
+@lru_cache(maxsize=1 << 16)
+def bucket(key: Key) -> int:
+    return bucket_of(resource_key(*key))
+
+
+ALL_BUCKETS = frozenset(range(BUCKETS))

@@ -1,0 +1,240 @@
+"""The server's end of one Pull stream: brings one agent's scopes to what the publisher wants, and hears what has arrived.
+
+Per agent it keeps a version per scope and the frames of the version under way (shared bytes); a slow agent costs no more than that,
+since it goes on from its version whenever its window opens (M-14).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from fingerpost.relay.applied import ScopeApplied
+from fingerpost.relay.frames import parse, pieces_of, scope_delta, scope_field
+from fingerpost.relay.interest import Interest
+from fingerpost.relay.messages import applied_from_wire, lost_by
+from fingerpost.relay.reasons import Reason, Refused
+from fingerpost.relay.settings import FEATURES, RelaySettings
+from fingerpost.relay.stream import Stream
+from fingerpost.relay.v1 import relay_pb2 as pb
+from mgmt.relay.ports import Metrics, Publisher, ScopeView
+from mgmt.relay.positions import (
+    Phase,
+    Position,
+    entries_after,
+    place,
+    plan_from_keys,
+    plan_from_log,
+    plan_from_nothing,
+)
+from mgmt.relay.scope_frames import Bodies, Ending, Plan, bodies, wanted_pieces
+
+
+class PullSession:
+    def __init__(
+        self,
+        hello: pb.Hello,
+        stream: Stream,
+        publisher: Publisher,
+        shared: Bodies,
+        settings: RelaySettings,
+        metrics: Metrics,
+    ) -> None:
+        self._cluster, self._hello = hello.cluster, hello
+        self._stream, self._publisher, self._shared = stream, publisher, shared
+        self._settings, self._metrics = settings, metrics
+        self._positions: dict[str, Position] = {}
+        self._seq = self._acked = 0
+        self._small: deque[bytes] = deque()  # frames without a number
+        self._answers: deque[pb.Pieces] = deque()
+        self._current: tuple[bytes, deque[bytes]] = (b"", deque())  # scope field, bodies of the version under way
+        self._interest: Interest | None = None
+        self._open = False
+        self._unsubscribe: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        """Wait until this replica may speak for the cluster (D4), then begin."""
+        hello, publisher = self._hello, self._publisher
+        if hello.config_version > publisher.config_version:
+            publisher.seen(self._cluster, hello.config_version)
+        await publisher.ready(self._cluster)
+        ack = pb.PullHelloAck(features=FEATURES, config_version=publisher.config_version, window=self._settings.window)
+        self._small.append(pb.PullResponse(hello_ack=ack).SerializeToString())
+        views = publisher.scopes(self._cluster)
+        for had in hello.scopes:
+            self._positions[had.scope] = place(views.get(had.scope), had.digest)
+        self._unsubscribe = publisher.subscribe(self._cluster, self._stream.wake)
+        self._open = True
+        self._stream.wake()
+
+    def close(self) -> None:
+        self._open = False
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+
+    # -- in
+
+    def receive(self, frame: bytes) -> None:
+        message = parse(pb.PullRequest(), frame)
+        match message.WhichOneof("body"):
+            case "ack":
+                self._ack(message.ack)
+            case "applied":
+                self._applied(message.applied)
+            case "want":
+                self._want(set(message.want.hashes))
+            case "have":
+                self._have(message.have)
+            case "certificate_request":
+                request = message.certificate_request
+                self._stream.spawn(self._sign(request.id, request.csr), f"relay.sign.{self._cluster}.{request.id}")
+            case "goodbye":
+                raise lost_by(message.goodbye)
+            case "hello":
+                raise Refused(Reason.PROTOCOL, "a second Hello")
+            case _:
+                pass  # heartbeats, and what a newer agent may add
+
+    def _ack(self, ack: pb.Ack) -> None:
+        if ack.seq > self._seq:
+            raise Refused(Reason.PROTOCOL, f"an Ack of {ack.seq}, but only {self._seq} was sent")
+        full = self._seq - self._acked >= self._settings.window
+        self._acked = max(self._acked, ack.seq)
+        for scope in ack.resync:
+            self._metrics.add("relay_resync_total", type=f"scope {scope}")
+            position = self._positions.setdefault(scope, Position(Phase.ASK))
+            position.phase = Phase.ASK
+        if full or ack.resync:
+            self._stream.wake()
+
+    def _applied(self, message: pb.Applied) -> None:
+        reports: tuple[ScopeApplied, ...] = applied_from_wire(message)
+        self._publisher.applied(self._cluster, message.config_version, reports)
+
+    def _want(self, hashes: set[bytes]) -> None:
+        views = self._publisher.scopes(self._cluster).values()
+        found = wanted_pieces((pieces for view in views for pieces in view.resources.values()), hashes)
+        message, size = pb.Pieces(unknown=sorted(hashes - found.keys())), 0
+        for digest in sorted(found):
+            for part in pieces_of(found[digest], self._settings.chunk):
+                if size and size + len(part.body) > self._settings.chunk:
+                    self._answers.append(message)
+                    message, size = pb.Pieces(), 0
+                message.pieces.append(part)
+                size += len(part.body) + 64
+        self._answers.append(message)
+        self._stream.wake()
+
+    def _have(self, have: pb.Have) -> None:
+        position = self._positions.get(have.scope)
+        if position is None or position.phase is not Phase.WAIT:
+            return  # answered a ScopeState that is no longer the newest
+        position.have.update(((r.type, r.name), r.hash) for r in have.resources)
+        position.buckets |= frozenset(have.buckets)
+        if have.last:
+            position.phase = Phase.HAVE
+            self._stream.wake()
+
+    async def _sign(self, id_: str, csr: bytes) -> None:
+        try:
+            chain, roots = await self._publisher.sign(self._cluster, id_, csr)
+            answer = pb.Certificate(id=id_, chain=chain, roots=roots)
+        except Refused as refusal:
+            answer = pb.Certificate(id=id_, error=refusal.message)
+        self._small.append(pb.PullResponse(certificate=answer).SerializeToString())
+        self._stream.wake()
+
+    # -- out
+
+    def produce(self) -> bytes | None:
+        if self._small:
+            return self._small.popleft()
+        if not self._open or self._seq - self._acked >= self._settings.window:
+            return None
+        if self._answers:
+            return self._numbered(pb.PullResponse(pieces=self._answers.popleft()))
+        scope, rest = self._current
+        if rest:
+            self._seq += 1
+            return scope_delta(self._seq, scope, rest.popleft())
+        interest = self._publisher.interest(self._cluster)
+        if interest is not self._interest:
+            known, self._interest = self._interest, interest
+            if interest != known:
+                wire = pb.Interest(secrets=interest.secrets, label_keys=interest.label_keys, services=interest.services)
+                return self._numbered(pb.PullResponse(interest=wire))
+        return self._next_scope()
+
+    def _numbered(self, message: pb.PullResponse) -> bytes:
+        self._seq += 1
+        message.seq = self._seq
+        return message.SerializeToString()
+
+    def _next_scope(self) -> bytes | None:
+        views = self._publisher.scopes(self._cluster)
+        for name, view in views.items():
+            position = self._positions.get(name)
+            if position is None:
+                position = self._positions[name] = Position(Phase.GONE if view.gone else Phase.EMPTY, view.version)
+            if (frame := self._step(name, view, position)) is not None:
+                return frame
+        for name in [n for n in self._positions if n not in views]:
+            del self._positions[name]
+            return self._send(name, _gone(self._publisher.config_version, confirmed=False))
+        return None
+
+    def _step(self, name: str, view: ScopeView, position: Position) -> bytes | None:
+        """The next frame that this scope needs; None when the agent has, or has been sent, everything."""
+        if view.gone:
+            if position.version == view.version:
+                return None
+            position.phase, position.version = Phase.GONE, view.version
+            return self._send(name, _gone(view.version, confirmed=view.confirmed))
+        phase = position.phase
+        if phase is Phase.WAIT or (
+            phase is Phase.KNOWN and position.version == view.version and position.keep is view.keep
+        ):
+            return None
+        made = None
+        if phase in (Phase.EMPTY, Phase.GONE):
+            made = self._whole(view)
+        elif phase is Phase.KNOWN:
+            made = self._from_log(view, position)
+        elif phase is Phase.HAVE and (entries := entries_after(view, position.version)) is not None:
+            made = bodies(view.resources, plan_from_keys(view, position, entries), self._settings.chunk)
+        if made is None:
+            return self._ask(name, view, position)
+        position.phase, position.version, position.keep = Phase.KNOWN, view.version, view.keep
+        position.have, position.buckets = {}, frozenset()
+        return self._send(name, made)
+
+    def _ask(self, name: str, view: ScopeView, position: Position) -> bytes:
+        position.phase, position.version = Phase.WAIT, view.version
+        position.have, position.buckets = {}, frozenset()
+        state = pb.ScopeState(scope=name, buckets=view.digest.buckets, config_version=view.version)
+        return self._numbered(pb.PullResponse(state=state))
+
+    def _whole(self, view: ScopeView) -> tuple[bytes, ...]:
+        key = ("whole", id(view.resources), view.digest.total, view.version, id(view.keep), view.confirmed)
+        return self._shared.get(key, (view.resources, view.keep), view.resources, lambda: plan_from_nothing(view))
+
+    def _from_log(self, view: ScopeView, position: Position) -> tuple[bytes, ...] | None:
+        entries = entries_after(view, position.version)
+        if entries is None:
+            return None
+        keep = None if position.keep is not None and position.keep == view.keep else view.keep
+        base, after = (entries[0].base, entries[-1].after) if entries else (b"", view.digest.total)
+        key = (base, after, position.version, view.version, keep is not None and id(keep), view.confirmed)
+        return self._shared.get(key, keep, view.resources, lambda: plan_from_log(view, entries, keep))
+
+    def _send(self, name: str, made: Iterable[bytes]) -> bytes:
+        scope, rest = scope_field(name), deque(made)
+        self._current = (scope, rest)
+        self._seq += 1
+        return scope_delta(self._seq, scope, rest.popleft())
+
+
+def _gone(version: int, *, confirmed: bool) -> tuple[bytes, ...]:
+    head, *rest = bodies({}, Plan({}, Ending(version, b"", {}, confirmed)), 1 << 20)
+    return (head + pb.ScopeDelta(gone=True).SerializeToString(), *rest)

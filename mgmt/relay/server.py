@@ -1,0 +1,198 @@
+"""Assembly of the server's half: one gRPC server with both streams of every agent. It owns sessions, and nothing they carry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from fingerpost.relay.frames import parse
+from fingerpost.relay.messages import goodbye, heartbeat
+from fingerpost.relay.reasons import LinkLost, Reason, Refused
+from fingerpost.relay.settings import PROTOCOL, RelaySettings
+from fingerpost.relay.stream import Stream
+from fingerpost.relay.v1 import relay_pb2 as pb
+from mgmt.relay import identity
+from mgmt.relay.ports import Ingest, Metrics, NoMetrics, Publisher
+from mgmt.relay.pull import PullSession
+from mgmt.relay.push import PushSession
+from mgmt.relay.scope_frames import Bodies
+
+SERVICE = "fingerpost.relay.v1.Relay"
+_Context = Any  # grpc.aio.ServicerContext[bytes, bytes]; the stubs cover request and response types only in part
+
+
+class RelayServer:
+    """`port` is where it listens. Sessions end with Goodbye DRAINING when the server is left."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        publisher: Publisher,
+        settings: RelaySettings,
+        metrics: Metrics,
+        observe: Callable[[LinkLost, str, str], None],
+    ) -> None:
+        self._ingest, self._publisher, self._settings, self._metrics = ingest, publisher, settings, metrics
+        self._observe = observe
+        self._streams: set[Stream] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._pulls: dict[str, int] = {}
+        self.bodies = Bodies(settings.chunk)
+        self.port = 0
+
+    @property
+    def pulls(self) -> dict[str, int]:
+        """Open Pull streams per cluster."""
+        return {cluster: count for cluster, count in self._pulls.items() if count}
+
+    def handlers(self) -> grpc.GenericRpcHandler[bytes, bytes]:
+        """Bytes in and out: frames are parsed here, and bodies that many agents share are serialized once."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Push": grpc.stream_stream_rpc_method_handler(self._push),
+                "Pull": grpc.stream_stream_rpc_method_handler(self._pull),
+            },
+        )
+
+    async def drain(self) -> None:
+        """Goodbye to all; returns when the streams have ended or the grace is over."""
+        for stream in list(self._streams):
+            stream.finish(Refused(Reason.DRAINING, "the server stops", self._settings.drain_retry_after))
+        try:
+            async with asyncio.timeout(self._settings.drain_grace):
+                await self._idle.wait()
+        except TimeoutError:
+            return
+
+    async def _push(self, _requests: object, context: _Context) -> None:
+        stream = self._stream(context, lambda kind: pb.PushResponse(**kind))
+        await self._hold(context, stream, pb.PushRequest(), self._push_session)
+
+    async def _pull(self, _requests: object, context: _Context) -> None:
+        stream = self._stream(context, lambda kind: pb.PullResponse(**kind))
+        await self._hold(context, stream, pb.PullRequest(), self._pull_session)
+
+    async def _push_session(self, hello: pb.Hello, peer: str, stream: Stream) -> None:
+        session = PushSession(hello, peer, stream, self._ingest, self._settings, self._metrics)
+        self._metrics.set("relay_push_clients_connected", 1, cluster=hello.cluster)
+        try:
+            await stream.run(session.receive, session.produce, session.start())
+        finally:
+            self._metrics.set("relay_push_clients_connected", 0, cluster=hello.cluster)
+            self._count(stream, hello.cluster, "push")
+            await session.ended()
+
+    async def _pull_session(self, hello: pb.Hello, _peer: str, stream: Stream) -> None:
+        session = PullSession(hello, stream, self._publisher, self.bodies, self._settings, self._metrics)
+        self._connected(hello.cluster, 1)
+        try:
+            await stream.run(session.receive, session.produce, session.start())
+        finally:
+            session.close()
+            self._connected(hello.cluster, -1)
+            self._count(stream, hello.cluster, "pull")
+
+    async def _hold(
+        self,
+        context: _Context,
+        stream: Stream,
+        request: Any,
+        session: Callable[[pb.Hello, str, Stream], Awaitable[None]],
+    ) -> None:
+        """Read Hello, check who speaks, run the session to its end."""
+        cluster = ""
+        self._streams.add(stream)
+        self._idle.clear()
+        try:
+            hello = await self._hello(context, request)
+            cluster = hello.cluster
+            await session(hello, context.peer(), stream)
+        except Refused as refusal:
+            if refusal.reason is Reason.UNAUTHENTICATED:
+                self._metrics.add("relay_auth_failures_total", reason="identity")
+            await context.write(stream.last_word(refusal))
+            self._observe(LinkLost(refusal.message, reason=refusal.reason), cluster, context.peer())
+        except LinkLost as lost:
+            self._observe(lost, cluster, context.peer())
+        finally:
+            self._streams.discard(stream)
+            if not self._streams:
+                self._idle.set()
+
+    async def _hello(self, context: _Context, request: Any) -> pb.Hello:
+        try:
+            async with asyncio.timeout(self._settings.hello_timeout):
+                frame = await context.read()
+        except TimeoutError as error:
+            raise Refused(Reason.PROTOCOL, "no Hello came") from error
+        if not isinstance(frame, bytes):
+            raise LinkLost("the agent closed the stream before Hello")
+        message = parse(request, frame)
+        if message.WhichOneof("body") != "hello":
+            raise Refused(Reason.PROTOCOL, "the first message must be Hello")
+        hello: pb.Hello = message.hello
+        identity.check(context.peer(), context.invocation_metadata() or (), hello.cluster)
+        if not hello.protocol_min <= PROTOCOL <= hello.protocol_max:
+            raise Refused(
+                Reason.PROTOCOL,
+                f"the agent speaks protocol {hello.protocol_min} to {hello.protocol_max}, this server {PROTOCOL}",
+            )
+        return hello
+
+    def _stream(self, context: _Context, wrap: Callable[[dict[str, Any]], Any]) -> Stream:
+        async def read() -> bytes | None:
+            frame = await context.read()
+            return frame if isinstance(frame, bytes) else None
+
+        return Stream(
+            read,
+            context.write,
+            self._settings,
+            heartbeat=lambda: bytes(wrap({"heartbeat": heartbeat()}).SerializeToString()),
+            goodbye=lambda refusal: bytes(wrap({"goodbye": goodbye(refusal)}).SerializeToString()),
+        )
+
+    def _connected(self, cluster: str, change: int) -> None:
+        self._pulls[cluster] = self._pulls.get(cluster, 0) + change
+        self._metrics.set("relay_pull_clients_connected", self._pulls[cluster], cluster=cluster)
+
+    def _count(self, stream: Stream, cluster: str, type_: str) -> None:
+        self._metrics.add("relay_bytes_total", stream.bytes_in, cluster=cluster, direction="in", type=type_)
+        self._metrics.add("relay_bytes_total", stream.bytes_out, cluster=cluster, direction="out", type=type_)
+
+
+@asynccontextmanager
+async def serve(
+    ingest: Ingest,
+    publisher: Publisher,
+    *,
+    address: str = "127.0.0.1:0",
+    settings: RelaySettings | None = None,
+    metrics: Metrics | None = None,
+    observe: Callable[[LinkLost, str, str], None] = lambda _lost, _cluster, _peer: None,
+) -> AsyncIterator[RelayServer]:
+    """Listen on `address`. `observe(why, cluster, peer)` hears of every stream that ended. Raises PortTaken."""
+    chosen = settings or RelaySettings()
+    relay = RelayServer(ingest, publisher, chosen, metrics or NoMetrics(), observe)
+    server = grpc.aio.server(options=[*chosen.channel_options(), ("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((relay.handlers(),))
+    try:
+        relay.port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise PortTaken(f"the relay cannot listen on {address}: is the port in use?") from error
+    await server.start()
+    try:
+        yield relay
+    finally:
+        await relay.drain()
+        await server.stop(0)
+
+
+class PortTaken(OSError):
+    """The message names the address."""

@@ -1,0 +1,71 @@
+"""The status of KubernetesClusters: is the agent there, was it ever (relay.md §4.1, M-25). Pure but for the memory of who was ever seen."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from fingerpost.api.common import ApprovalState
+from mgmt.ingest.values import ClusterState, State
+from mgmt.translate.status import Status
+
+GRACE = 30  # seconds without an agent before a cluster is FAILED
+_CONNECTED = (State.SYNCING, State.WARM)
+
+
+def cluster_status(
+    own: Status | None, state: ClusterState | None, *, ever: bool, now_unix_nanos: int
+) -> dict[str, Any]:
+    """`own` is what the translator found wrong with the object; a mistake there wins over the agent's state."""
+    state = state or ClusterState(state=State.REGISTERED, ready=False)
+    connected, since = state.state in _CONNECTED, state.since
+    if own is not None and own.approval is not ApprovalState.ACCEPTED:
+        approval, message = own.approval, own.message
+    elif state.state is State.WARM:
+        approval, message = ApprovalState.ACCEPTED, ""
+    elif not ever:
+        approval, message = ApprovalState.PENDING, "no agent has connected yet"
+    elif connected:
+        approval, message = ApprovalState.PENDING, "the agent is connected, its first listing is not complete"
+    elif now_unix_nanos - since > GRACE * 1_000_000_000:
+        approval, message = ApprovalState.FAILED, f"no agent since {_time(since)}"
+    else:
+        approval, message = ApprovalState.ACCEPTED, f"the agent disconnected at {_time(since)}"
+    conditions = [
+        _condition("Connected", connected, since),
+        _condition("Warm", state.state is State.WARM, since),
+        _condition("EverConnected", ever, 0),
+    ]
+    generation = own.observed_generation if own else 0
+    common = {"State": {"observedGeneration": generation, "approval": approval.value, "message": message}}
+    return {"common": common, "conditions": conditions}
+
+
+def _condition(kind: str, holds: bool, since: int) -> dict[str, Any]:
+    out: dict[str, Any] = {"type": kind, "status": "True" if holds else "False"}
+    return out | ({"lastTransitionTime": _time(since)} if since else {})
+
+
+def _time(unix_nanos: int) -> str:
+    at = datetime.datetime.fromtimestamp(unix_nanos // 1_000_000_000, datetime.UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if unix_nanos else "the start of this server"
+
+
+class EverConnected:
+    """The durable memory that safe mode needs when Redis is empty: a condition of the KubernetesCluster's status."""
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        """`read(name)` gives the status of the KubernetesCluster as last written, None when there is none."""
+        self._read = read
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, name: str) -> bool:
+        if name not in self._known:
+            status = self._read(name)
+            conditions = status.get("conditions", ()) if isinstance(status, dict) else ()
+            self._known[name] = any(c.get("type") == "EverConnected" and c.get("status") == "True" for c in conditions)
+        return self._known[name]
+
+    def saw(self, name: str) -> None:
+        self._known[name] = True

@@ -1,0 +1,256 @@
+"""The store's verbs on Redis. Every change of an input goes through `write`; ownership through `claim` and `lease`.
+
+It keeps only the epoch it is attached to. Whoever calls decides what to do when Redis is away or has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
+from secrets import token_hex
+from typing import Any
+
+from fingerpost.objects import ObjectKey
+from mgmt.store import layout, scripts
+from mgmt.store.client import Client, Script, Value
+from mgmt.store.errors import StoreChanged, StoreMisconfigured, StoreUnavailable
+from mgmt.store.settings import StoreSettings
+from mgmt.store.values import (
+    Attached,
+    Entry,
+    Epoch,
+    Fence,
+    Group,
+    Loaded,
+    Source,
+    Stored,
+    StoreStatus,
+    WriteResult,
+)
+
+_ATTACH, _WRITE, _CLAIM = Script(scripts.ATTACH), Script(scripts.WRITE), Script(scripts.CLAIM)
+_LEASE, _RELEASE, _RAISE = Script(scripts.LEASE), Script(scripts.RELEASE), Script(scripts.RAISE)
+_HASHES = Script(scripts.HASHES)
+_SETS_A_TRIP = 50
+_TAIL_COUNT = 5000
+_BULK_TIMEOUT = 60.0  # of reading everything
+_BYTES_A_SECOND = 20_000_000  # a slow Redis; makes the patience with a write follow its size
+
+
+class RedisStore:
+    """One per replica. `replica` must be new at every start of the process."""
+
+    def __init__(self, settings: StoreSettings, replica: str) -> None:
+        self.replica = replica
+        self._settings = settings
+        self._client = Client(settings)
+        self._epoch = Epoch("")
+
+    @property
+    def where(self) -> str:
+        return self._client.where
+
+    async def attach(self, at_least: int) -> Attached:
+        """Agree on the epoch. `at_least`: the highest seq this replica has seen.
+
+        A Redis that is behind it gets a new epoch.
+        """
+        schema = await self._client.run("GET", layout.SCHEMA)
+        if schema is None:
+            await self._client.run("SET", layout.SCHEMA, layout.LAYOUT, "NX")
+        elif schema != str(layout.LAYOUT).encode():
+            found = schema.decode(errors="replace")
+            raise StoreMisconfigured(
+                f"redis at {self.where}: the layout is {found}, this version knows {layout.LAYOUT}; "
+                "upgrade the server or use another database"
+            )
+        epoch, seq, fresh = await self._client.script(_ATTACH, token_hex(8), at_least)
+        self._epoch = Epoch(epoch.decode())
+        return Attached(self._epoch, int(seq), bool(fresh))
+
+    async def load(self) -> Loaded:
+        """Read everything. What does not fit its hash is left out."""
+        seq = int(await self._client.run("GET", layout.SEQ) or 0)
+        inputs: dict[ObjectKey, Stored] = {}
+        corrupt: list[ObjectKey] = []
+        async for set_, fields in self._sets():
+            for field, value in fields:
+                key, stored = layout.key_from(set_, field), layout.checked(value)
+                if stored is None:
+                    corrupt.append(key)
+                else:
+                    inputs[key] = stored
+        return Loaded(seq, inputs, tuple(corrupt))
+
+    async def _sets(self) -> AsyncIterator[tuple[bytes, list[tuple[bytes, bytes]]]]:
+        names: list[bytes] = sorted(await self._client.run("HKEYS", layout.SETS))
+        for i in range(0, len(names), _SETS_A_TRIP):
+            some = names[i : i + _SETS_A_TRIP]
+            commands: list[tuple[Value, ...]] = [("HGETALL", layout.inputs_of(name)) for name in some]
+            for name, fields in zip(some, await self._client.many(commands, _BULK_TIMEOUT), strict=True):
+                yield name, list(fields.items())
+
+    async def hashes(self, cluster: str | None = None) -> dict[ObjectKey, bytes]:
+        """Key -> content hash, without the bodies; of everything, or of one cluster."""
+        names: list[bytes] = sorted(await self._client.run("HKEYS", layout.SETS))
+        if cluster is not None:
+            names = [name for name in names if name.startswith(layout.set_of(cluster, ""))]
+        out: dict[ObjectKey, bytes] = {}
+        for name in names:
+            flat = await self._client.script(_HASHES, name, timeout=_BULK_TIMEOUT)
+            for i in range(0, len(flat), 2):
+                out[layout.key_from(name, flat[i])] = flat[i + 1]
+        return out
+
+    async def fetch(self, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Stored | None]:
+        """What Redis holds of these keys now; None: nothing, or nothing that fits its hash."""
+        wanted = list(keys)
+        out: dict[ObjectKey, Stored | None] = {}
+        for i in range(0, len(wanted), 1000):
+            some = wanted[i : i + 1000]
+            commands: list[tuple[Value, ...]] = [
+                ("HGET", layout.inputs_of(layout.set_of(k.cluster, k.type)), layout.field_of(k.namespace, k.name))
+                for k in some
+            ]
+            for key, value in zip(some, await self._client.many(commands, _BULK_TIMEOUT), strict=True):
+                out[key] = layout.checked(value) if value is not None else None
+        return out
+
+    async def write(self, groups: tuple[Group, ...], known: int) -> WriteResult:
+        """One Lua call. Without groups it only brings what was missed since `known`."""
+        arguments: list[Value] = [self._epoch, known, self.replica, self._settings.stream_max]
+        size = 0
+        for group in groups:
+            arguments += (group.source, group.fence.token if group.fence else b"", _mode(group), len(group.writes))
+            for key, stored in group.writes:
+                value = stored.hash + stored.body if stored is not None else b""
+                size += len(value)
+                arguments += (
+                    layout.set_of(key.cluster, key.type),
+                    layout.field_of(key.namespace, key.name),
+                    value,
+                )
+        patience = self._settings.write_timeout + size / _BYTES_A_SECOND
+        seq, gap, refused, dropped, missed = await self._client.script(_WRITE, *arguments, timeout=patience)
+        return WriteResult(
+            seq=int(seq),
+            missed=tuple(_entries(dropped, missed)),
+            gap=bool(gap),
+            refused=frozenset(Source(r.decode()) for r in refused),
+        )
+
+    async def claim(self, source: Source) -> Fence:
+        """The newest claim wins. Be in step with what is written by now before you use it."""
+        token, _ = await self._client.script(_CLAIM, self._epoch, source, self.replica, b"")
+        return Fence(source, token)
+
+    async def reclaim(self, fence: Fence) -> Fence | None:
+        """Claim again after an outage; None when another one has claimed since."""
+        token, _ = await self._client.script(_CLAIM, self._epoch, fence.source, self.replica, fence.token)
+        return Fence(fence.source, token) if token else None
+
+    async def lease(self, source: Source, ttl: float) -> Fence | None:
+        """An exclusive claim for `ttl` seconds; call again to renew. None while another replica holds it."""
+        token, _ = await self._client.script(_LEASE, self._epoch, source, self.replica, int(ttl * 1000))
+        return Fence(source, token) if token else None
+
+    async def release(self, source: Source) -> None:
+        await self._client.script(_RELEASE, source, self.replica)
+
+    async def raise_seq(self, at_least: int) -> int:
+        """An agent has seen a higher number than ours: Redis has lost its memory some time ago."""
+        return int(await self._client.script(_RAISE, self._epoch, at_least, self.replica))
+
+    async def tail(self, after: int) -> AsyncGenerator[int, None]:
+        """The seq of each batch of changes that other replicas wrote.
+
+        Raises StoreUnavailable or StoreChanged, never just ends.
+        """
+        cursor, block = f"{after}-0", self._settings.block
+        command: tuple[Value, ...] = ("XREAD", "COUNT", _TAIL_COUNT, "BLOCK", int(block * 1000), "STREAMS")
+        while True:
+            answer = await self._client.run(
+                *command, layout.STREAM, cursor, timeout=block + self._settings.read_timeout
+            )
+            if not answer:
+                if await self._client.run("GET", layout.EPOCH) != self._epoch.encode():
+                    raise StoreChanged(f"redis at {self.where} has lost or changed its memory")
+                continue
+            entries = answer[0][1]
+            cursor = entries[-1][0].decode()
+            if any(_replica_of(fields) != self.replica for _, fields in entries):
+                yield int(cursor.partition("-")[0])
+
+    async def beat(self, ttl: float) -> None:
+        """This replica runs."""
+        await self._client.run("SET", layout.alive_of(self.replica), 1, "PX", int(ttl * 1000))
+
+    async def beating(self, replicas: Collection[str]) -> frozenset[str]:
+        """Those of `replicas` that have said so within their ttl."""
+        names = sorted(replicas)
+        commands: list[tuple[Value, ...]] = [("EXISTS", layout.alive_of(name)) for name in names]
+        answers = await self._client.many(commands, self._settings.read_timeout) if commands else []
+        return frozenset(name for name, there in zip(names, answers, strict=True) if there)
+
+    async def put_documents(self, kind: str, documents: Mapping[str, bytes | None]) -> None:
+        """Off the hot path: one round trip for all of them. None deletes."""
+        name = layout.documents_of(kind)
+        commands: list[tuple[Value, ...]] = []
+        if there := [v for k, body in documents.items() if body is not None for v in (k, body)]:
+            commands.append(("HSET", name, *there))
+        if gone := [k for k, body in documents.items() if body is None]:
+            commands.append(("HDEL", name, *gone))
+        if commands:
+            await self._client.many(commands, self._settings.read_timeout)
+
+    async def documents(self, kind: str) -> dict[str, bytes]:
+        found: dict[bytes, bytes] = await self._client.run("HGETALL", layout.documents_of(kind))
+        return {k.decode(): v for k, v in found.items()}
+
+    async def status(self) -> StoreStatus:
+        server = await self._client.run("INFO", "server")
+        persistence = await self._client.run("INFO", "persistence")
+        memory = await self._client.run("INFO", "memory")
+        seq = int(await self._client.run("GET", layout.SEQ) or 0)
+        policy, append_only = str(memory.get("maxmemory_policy", "")), bool(persistence.get("aof_enabled"))
+        return StoreStatus(
+            where=self.where,
+            version=str(server.get("redis_version", "")),
+            eviction_policy=policy,
+            append_only=append_only,
+            seq=seq,
+            problems=tuple(_problems(self.where, policy, persistence)),
+        )
+
+    async def close(self) -> None:
+        try:
+            await self._client.close()
+        except StoreUnavailable:
+            return  # the other end is gone already
+
+
+def _mode(group: Group) -> str:
+    if group.purge:
+        return "p"
+    if group.restore:
+        return "r"
+    return "f" if group.fence is not None else "u"
+
+
+def _entries(dropped: list[bytes], missed: list[bytes]) -> Iterable[Entry]:
+    for set_ in dropped:
+        yield Entry(layout.key_from(set_, b""), None)
+    for i in range(0, len(missed), 3):
+        set_, field, value = missed[i : i + 3]
+        yield Entry(layout.key_from(set_, field), layout.stored_from(value))
+
+
+def _replica_of(fields: Any) -> str:
+    # the client makes a dict of an entry's fields
+    return str(fields[b"r"].decode())
+
+
+def _problems(where: str, policy: str, persistence: Mapping[str, Any]) -> Iterable[str]:
+    if policy != "noeviction":
+        yield f"redis at {where}: maxmemory-policy is {policy}, keys may vanish under load; set it to noeviction"
+    if persistence.get("aof_enabled") and persistence.get("aof_last_write_status") != "ok":
+        yield f"redis at {where}: the last write to its append-only file failed; look at the disk"

@@ -1,0 +1,119 @@
+"""What goes into the store and comes out of it, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, NewType
+
+from fingerpost.objects import ObjectKey
+
+HASH = 32
+
+Epoch = NewType("Epoch", str)
+Source = NewType("Source", str)  # who may write: "server" (management folder) or "agent:<cluster>"
+
+SERVER = Source("server")
+SHARED = Source("shared")  # pins: any replica writes, the last one wins
+
+
+def agent_source(cluster: str) -> Source:
+    return Source(f"agent:{cluster}")
+
+
+class Stored(NamedTuple):
+    """One object as it lies in memory and in Redis: its content hash and its canonical JSON."""
+
+    hash: bytes
+    body: bytes
+
+
+class Write(NamedTuple):
+    """`stored` None: the object is gone."""
+
+    key: ObjectKey
+    stored: Stored | None
+
+
+class Fence(NamedTuple):
+    """The right to write for a source. A newer claim by anybody makes it worthless.
+
+    Before Redis has been asked `token` is UNCLAIMED (will take the source over) or FREE (only if nobody else has it).
+    """
+
+    source: Source
+    token: bytes
+
+
+UNCLAIMED, FREE = b"", b"-"
+
+
+class Group(NamedTuple):
+    """Writes under one fence. Fence None: unfenced.
+
+    `restore`: only what is absent, and only while nobody has claimed the source.
+
+    `purge`: everything of the source goes, and every fence of it becomes worthless; `writes` is ignored.
+    """
+
+    source: Source
+    fence: Fence | None
+    writes: tuple[Write, ...] = ()
+    restore: bool = False
+    purge: bool = False
+
+
+class Entry(NamedTuple):
+    """What happened in Redis while this replica did not look. `key.name` empty.
+
+    The whole set (cluster, type) was dropped first.
+    """
+
+    key: ObjectKey
+    stored: Stored | None
+
+    @property
+    def drops_set(self) -> bool:
+        return not self.key.name
+
+
+class WriteResult(NamedTuple):
+    """`seq` after the call. `missed`: what others wrote after `known` and before our writes, one entry per key.
+
+    `gap`: the stream no longer reaches back to `known`; compare everything.
+    `refused`: sources whose fence is worthless, nothing of them was written.
+    """
+
+    seq: int
+    missed: tuple[Entry, ...]
+    gap: bool
+    refused: frozenset[Source]
+
+
+class Attached(NamedTuple):
+    """`fresh`: Redis was empty and this call has begun a new epoch."""
+
+    epoch: Epoch
+    seq: int
+    fresh: bool
+
+
+class Loaded(NamedTuple):
+    """All inputs at `seq` or a little later: the next write brings the difference. `corrupt`.
+
+    Keys whose bytes do not fit their hash.
+    """
+
+    seq: int
+    inputs: Mapping[ObjectKey, Stored]
+    corrupt: tuple[ObjectKey, ...]
+
+
+class StoreStatus(NamedTuple):
+    """What `fingerpost check` wants to know. `problems` are sentences, empty when all is well."""
+
+    where: str
+    version: str
+    eviction_policy: str
+    append_only: bool
+    seq: int
+    problems: tuple[str, ...]

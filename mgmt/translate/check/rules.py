@@ -1,0 +1,81 @@
+"""Rules that several kinds share: one-ofs, ports, references, labels, list lengths.
+
+REFUSED is the code of everything that the API server refuses too; the message says which rule it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fingerpost.api.common import ClientMode, ObjectReference, PortSelector
+from fingerpost.problems import Reporter
+
+REFUSED = "Refused"
+LARGEST_PORT = 65535
+
+_LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def refuse(report: Reporter, path: str, message: str) -> None:
+    report.invalid(path, REFUSED, message)
+
+
+def check_one_of(report: Reporter, path: str, given: Mapping[str, bool]) -> None:
+    """At most one of the named fields may be set."""
+    names = [name for name, is_set in given.items() if is_set]
+    if len(names) > 1:
+        refuse(report, path, f"{' and '.join(names)} are set together, but they exclude each other; keep one of them")
+
+
+def check_length(report: Reporter, path: str, items: Sequence[Any], most: int) -> None:
+    if len(items) > most:
+        refuse(report, path, f"at most {most} entries are allowed, found {len(items)}")
+
+
+def check_port(report: Reporter, path: str, port: PortSelector | None) -> None:
+    """Range, and both number and name given (routing.md §2.3); whether a port is needed at all, the caller knows."""
+    if port is None:
+        return
+    check_port_number(report, f"{path}.number", port.number)
+    if port.number and port.name:
+        message = f'number {port.number} and name "{port.name}" are both given, the name is ignored; remove one of them'
+        report.warn(path, "PortAmbiguous", message)
+
+
+def check_port_number(report: Reporter, path: str, number: int) -> None:
+    """0 counts as absent."""
+    if number > LARGEST_PORT:
+        refuse(report, path, f"a port is 1 to {LARGEST_PORT}, not {number}")
+
+
+def check_reference(report: Reporter, path: str, ref: ObjectReference) -> None:
+    if not ref.name:
+        refuse(report, f"{path}.name", "is missing; a reference needs the object's name")
+
+
+def check_labels(report: Reporter, path: str, labels: Mapping[str, str]) -> None:
+    """The syntax of Kubernetes labels (routing.md §10)."""
+    for key, value in sorted(labels.items()):
+        prefix, slash, name = key.rpartition("/")
+        if not _LABEL_NAME.fullmatch(name) or (slash and not _LABEL_PREFIX.fullmatch(prefix)):
+            refuse(
+                report,
+                path,
+                f'"{key}" is no label key; write 1 to 63 letters, digits, -, _ or . with an optional prefix/',
+            )
+        elif value and not _LABEL_NAME.fullmatch(value):
+            message = f'value "{value}" of label "{key}" is not allowed; write at most 63 letters, digits, -, _ or .'
+            refuse(report, path, message)
+
+
+def check_client_mode(report: Reporter, path: str, mode: ClientMode | None) -> None:
+    if mode is not None:
+        given = {
+            "auto": mode.auto is not None,
+            "sniRouting": mode.sni_routing is not None,
+            "tlsTermination": mode.tls_termination is not None,
+        }
+        check_one_of(report, path, given)

@@ -1,0 +1,51 @@
+"""WorkspaceSettings: sharing must be stated, and options must be possible (workspaces.md §3.1, §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fingerpost.api.admin.workspace_settings import EastWestGatewaySelector, WorkspaceObjectSelector, WorkspaceSettings
+from fingerpost.problems import Reporter
+from mgmt.translate.check.rules import check_client_mode, check_port, check_port_number, refuse
+
+_CODE = "SelectsNothing"
+
+
+def check(settings: WorkspaceSettings, report: Reporter) -> None:
+    spec = settings.spec
+    _check_sharing(report, "spec.importFrom", spec.import_from)
+    _check_sharing(report, "spec.exportTo", spec.export_to)
+    if spec.options is None:
+        return
+    path = "spec.options"
+    for i, gateway in enumerate(spec.options.east_west_gateways):
+        _check_gateway(report, f"{path}.eastWestGateways[{i}]", gateway)
+    if spec.options.federation is not None:
+        for i, port in enumerate(spec.options.federation.ports):
+            check_port(report, f"{path}.federation.ports[{i}]", port)
+    check_client_mode(report, f"{path}.virtualDestClientMode", spec.options.virtual_dest_client_mode)
+
+
+def _check_sharing(report: Reporter, path: str, entries: Sequence[WorkspaceObjectSelector]) -> None:
+    for i, entry in enumerate(entries):
+        where = f"{path}[{i}].workspaces"
+        if not entry.workspaces:
+            report.warn(
+                where, _CODE, 'workspaces is empty, nothing is shared; list workspaces, or name: "*" for everyone'
+            )
+        for j, selector in enumerate(entry.workspaces):
+            if not (selector.name or selector.selector):
+                message = 'neither name nor selector is set, nothing is shared; set one, or name: "*" for everyone'
+                report.warn(f"{where}[{j}]", _CODE, message)
+
+
+def _check_gateway(report: Reporter, path: str, gateway: EastWestGatewaySelector) -> None:
+    check_port(report, f"{path}.port", gateway.port)
+    check_port(report, f"{path}.tlsTerminationPort", gateway.tls_termination_port)
+    for i, info in enumerate(gateway.host_info_overrides):
+        where = f"{path}.hostInfoOverrides[{i}]"
+        if not info.addr:
+            refuse(report, f"{where}.addr", "is missing; write the address of the gateway")
+        if not info.port:
+            refuse(report, f"{where}.port", "is missing; write the port of the gateway")
+        check_port_number(report, f"{where}.port", info.port)

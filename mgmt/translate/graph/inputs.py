@@ -1,0 +1,114 @@
+"""Objects come in as bytes and leave as typed values with what is wrong about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fingerpost.api.decode import decode
+from fingerpost.objects import ObjectKey
+from fingerpost.problems import Problem, Severity
+from mgmt.translate.check import check_object
+from mgmt.translate.engine import Collection, Context, Engine, Input
+from mgmt.translate.ir import Value
+
+ROUTE_TABLE = "networking.gloo.solo.io/RouteTable"
+VIRTUAL_GATEWAY = "networking.gloo.solo.io/VirtualGateway"
+VIRTUAL_DESTINATION = "networking.gloo.solo.io/VirtualDestination"
+EXTERNAL_SERVICE = "networking.gloo.solo.io/ExternalService"
+EXTERNAL_ENDPOINT = "networking.gloo.solo.io/ExternalEndpoint"
+WORKSPACE = "admin.gloo.solo.io/Workspace"
+SETTINGS = "admin.gloo.solo.io/WorkspaceSettings"
+KUBERNETES_CLUSTER = "admin.gloo.solo.io/KubernetesCluster"
+OUTLIER_DETECTION = "resilience.policy.gloo.solo.io/OutlierDetectionPolicy"
+NAMESPACE = "core/Namespace"
+SERVICE = "core/Service"
+GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
+SERVICE_FACTS = "fingerpost.dev/ServiceFacts"
+
+USERS = (
+    ROUTE_TABLE,
+    VIRTUAL_GATEWAY,
+    VIRTUAL_DESTINATION,
+    EXTERNAL_SERVICE,
+    EXTERNAL_ENDPOINT,
+    WORKSPACE,
+    SETTINGS,
+    KUBERNETES_CLUSTER,
+    OUTLIER_DETECTION,
+)
+FACTS = (NAMESPACE, SERVICE, GATEWAY, SERVICE_FACTS)
+
+
+class Decoded(Value, frozen=True):
+    """`obj` None: not usable as it is, the problems say why. `last_valid` is kept for settings alone (W-37)."""
+
+    obj: Any = None
+    problems: tuple[Problem, ...] = ()
+    created: str = ""
+    generation: int = 0
+    last_valid: Any = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return dict(self.obj.metadata.labels) if self.obj is not None else {}
+
+
+def _decode(key: ObjectKey, body: bytes) -> Decoded:
+    obj, problems = decode(key, body)
+    if obj is None:
+        return Decoded(problems=problems)
+    problems += check_object(key, obj)
+    meta = obj.metadata
+    usable = obj if all(p.severity < Severity.INVALID for p in problems) else None
+    return Decoded(
+        obj=usable, problems=problems, created=meta.creation_timestamp or "", generation=meta.generation
+    )
+
+
+class Inputs:
+    """One input and one decoded collection per kind; kinds without a model share `others`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._raw: dict[str, Input[ObjectKey, bytes]] = {}
+        self._decoded: dict[str, Collection[ObjectKey, Decoded]] = {}
+        for type_ in (*USERS, *FACTS):
+            self._raw[type_] = engine.input(type_)
+            self._decoded[type_] = engine.step(f"decode {type_}", self._raw[type_], self._step)
+        self._others: Input[ObjectKey, bytes] = engine.input("others")
+        self.others: Collection[ObjectKey, Decoded] = engine.step("decode others", self._others, self._step)
+        self._settings: dict[ObjectKey, Any] = {}
+
+    def __getitem__(self, type_: str) -> Collection[ObjectKey, Decoded]:
+        return self._decoded[type_]
+
+    def feed(self, key: ObjectKey, body: bytes | None) -> None:
+        """None removes. Of the kinds without a model only users' kinds are kept."""
+        raw = self._raw.get(key.type)
+        if raw is None:
+            if not key.type.partition("/")[0].endswith("solo.io"):
+                return
+            raw = self._others
+        raw.put(key, body)
+        if body is None:
+            self._settings.pop(key, None)
+
+    def _step(self, context: Context, key: ObjectKey, body: bytes) -> dict[ObjectKey, Decoded]:
+        decoded = _decode(key, body)
+        if key.type != SETTINGS:
+            return {
+                key: Decoded(
+                    obj=decoded.obj, problems=decoded.problems, created=decoded.created, generation=decoded.generation
+                )
+            }
+        # A typing error in settings must not cut off every route of a workspace (W-37), so here alone the past counts.
+        if decoded.obj is not None:
+            self._settings[key] = decoded.obj
+        return {
+            key: Decoded(
+                obj=decoded.obj,
+                problems=decoded.problems,
+                created=decoded.created,
+                generation=decoded.generation,
+                last_valid=self._settings.get(key),
+            )
+        }

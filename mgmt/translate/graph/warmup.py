@@ -1,0 +1,59 @@
+"""Safe mode (relay.md §7.3): what must stay as it is while a cluster that once reported has not done so yet.
+
+A contribution depends on every cluster in which its workspace, or one that it imports from, could own a namespace: a missing input is never read
+as an empty one. Only asked while a cluster is cold, so it may look at everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fingerpost.objects import ObjectKey
+from mgmt.translate.engine import Context
+from mgmt.translate.graph.ownership import OwnershipGraph
+from mgmt.translate.graph.tables import TableGraph
+from mgmt.translate.graph.world import ViewGraph
+from mgmt.translate.scopes import Composer, GatewayClass
+from mgmt.translate.workspace.ownership import workspace_clusters
+
+CLUSTER_PREFIX = "@cluster/"  # stands for every contribution of a root object that lives in that cluster
+
+
+class Warmup:
+    def __init__(self, owners: OwnershipGraph, tables: TableGraph, views: ViewGraph, composer: Composer) -> None:
+        self._owners = owners
+        self._tables = tables
+        self._views = views
+        self._composer = composer
+
+    def workspace_dependencies(self) -> dict[str, frozenset[str]]:
+        """Workspace -> the clusters it depends on, imports included."""
+        context = Context.untracked()
+        clusters = {name: c.labels for name, c in self._owners.all_clusters(context).items()}
+        workspaces = self._owners.workspaces.items
+        own = {name: workspace_clusters(view, clusters) for name, view in workspaces.items()}
+        out = {}
+        for name in workspaces:
+            imported = [other for other in workspaces if self._owners.sharing(context, other, name)]
+            out[name] = own[name].union(*(own[other] for other in imported))
+        return out
+
+    def keeps(self, cold: frozenset[str]) -> Mapping[GatewayClass, Mapping[str, str]]:
+        depends = self.workspace_dependencies()
+        context = Context.untracked()
+
+        def waiting(key: ObjectKey, *workspaces: str) -> str:
+            owner = self._owners.owner(context, key)
+            needed = frozenset().union(*(depends.get(w, frozenset()) for w in (owner or "", *workspaces)))
+            return ", ".join(sorted((needed | {key.cluster}) & cold))
+
+        out: dict[GatewayClass, dict[str, str]] = {}
+        for gateway_class in self._composer.classes():
+            keep = {f"{CLUSTER_PREFIX}{name}": f"WaitingForCluster: {name}" for name in sorted(cold)}
+            roots = {key for rc, key in self._tables.contributions.items if rc in gateway_class.routes}
+            roots |= {d.object for d in self._composer.uses_of(gateway_class)}
+            for root in roots:
+                if clusters := waiting(root, *(r.workspace for r in gateway_class.routes)):
+                    keep[root.contribution] = f"WaitingForCluster: {clusters}"
+            out[gateway_class] = keep
+        return out

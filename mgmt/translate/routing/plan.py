@@ -1,0 +1,89 @@
+"""What one RouteTable means before any gateway is known: values between compiling it and resolving its destinations."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from fingerpost.api.common import DestinationReference
+from fingerpost.api.networking.route_table import FailureMode
+from fingerpost.objects import ObjectKey
+from fingerpost.problems import Problem
+from mgmt.translate import ir
+from mgmt.translate.routing.errors import RouteError
+
+MISCONFIGURED: Final = (
+    "RouteMisconfigured"  # the code of every route error (routing.md §13.1), found here or by resolving
+)
+
+
+class PlannedDestination(ir.Value, frozen=True):
+    """A destination as the user wrote it; `weight` is of 100."""
+
+    ref: DestinationReference
+    weight: int
+    source: ir.Source
+
+
+class PlannedForward(ir.Value, frozen=True):
+    """A forwardTo whose destinations are not looked up yet."""
+
+    destinations: tuple[PlannedDestination, ...]
+    path_rewrite: str = ""
+    regex_rewrite: tuple[str, str] | None = None
+    host_rewrite: str = ""
+    auto_host_rewrite: bool = False
+
+
+PlannedAction = PlannedForward | ir.Redirect | ir.DirectResponse
+
+
+class RoutePlan(ir.Value, frozen=True):
+    """One route of a table. With an `error` its action already is the replacement, and nothing is left to resolve."""
+
+    name: str  # the full name of routing.md §4.6
+    written: str  # the name by which messages call it
+    index: int  # in spec.http
+    source: ir.Source
+    chain: tuple[ObjectKey, ...]
+    matchers: tuple[ir.Matcher, ...]  # never empty
+    action: PlannedAction
+    labels: tuple[tuple[str, str], ...] = ()  # effective labels (§10), sorted
+    error: RouteError | None = None
+
+
+class TablePlan(ir.Value, frozen=True):
+    """Everything about a table that no gateway can change. Without hosts it is served nowhere."""
+
+    key: ObjectKey
+    hosts: tuple[str, ...]
+    routes: tuple[RoutePlan, ...]
+    problems: tuple[Problem, ...]  # in the order of the routes, which is the order in which a status joins them
+    failure_mode: FailureMode = FailureMode.ROUTE_REPLACEMENT
+
+    @property
+    def misconfigured(self) -> bool:
+        """Some route is broken whatever the gateway, be it replaced or left out: what FREEZE_CONFIG asks first."""
+        return any(problem.code == MISCONFIGURED for problem in self.problems)
+
+    @property
+    def contribution(self) -> str:
+        """The text by which pieces name this table."""
+        return f"{self.key.type}/{self.key.cluster}/{self.key.namespace}/{self.key.name}"
+
+
+class Resolver(Protocol):
+    """Looks a reference up on behalf of one gateway; it keeps its own warnings."""
+
+    def __call__(self, ref: DestinationReference, source: ir.Source, /) -> ir.Destination | RouteError: ...
+
+
+class Resolved(NamedTuple):
+    """A table as one kind of gateway gets it."""
+
+    routes: tuple[ir.Route, ...]
+    destinations: tuple[ir.Destination, ...]  # used by the routes, each once, in order of first use
+    problems: tuple[Problem, ...]  # route errors found by resolving
+
+    @property
+    def misconfigured(self) -> bool:
+        return bool(self.problems)

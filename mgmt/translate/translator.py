@@ -1,0 +1,160 @@
+"""The translator: objects in, changed resources and statuses out. Incremental, and equal to a full rebuild after every turn (M-53).
+
+It is pure in the sense that matters: no clock, no I/O, no randomness; equal inputs give equal bytes whatever their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fingerpost.objects import ObjectKey
+from fingerpost.relay.pieces import PieceList
+from mgmt.translate.emit.envoy.assemble import RouteConfigReducer
+from mgmt.translate.engine import Collection, Context, Engine, Failure
+from mgmt.translate.graph.classes import GatewayClassGraph, RouteClassGraph
+from mgmt.translate.graph.destinations import Built, DestinationGraph
+from mgmt.translate.graph.gateways import GatewayGraph
+from mgmt.translate.graph.inputs import Inputs
+from mgmt.translate.graph.interests import InterestGraph
+from mgmt.translate.graph.ownership import OwnershipGraph, Place
+from mgmt.translate.graph.policies import PolicyGraph
+from mgmt.translate.graph.statuses import StatusGraph
+from mgmt.translate.graph.tables import TableGraph
+from mgmt.translate.graph.warmup import Warmup
+from mgmt.translate.graph.world import ViewGraph
+from mgmt.translate.ir import Destination
+from mgmt.translate.scopes import Composer, GatewayClass, GatewayKey, ResourceKey, RouteClass, RouteContribution
+from mgmt.translate.status import Status
+from mgmt.translate.turn import Turn
+
+
+def gateway_key(key: ObjectKey) -> GatewayKey:
+    return key.cluster, f"{key.namespace}/{key.name}"
+
+
+class Translator:
+    """`cold` clusters are those that have not reported since the start although they once did (relay.md §7.3)."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.engine = engine = Engine()
+        self.inputs = inputs = Inputs(engine)
+        self.owners = OwnershipGraph(engine, inputs, place)
+        self.gateways = GatewayGraph(engine, inputs, self.owners)
+        self.views = ViewGraph(engine, inputs, self.owners)
+        self.tables = TableGraph(engine, inputs, self.owners, self.gateways, self.views)
+        self.route_classes = RouteClassGraph(engine, self.gateways, self.tables)
+        self.tables.serve(engine, self.route_classes.present)
+        self.policies = PolicyGraph(engine, inputs, self.owners, self.views)
+        members: Any = (self.route_classes.present, self.tables.contributions)
+        self.routes: Collection[RouteClass, PieceList] = engine.fold(
+            "route configurations",
+            members,
+            lambda key, _: (key if isinstance(key, RouteClass) else key[0],),
+            RouteConfigReducer,
+        )
+        self.destinations = DestinationGraph(
+            engine, inputs, self.owners, self.gateways, self.views, self.policies, self.tables.contributions
+        )
+        self.classes = GatewayClassGraph(engine, self.gateways, self.route_classes, self.destinations)
+        self.interests = InterestGraph(engine, self.gateways, self.destinations)
+        self.statuses = StatusGraph(
+            engine,
+            inputs,
+            place,
+            self.owners,
+            self.gateways,
+            self.views,
+            self.tables,
+            self.policies,
+            self.destinations,
+            self.classes,
+        )
+        self.composer = Composer()
+        self._warmup = Warmup(self.owners, self.tables, self.views, self.composer)
+        self._cold: frozenset[str] = frozenset()
+        self._warming = False
+
+    def feed(self, changes: Iterable[tuple[ObjectKey, bytes | None]]) -> None:
+        for key, body in changes:
+            self.inputs.feed(key, body)
+
+    def set_cold(self, clusters: Iterable[str]) -> None:
+        self._cold = frozenset(clusters)
+
+    def turn(self) -> Turn:
+        """Carry everything fed since the last turn through; returns what changed."""
+        steps = self.engine.turn()
+        contributions = [
+            (route_class, old, new) for (route_class, _), (old, new) in self.tables.contributions.delta.items()
+        ]
+        delta = self.composer.contributions(contributions)
+        classes = self.composer.turn(
+            contributions,
+            {key: new for key, (_, new) in self.routes.delta.items()},
+            {key: _resources(key, new) for key, (_, new) in self.destinations.built.delta.items()},
+            {key: new.resources if new else None for key, (_, new) in self.classes.statics.delta.items()},
+        )
+        # A new class brings all its tables at once; the deltas above do not tell of those it found in place.
+        for gateway_class, (_, new) in self.classes.present.delta.items():
+            if new:
+                gone, _come = delta.get(gateway_class, (frozenset(), frozenset()))
+                delta[gateway_class] = (gone, self.composer.tables_of(gateway_class))
+        statuses = self._statuses()
+        turn = Turn(
+            classes=classes,
+            gateways={gateway_key(k): new for k, (_, new) in self.classes.of_gateway.delta.items()},
+            contributions=delta,
+            statuses=statuses,
+            interests=self.interests.changed(),
+            warming=self._warm(),
+            steps=steps,
+        )
+        self.engine.settle()
+        return turn
+
+    def _warm(self) -> Mapping[GatewayClass, Mapping[str, str]] | None:
+        if not self._cold and not self._warming:
+            return None
+        self._warming = bool(self._cold)
+        return self._warmup.keeps(self._cold) if self._cold else {}
+
+    def _statuses(self) -> dict[ObjectKey, Status | None]:
+        out: dict[ObjectKey, Status | None] = {}
+        for collection in self.statuses.collections:
+            for key, (_, new) in collection.delta.items():
+                out[key] = new
+        return out
+
+    def status(self, key: ObjectKey) -> Status | None:
+        for collection in self.statuses.collections:
+            if key in collection.items:
+                return collection.items[key]
+        return None
+
+    def failures(self) -> list[Failure]:
+        return self.engine.failures()
+
+    def peek(self) -> Context:
+        """For questions from outside (explain, describe): reads that nobody needs to remember."""
+        return Context.untracked()
+
+
+def _resources(destination: Destination, built: Built | None) -> dict[ResourceKey, PieceList] | None:
+    if built is None:
+        return None
+    out = {("cluster", destination.cluster_name): built.cluster}
+    if built.endpoints is not None:
+        out["endpoints", destination.cluster_name] = built.endpoints
+    return out
+
+
+def translate(place: Place, objects: Mapping[ObjectKey, bytes]) -> tuple[Translator, Turn]:
+    """A full rebuild: what the incremental result has to equal, and what `validate` runs offline."""
+    translator = Translator(place)
+    translator.feed(objects.items())
+    return translator, translator.turn()
+
+
+__all__ = ["RouteContribution", "Translator", "gateway_key", "translate"]

@@ -1,0 +1,26 @@
+"""What one turn of the translator hands out: only what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from fingerpost.objects import ObjectKey
+from fingerpost.relay.interest import Interest
+from fingerpost.relay.pieces import PieceList
+from mgmt.translate.scopes import GatewayClass, GatewayKey, ResourceKey
+from mgmt.translate.status import Status
+
+
+class Turn(msgspec.Struct, kw_only=True):
+    """`contributions`: per class the contributions that went and that came. `warming` None: unchanged; else the whole of it."""
+
+    classes: Mapping[GatewayClass, Mapping[ResourceKey, PieceList | None]] = {}
+    gateways: Mapping[GatewayKey, GatewayClass | None] = {}
+    contributions: Mapping[GatewayClass, tuple[frozenset[str], frozenset[str]]] = {}
+    cluster_scopes: Mapping[str, Mapping[ResourceKey, PieceList | None]] = {}
+    interests: Mapping[str, Interest] = {}
+    statuses: Mapping[ObjectKey, Status | None] = {}
+    warming: Mapping[GatewayClass, Mapping[str, str]] | None = None
+    steps: int = 0
