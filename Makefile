@@ -25,3 +25,11 @@ test: check unit
 
 clean:
 	rm -rf $(VENV) .state
+AGENTS ?= 100
+TABLES ?= 1000
+EDITS ?= 200
+
+# Figures are JSON lines on stdout, everything else goes to stderr.
+.PHONY: bench-propagation bench-gateway
+bench-propagation: $(STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.propagation $(AGENTS) $(TABLES) $(EDITS)

@@ -23,7 +23,6 @@ from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import CertificateRefused, Pull
 from agent.relay.push import Push
 from agent.settings import Settings
-from agent.world import LocalView, SecretData
 from agent.xds.gateways import Gateways
 from agent.xds.ports import Applied, NoReports, Reports
 from agent.xds.server import AdsServer
@@ -31,7 +30,7 @@ from agent.xds.tokens import Tokens
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.cluster.directory.cluster import DirectoryCluster
-from fingerpost.cluster.protocol import Batch
+from fingerpost.cluster.protocol import Batch, Finding
 from fingerpost.http import listen
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied, ScopeException
@@ -75,8 +74,6 @@ class Agent:
         self.tokens = settings.state_dir / "tokens"
         self._known_tokens = Tokens(self.tokens)
         self.world = World(settings.cluster, load_secret_key(settings.state_dir))
-        self._secrets = SecretData()
-        local = LocalView(self.world)
         self._disk = Disk(settings.state_dir / "gateways")
         self.desired = DesiredState(self._on_version)
         self.pull = Pull(self.desired, self._on_interest)
@@ -89,10 +86,10 @@ class Agent:
         )
         self.gateways_ = Gateways(
             settings.cluster,
-            local=local,
-            secrets=self._secrets,
+            local=self.world,
+            secrets=self.world,
             certificates=self._certificates,
-            localities=local,
+            localities=self.world,
             reports=self,
             store=self._disk,
             found=self._known_tokens.ensure,
@@ -109,8 +106,7 @@ class Agent:
         self._status_wake = asyncio.Event()
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
-        self._batches = 0
-        self._batch_done = asyncio.Condition()
+        self._findings: frozenset[Finding] = frozenset()
         self.xds_port = 0
         self.admin_port = 0
 
@@ -123,9 +119,11 @@ class Agent:
         raise RuntimeError("the watch of the cluster ended")
 
     def _take(self, batch: Batch) -> None:
-        self._secrets.apply(batch.changes)
         derived = self.world.apply(batch.changes, listed=batch.listed)
         self._spread(derived, batch.seen_unix_nanos)
+        for finding in set(batch.findings) - self._findings:
+            log.warning("cluster.source.finding", source=finding.source, code=finding.code, message=finding.message)
+        self._findings = frozenset(batch.findings)
         if batch.listed:
             types = {*_ALWAYS, *self.push.facts.types}
             self.push.complete(types)
@@ -317,10 +315,6 @@ class Agent:
                 stack.callback(task.cancel)
             log.info("agent.ready", cluster=self.cluster, xds=self.xds_port, admin=self.admin_port)
             yield
-
-
-def _paths(settings: Settings) -> Iterable[Path]:
-    return (settings.state_dir,)
 
 
 @asynccontextmanager

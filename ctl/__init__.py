@@ -1,0 +1,1 @@
+"""The command line: parses, asks a server, prints. It decides nothing that the server decides."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Never
 
 import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 from fingerpost import __version__
 from fingerpost.cluster.directory.cluster import DirectoryCluster
@@ -41,6 +45,7 @@ from mgmt.translate.translator import Translator
 
 log = structlog.get_logger()
 TRUST_DOMAIN = "cluster.local"
+_PATIENCE = 3.0  # seconds for facts that are on their way
 _CLUSTERS_AGAIN = 10.0  # seconds between two looks at clusters whose agent is gone
 
 
@@ -56,7 +61,9 @@ class ServedPublisher(Publisher):
     async def sign(self, cluster: str, id_: str, csr: bytes) -> tuple[bytes, bytes]:
         namespace, _, name = id_.partition("/")
         key = ObjectKey(GATEWAY, cluster, namespace, name)
-        decoded = self.server.translator.inputs[GATEWAY].items.get(key)
+        gateways = self.server.translator.inputs[GATEWAY].items
+        await self.server.until(lambda: key in gateways, _PATIENCE)  # the request may have overtaken the facts
+        decoded = gateways.get(key)
         if decoded is None or decoded.obj is None:
             raise Refused(Reason.NOT_REGISTERED, f"no gateway {id_} is known in cluster {cluster}")
         accounts = decoded.obj.spec.service_accounts
@@ -129,6 +136,15 @@ class Server:
         self._writer = StatusWriter(folder, lambda: self.ingest.owns_management) if folder else None
 
     # ---------------------------------------------------------------- turns
+
+    async def until(self, holds: Callable[[], bool], patience: float) -> None:
+        """Looks after each turn; gives up in silence."""
+        try:
+            async with asyncio.timeout(patience):
+                while not holds():
+                    await self._bell.wait()
+        except TimeoutError:
+            return
 
     def _published(self, seq: int) -> None:
         self.publisher.open_for_agents()
@@ -205,6 +221,9 @@ class Server:
     async def _release_folder(self) -> int:
         return await self._folder.release() if self._folder else 0
 
+    async def _exposition(self, request: Request) -> Response:
+        return Response(self._metrics.exposition(), media_type="text/plain; version=0.0.4")
+
     def plane(self) -> Plane:
         return Plane(
             translator=self.translator,
@@ -252,7 +271,7 @@ class Server:
                     ),
                 )
             )
-            admin = admin_app(self.plane(), self._metrics.exposition)
+            admin = Starlette(routes=[Route("/metrics", self._exposition), Mount("/", admin_app(self.plane()))])
             bound = await stack.enter_async_context(listen(admin, self.settings.admin_address, "the admin API"))
             self.admin_port = bound.port
             log.info("mgmt.server.ready", relay=self.relay.port, admin=bound.port, cluster=self.settings.cluster)

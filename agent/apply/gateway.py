@@ -15,7 +15,7 @@ from typing import NamedTuple
 from agent.apply.blocks import changes, differing
 from agent.apply.exceptions import KEPT, MASS_DELETION_HELD, REFUSED, Deviation
 from agent.apply.substitute import substitute
-from fingerpost.relay.pieces import PieceList
+from fingerpost.relay.pieces import KEEP_CLUSTER, PieceList
 
 Key = tuple[str, str]  # (type, name)
 
@@ -72,7 +72,7 @@ class GatewayState:
             self._set_keep(keep, now)
         if confirmed:
             self._forget_lost(list(self.lost))
-        elif self._too_much(lost - keep.keys(), before):
+        elif self._too_much(lost - self.keep.keys(), before):
             message = (
                 f"the new version would take away {len(lost)} of {before} contributions at once; "
                 "they stay until the server confirms it or `fingerpost release` is given"
@@ -211,12 +211,24 @@ class GatewayState:
             return False
         return (len(lost) >= LOSS_LEAST and len(lost) > before * LOSS_SHARE) or not self._counts
 
-    def _set_keep(self, keep: Mapping[str, str], now: int) -> None:
+    def _expanded(self, keep: Mapping[str, str]) -> dict[str, str]:
+        """A whole cluster stands for what is held of it; the server may not know those objects any more."""
+        named = {c: reason for c, reason in keep.items() if not c.startswith(KEEP_CLUSTER)}
+        clusters = {c.removeprefix(KEEP_CLUSTER): r for c, r in keep.items() if c.startswith(KEEP_CLUSTER)}
+        if clusters:
+            held = {p.contribution for pieces in self.effective.values() for p in pieces if p.contribution}
+            for contribution in held:
+                if reason := clusters.get(contribution.split("/")[2]):
+                    named.setdefault(contribution, reason)
+        return named
+
+    def _set_keep(self, wanted: Mapping[str, str], now: int) -> None:
+        keep = self._expanded(wanted)
         for contribution in self.keep.keys() - keep.keys() - self.lost.keys():
             self.since.pop(contribution, None)
         for contribution in keep:
             self.since.setdefault(contribution, now)
-        self.keep = dict(keep)
+        self.keep = keep
 
     def _forget_lost(self, contributions: Iterable[str]) -> None:
         for contribution in contributions:

@@ -1,6 +1,8 @@
-"""What the server wants of this cluster, as sent: per scope the lists of all resources, put together from splices and checked by digest.
+"""What the server wants of this cluster, as sent: per scope the lists of all resources, put together from splices and
+checked by digest.
 
-It hands on whole versions only, in order, and holds no more pieces than its lists and the versions under way need. It does no I/O.
+It hands on whole versions only, in order, and holds no more pieces than its lists and the versions under way need. It
+does no I/O.
 """
 
 from __future__ import annotations
@@ -48,6 +50,15 @@ class DesiredState:
         self.resyncs = 0
         self._asked: set[bytes] = set()
         self._parts = Parts()
+
+    def restore(self, name: str, version: int, lists: Mapping[Key, PieceList], keep: Mapping[str, str]) -> None:
+        """What was held when the agent ended: the server then sends only what is different."""
+        scope = self.scopes[name] = Scope()
+        scope.version, scope.lists, scope.keep = version, dict(lists), keep
+        for key, pieces in lists.items():
+            scope.digest.add(resource_key(*key), pieces.digest)
+            self.pieces.hold(pieces)
+        self.config_version = max(self.config_version, version)
 
     def link_lost(self) -> None:
         """What was under way will not come: back to the completed versions."""

@@ -1,6 +1,7 @@
 """The facts an agent tells about its cluster, with their digests, and which of them the server has not been told yet.
 
-What waits is kept as keys, newest state looked up when it is sent, so that any number of edits of one object costs one entry.
+What waits is kept as keys, newest state looked up when it is sent, so that any number of edits of one object costs
+one entry.
 """
 
 from __future__ import annotations

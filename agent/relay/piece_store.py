@@ -1,4 +1,6 @@
-"""The pieces an agent holds, counted by the lists that use them: exactly those of its lists and of what is under way."""
+"""The pieces an agent holds, counted by the lists that use them: exactly those of its lists and of what is under
+way.
+"""
 
 from __future__ import annotations
 

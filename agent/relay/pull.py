@@ -1,6 +1,7 @@
 """The agent's end of Pull: takes desired state into `DesiredState`, answers, and reports what has arrived.
 
-It outlives streams: `session` is called for each new one. What it must say again after a reconnect is kept as state, not as frames.
+It outlives streams: `begin` is called for each new one. What it must say again after a reconnect is kept as state,
+not as frames.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ class Pull:
     @property
     def connected(self) -> bool:
         return self._welcome
+
+    @property
+    def stream_bytes_in(self) -> int:
+        """Of the present stream."""
+        return self._stream.bytes_in if self._stream is not None else 0
 
     def report(self, scope: ScopeApplied) -> None:
         """The newest report per scope is sent; equal ones are not sent again."""

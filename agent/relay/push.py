@@ -1,7 +1,7 @@
 """The agent's end of Push: sends facts the moment they change, and brings a server that holds something else into step.
 
-It outlives streams: `begin` is called for each new one. An edit goes out without any collection time; only while the window is full do
-edits of one object join.
+It outlives streams: `begin` is called for each new one. An edit goes out without any collection time; only while the
+window is full do edits of one object join.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Push:
             self._stream.wake()
 
     def complete(self, types: Collection[str]) -> None:
-        """The first listing of these types has been given to `update`; only now are they told to the server, empty ones too."""
+        """The first listing of these types has been given to `update`; only now are they told to the server, empty
+        ones too.
+        """
         for type_ in types:
             facts = self.facts.of(type_)
             if not facts.complete:

@@ -1,4 +1,6 @@
-"""One version of one scope while it comes in: changes as splices of hashes, until all pieces are there and it can be resolved to lists."""
+"""One version of one scope while it comes in: changes as splices of hashes, until all pieces are there and it can be
+resolved to lists.
+"""
 
 from __future__ import annotations
 
@@ -135,7 +137,9 @@ def _ascending(splices: tuple[Splice, ...]) -> bool:
 
 
 def _removed(old: PieceList, splices: tuple[Splice, ...]) -> list[Piece] | None:
-    """What the splices take out of `old`; None when they touch each other's work and the whole list has to be compared."""
+    """What the splices take out of `old`; None when they touch each other's work and the whole list has to be
+    compared.
+    """
     if not _ascending(splices):
         return None
     out: list[Piece] = []

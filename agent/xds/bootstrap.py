@@ -7,10 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 from agent.xds.ports import Locality
+from fingerpost.api.limits import LARGEST_REGEX
 
 BIND = "FINGERPOST_BIND"
 GATEWAY = "FINGERPOST_GATEWAY"
 _XDS = "fingerpost-agent"
+_REGEX_LIMIT = "re2.max_program_size.error_level"
 
 
 def bootstrap(
@@ -52,6 +54,7 @@ def bootstrap(
             "lds_config": source,
         },
         "static_resources": {"clusters": [_agent(host, int(port))]},
+        "layered_runtime": {"layers": [{"name": "fingerpost", "static_layer": {_REGEX_LIMIT: LARGEST_REGEX}}]},
     }
 
 

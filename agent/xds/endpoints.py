@@ -15,13 +15,14 @@ from fingerpost.relay.v1.endpoints_pb2 import Address, EndpointsTemplate
 NOWHERE = Locality()
 _UNIX = "unix://"
 _TLS_MATCH = "envoy.transport_socket_match"
+_MESH, _PLAIN = "istio", "disabled"  # values of tlsMode, as Istio writes them
 
 
 class _Target(NamedTuple):
     locality: Locality
     address: str
     port: int
-    tls: bool
+    tls_mode: str  # which of the cluster's transport sockets
 
 
 def services_of(template: EndpointsTemplate, cluster: str) -> list[tuple[str, str]]:
@@ -69,14 +70,15 @@ def load_assignment(
 
 def _local(service: object, local: LocalEndpoints) -> list[_Target]:
     found = local.of(service.namespace, service.name, service.port, dict(service.subset))  # type: ignore[attr-defined]  # generated
-    return [_Target(Locality(e.region, e.zone, e.sub_zone), e.address, e.port, e.has_sidecar) for e in found]
+    return [_Target(Locality(e.region, e.zone, e.sub_zone), e.address, e.port, _MESH if e.has_sidecar else _PLAIN) for e in found]
 
 
 def _remote(address: Address, resolve: Callable[[str], Sequence[str]]) -> list[_Target]:
     where = Locality(address.region, address.zone, address.sub_zone)
+    mode = address.tls_mode or (_MESH if address.mutual_tls else _PLAIN)
     if address.address.startswith(_UNIX):
-        return [_Target(where, address.address, 0, address.mutual_tls)]
-    return [_Target(where, ip, address.port, address.mutual_tls) for ip in resolve(address.address)]
+        return [_Target(where, address.address, 0, mode)]
+    return [_Target(where, ip, address.port, mode) for ip in resolve(address.address)]
 
 
 def _grouped(
@@ -108,4 +110,4 @@ def _add(group: endpoint_components_pb2.LocalityLbEndpoints, target: _Target) ->
         address.socket_address.address = target.address
         address.socket_address.port_value = target.port
     mode = member.metadata.filter_metadata[_TLS_MATCH].fields["tlsMode"]
-    mode.string_value = "istio" if target.tls else "disabled"
+    mode.string_value = target.tls_mode

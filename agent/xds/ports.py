@@ -7,12 +7,7 @@ from typing import NamedTuple, Protocol
 
 from agent.apply.exceptions import Deviation
 from agent.apply.gateway import GatewayState
-
-
-class Locality(NamedTuple):
-    region: str = ""
-    zone: str = ""
-    sub_zone: str = ""
+from agent.discovery.locality import Locality as Locality
 
 
 class Endpoint(Protocol):

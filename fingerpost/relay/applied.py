@@ -1,4 +1,6 @@
-"""What an agent reports about one scope (design D9): how far its proxies are, and what is not as wanted. Values only."""
+"""What an agent reports about one scope (design D9): how far its proxies are, and what is not as wanted. Values
+only.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import msgspec
 
 
 class ScopeException(msgspec.Struct, frozen=True, kw_only=True):
-    """A contribution that is not served as wanted. `code`: Kept | Refused | MassDeletionHeld | SecretMissing | Failed | NameConflict."""
+    """A contribution that is not served as wanted. `code`: Kept | Refused | MassDeletionHeld | SecretMissing | Failed
+    | NameConflict.
+    """
 
     contribution: str
     code: str

@@ -1,4 +1,6 @@
-"""Digests of a set of keyed things, in 256 buckets (design D5), updated in constant time per change and independent of order."""
+"""Digests of a set of keyed things, in 256 buckets (design D5), updated in constant time per change and independent
+of order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Bytes of the relay's messages: parsing with our own errors, envelopes around bytes that are serialized once and shared, parts.
+"""Bytes of the relay's messages: parsing with our own errors, envelopes around bytes that are serialized once and
+shared, parts.
 
 It knows the layout of relay.proto, and nothing about what the messages mean.
 """

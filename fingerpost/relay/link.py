@@ -16,9 +16,11 @@ async def keep_linked(
     settings: RelaySettings,
     lost: Callable[[LinkLost, float], None] = lambda _reason, _delay: None,
 ) -> Never:
-    """Only LinkLost is retried; anything else is a bug and goes up. `lost` hears of every loss and of the pause that follows.
+    """Only LinkLost is retried; anything else is a bug and goes up. `lost` hears of every loss and of the pause that
+    follows.
 
-    A link that lasted longer than the ceiling starts the back-off anew. A wish of the peer (`retry_after`) is a floor under the jitter.
+    A link that lasted longer than the ceiling starts the back-off anew. A wish of the peer (`retry_after`) is a floor
+    under the jitter.
     """
     clock, ceiling = asyncio.get_running_loop().time, settings.retry_first
     while True:

@@ -13,13 +13,16 @@ from itertools import chain, pairwise
 from typing import NamedTuple
 
 LINEAGE = 32
+KEEP_CLUSTER = "@cluster/"  # in a Keep: every contribution of a root object that lives in that cluster
 _MASK = 2**256 - 1
 _START = b"\x00" * 16
 _END = b"\xff" * 16
 
 
 class Role(enum.IntEnum):
-    """How a piece joins: TOP is copied; GROUP opens a length-delimited protobuf field; an ITEM belongs to the group before it."""
+    """How a piece joins: TOP is copied; GROUP opens a length-delimited protobuf field; an ITEM belongs to the group
+    before it.
+    """
 
     TOP = 0
     GROUP = 1
@@ -27,7 +30,8 @@ class Role(enum.IntEnum):
 
 
 class Piece(NamedTuple):
-    """One run of bytes. For GROUP the first byte is the field's tag (numbers below 16), the rest the group's fixed fields.
+    """One run of bytes. For GROUP the first byte is the field's tag (numbers below 16), the rest the group's fixed
+    fields.
 
     `contribution` is the root object's key as text, "" for structure that belongs to the gateway itself.
     """
@@ -80,8 +84,9 @@ class PieceList:
     """An immutable list of pieces with a digest that costs as much to update as the edit, not as the list.
 
     The digest is the sum modulo 2^256 of the hashes of all neighbouring pairs, so it depends on the order.
-    `lineage` remembers the last edits, newest last, so that a receiver that holds one of the former lists can be sent splices.
-    Inside it is cut into runs that edited lists share: to copy 20,000 references for each edit costs a cache miss apiece.
+    `lineage` remembers the last edits, newest last, so that a receiver that holds one of the former lists can be sent
+    splices. Inside it is cut into runs that edited lists share: to copy 20,000 references for each edit costs a cache
+    miss apiece.
     """
 
     __slots__ = ("_flat", "_runs", "_size", "_sum", "lineage")
@@ -189,7 +194,9 @@ def _varint(n: int) -> bytes:
 
 
 def join(pieces: Iterable[Piece]) -> bytes:
-    """The value of a resource. Groups get tag and length here, so that an edit inside a group changes no other piece."""
+    """The value of a resource. Groups get tag and length here, so that an edit inside a group changes no other
+    piece.
+    """
     out: list[bytes] = []
     group: list[bytes] = []
     tag = b""

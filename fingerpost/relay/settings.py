@@ -25,7 +25,9 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_grace: float = 2.0
 
     def channel_options(self) -> list[tuple[str, int]]:
-        """For both ends. A message is at most one chunk and its frame; four times that leaves room for what cannot be cut."""
+        """For both ends. A message is at most one chunk and its frame; four times that leaves room for what cannot be
+        cut.
+        """
         return [
             ("grpc.max_receive_message_length", 4 * self.chunk + (1 << 16)),
             ("grpc.max_send_message_length", 4 * self.chunk + (1 << 16)),

@@ -1,4 +1,6 @@
-"""Algebra of splices: several edits of one list joined into one minimal set, so that what came and went in between is never sent."""
+"""Algebra of splices: several edits of one list joined into one minimal set, so that what came and went in between is
+never sent.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _OPEN = 1 << 62
 
 
 def compose(splices: Iterable[Splice]) -> tuple[Splice, ...]:
-    """Splices with the same effect on every list on which the given ones are valid; ascending, each piece inserted once."""
+    """Splices with the same effect on every list on which the given ones are valid; ascending, each piece inserted
+    once.
+    """
     given = tuple(splices)
     if len(given) < 2:
         return given

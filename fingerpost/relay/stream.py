@@ -1,6 +1,7 @@
 """One end of one bidirectional stream: a reader, a single writer, heartbeats, and a last word before the end.
 
-The writer asks `produce` for the next frame when the former is written, so nothing queues up here: what waits, waits as state.
+The writer asks `produce` for the next frame when the former is written, so nothing queues up here: what waits, waits
+as state.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class Stream:
         produce: Callable[[], bytes | None],
         start: Coroutine[Any, Any, None] | None = None,
     ) -> None:
-        """`receive` and `produce` return at once; Refused raised by any of the three is said to the peer before the end."""
+        """`receive` and `produce` return at once; Refused raised by any of the three is said to the peer before the
+        end.
+        """
         self._heard = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as group:

@@ -84,7 +84,7 @@ class _Api:
             if state.version
         ]
         server = {"namespace": plane.admin_namespace, "component": "mgmt-server", "version": plane.version}
-        return answer({"server": server | {"replica": plane.replica}, "agents": agents})
+        return answer({"server": server | {"replica": plane.replica}, "agents": agents, "configVersion": plane.publisher.config_version})
 
     async def clusters(self, _: Request) -> Response:
         return answer(clusters_json(self._plane))
@@ -103,7 +103,7 @@ class _Api:
                 await asyncio.sleep(0)
                 reach = Reach(plane)
         kind = {"group": what.kind.group, "kind": what.kind.kind, "plural": what.kind.plural}
-        return answer({"replica": plane.replica, "version": plane.version, "kind": kind, "items": items})
+        return answer(_who(plane) | {"kind": kind, "items": items})
 
     async def reports(self, request: Request) -> Response:
         keys = [k for k, _ in matching(self._plane, wanted(request.query_params))] if request.query_params else None
@@ -123,7 +123,7 @@ class _Api:
             raise Refused(400, "UnknownCondition", f'for is "{word}", it must be applied or accepted')
         condition = Condition(word)
         found = await wait(self._plane, what, condition, duration(query.get("timeout", "10s")))
-        return answer({"replica": self._plane.replica, "version": self._plane.version} | found.as_json(what, condition))
+        return answer(_who(self._plane) | found.as_json(what, condition))
 
     async def release(self, request: Request) -> Response:
         order = await _body(request)
@@ -148,6 +148,12 @@ class _Api:
         states, revision = states_of(self._plane, part), self._plane.publisher.config_version
         collected = collect(self._plane, part)
         return answer(await asyncio.to_thread(output_snapshot, states, revision, collected))
+
+
+def _who(plane: Plane) -> dict[str, Any]:
+    """`connected` tells about which clusters' gateways this replica has the last word."""
+    connected = [name for name in sorted(plane.ingest.states.clusters) if plane.ingest.owns(name)]
+    return {"replica": plane.replica, "version": plane.version, "connected": connected}
 
 
 def _part(request: Request) -> Part:

@@ -195,7 +195,8 @@ def _gateway(where: str, state: GatewayState, now: Callable[[], int]) -> Found:
         code = "CHK083" if exception.code == "Refused" else "CHK084"
         about = exception.contribution or where
         since = f" for {ago(exception.since_unix_nanos, now())}" if exception.since_unix_nanos else ""
-        yield finding(code, about, f"gateway {where}: {about} {exception.code}{since}: {exception.message}")
+        message = f"gateway {where}: {about} {exception.code}{since}: {exception.message}"
+        yield finding(code, about, message) | {"gateway": where}
     if state.lagging:
         late = ago(state.lagging_since_unix_nanos, now())
         proxies = ", ".join(state.lagging)

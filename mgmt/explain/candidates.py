@@ -1,4 +1,4 @@
-"""The routes of one host in the order in which Envoy tries them, which of them takes a request, and which nearly did."""
+"""The routes of one host as Envoy tries them, which of them takes a request, and which nearly did."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import record_key, source_of
 from mgmt.ingest.pending import Pending, chunks
 from mgmt.ingest.states import Phase, decode, record_of
-from mgmt.store.values import SERVER, SHARED, Fence, Group, Source, Stored, Write
+from mgmt.store.values import SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write
 
 
 class Outcome(NamedTuple):
@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     seq: int
     epoch: str
     fences: Mapping[Source, Fence]
+    missed: tuple[Entry, ...]
     adopted: Mapping[ObjectKey, Stored | None]
     doubtful: Mapping[Source, frozenset[ObjectKey]]
     incomplete: frozenset[Source]
@@ -86,12 +87,13 @@ async def run(
         elif keys:
             doubtful[source] = frozenset(keys)
     adopted: dict[ObjectKey, Stored | None] = dict.fromkeys(plan.drop)
-    adopted.update({key: stored for key, stored in written.missed if key.name})
     adopted.update(await store.fetch(plan.adopt))
     for source in outrun:
         del fences[source]
         adopted.update(await differences(store, inputs, source, management))
-    return Outcome(written.seq, attached.epoch, fences, adopted, doubtful, frozenset(plan.incomplete))
+    # what was written to our own sources meanwhile came before our claim, so the comparison has seen it
+    missed = tuple(e for e in written.missed if source_of(e.key, management) not in fences)
+    return Outcome(written.seq, attached.epoch, fences, missed, adopted, doubtful, frozenset(plan.incomplete))
 
 
 async def differences(store: Store, inputs: Inputs, source: Source, management: str) -> dict[ObjectKey, Stored | None]:

@@ -131,6 +131,8 @@ class Turns:
         self.fences[source] = Fence(source, UNCLAIMED)
         if self.synced:
             self.fences[source] = await self._store.claim(source)
+            # or an agent that brings an equal object would be told that it is there already
+            await self._settle(source)
 
     async def hold(self, fence: Fence) -> None:
         """As `claim`, with a fence that was got elsewhere (a lease)."""
@@ -229,7 +231,10 @@ class Turns:
             return []
         self.seq = outcome.seq
         lost = outcome.refused | work.unfenced(fenced, SHARED)
-        self._absorb(outcome.missed)
+        for source in lost:
+            work.forget(source)
+        # what this turn has written came after what it had missed
+        self._absorb(e for e in outcome.missed if not work.holds(source_of(e.key, self._management), e.key))
         try:
             await self._settle_doubts()
             await self._fenced_out(lost)
@@ -240,7 +245,7 @@ class Turns:
         if taken := self._drain_taken():
             self._hooks.turn_begins(taken)
             self._translate(list(taken.values()), results)
-        return [(source, callback) for source, callback in work.callbacks if source not in lost]
+        return work.callbacks
 
     async def _write(self, work: Pending) -> WriteResult | None:
         try:
@@ -290,8 +295,12 @@ class Turns:
     async def _settle_doubts(self) -> None:
         """Inputs that only this replica remembers are gone once their owner has said that it has written everything."""
         for source in [s for s in self._doubtful if recovery.confirmed(self._inputs, s, self._management, self.epoch)]:
-            for key, stored in (await self._store.fetch(self._doubtful.pop(source))).items():
-                self._take(key, stored)
+            await self._settle(source)
+
+    async def _settle(self, source: Source) -> None:
+        for key, stored in (await self._store.fetch(self._doubtful.get(source, ()))).items():
+            self._take(key, stored)
+        self._doubtful.pop(source, None)
 
     # ------------------------------------------------------------ Redis is back
 
@@ -321,8 +330,8 @@ class Turns:
         self.fences = dict(outcome.fences)
         self._doubtful = dict(outcome.doubtful)
         self._incomplete = set(outcome.incomplete)
-        for key, stored in outcome.adopted.items():
-            self._take(key, stored)
+        self._absorb(outcome.missed)
+        self._absorb(Entry(key, stored) for key, stored in outcome.adopted.items())
 
     async def _rise(self) -> None:
         if self._seen <= self.seq:

@@ -1,4 +1,5 @@
-"""The one place where the peer's identity is checked. Today: plaintext, so only loopback peers, and metadata that agrees with Hello.
+"""The one place where the peer's identity is checked. Today: plaintext, so only loopback peers, and metadata that
+agrees with Hello.
 
 Nothing else in the relay looks at addresses, metadata or certificates.
 """

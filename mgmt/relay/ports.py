@@ -1,4 +1,5 @@
-"""What the relay needs from the rest of the server. The relay imports nothing else of `mgmt`; ingest and the publisher implement these.
+"""What the relay needs from the rest of the server. The relay imports nothing else of `mgmt`; ingest and the
+publisher implement these.
 
 Everything that is not `async` is called on the event loop and must return at once.
 """
@@ -31,7 +32,9 @@ class SessionControl(Protocol):
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is at the other end of a stream. `types` are the types the agent announced; Warm means that all of them are listed."""
+    """Who is at the other end of a stream. `types` are the types the agent announced; Warm means that all of them are
+    listed.
+    """
 
     cluster: str
     cluster_uid: str
@@ -64,7 +67,9 @@ class Ingest(Protocol):
         """The only types this server takes from the cluster's agent; None: all."""
 
     async def open(self, cluster: str, session: SessionInfo) -> Fence:
-        """Claim the cluster. Raises Refused (NOT_REGISTERED, DUPLICATE, ...); may also wait while the cluster is Pending: heartbeats go on."""
+        """Claim the cluster. Raises Refused (NOT_REGISTERED, DUPLICATE, ...); may also wait while the cluster is
+        Pending: heartbeats go on.
+        """
 
     def accept(
         self,
@@ -77,7 +82,9 @@ class Ingest(Protocol):
         traceparent: str,
         on_stored: Callable[[int], None],
     ) -> None:
-        """In memory at once. `on_stored(config_version)` is called once when the change is in Redis; calls come in the order of `accept`."""
+        """In memory at once. `on_stored(config_version)` is called once when the change is in Redis; calls come in
+        the order of `accept`.
+        """
 
     def listed(self, cluster: str, fence: Fence, type_: str) -> None:
         """Everything the agent has of the type is in (also for a type that was in step from the start)."""
@@ -97,8 +104,9 @@ class Changed(NamedTuple):
 class LogEntry(NamedTuple):
     """One publication in the history of a scope. Like gateways should share the object.
 
-    `previous` is the scope's version before, so an agent at version v can be served from the log when `log[0].previous <= v`.
-    `base` and `after` are `SetDigest.total` of the scope before and after: a reconnecting agent is found by its digest.
+    `previous` is the scope's version before, so an agent at version v can be served from the log when
+    `log[0].previous <= v`. `base` and `after` are `SetDigest.total` of the scope before and after: a reconnecting
+    agent is found by its digest.
     """
 
     version: int
@@ -111,11 +119,12 @@ class LogEntry(NamedTuple):
 
 
 class ScopeView(Protocol):
-    """One scope of one cluster, live: read at once whenever the session may send. `keep` is replaced, never edited in place.
+    """One scope of one cluster, live: read at once whenever the session may send. `keep` is replaced, never edited in
+    place.
 
     A change of `keep` or `confirmed` alone is a publication too: a LogEntry with no `changed` and a new version.
-    A deleted gateway stays as a view with `gone` and without resources; a scope that is not there at all is told to an agent that still
-    holds it as gone but unconfirmed, and the agent's guard decides.
+    A deleted gateway stays as a view with `gone` and without resources; a scope that is not there at all is told to
+    an agent that still holds it as gone but unconfirmed, and the agent's guard decides.
     """
 
     @property
@@ -136,7 +145,9 @@ class ScopeView(Protocol):
 
     @property
     def confirmed(self) -> bool:
-        """All losses up to this version were checked: versions are joined for a slow agent, so one unchecked loss counts."""
+        """All losses up to this version were checked: versions are joined for a slow agent, so one unchecked loss
+        counts.
+        """
 
     @property
     def gone(self) -> bool: ...
@@ -153,7 +164,9 @@ class Publisher(Protocol):
     def config_version(self) -> int: ...
 
     async def ready(self, cluster: str) -> None:
-        """Returns when this replica may serve the cluster: first translation done, caught up with Redis and with `seen`. Raises Refused."""
+        """Returns when this replica may serve the cluster: first translation done, caught up with Redis and with
+        `seen`. Raises Refused.
+        """
 
     def scopes(self, cluster: str) -> Mapping[str, ScopeView]: ...
 
@@ -164,7 +177,9 @@ class Publisher(Protocol):
         """Only the scopes that changed."""
 
     def seen(self, cluster: str, config_version: int) -> None:
-        """The highest config_version an agent reports; Redis' seq is raised above it when it has lost its memory (D4)."""
+        """The highest config_version an agent reports; Redis' seq is raised above it when it has lost its memory
+        (D4).
+        """
 
     def interest(self, cluster: str) -> Interest: ...
 

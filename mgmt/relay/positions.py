@@ -1,6 +1,7 @@
 """Where an agent is in the history of a scope, and which plan brings it to the present. No bytes and no streams here.
 
-What is kept per agent and scope is one Position: a version, not a digest per resource (20,000 resources cost an idle agent nothing).
+What is kept per agent and scope is one Position: a version, not a digest per resource (20,000 resources cost an idle
+agent nothing).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from functools import lru_cache
 
-from fingerpost.relay.digest import BUCKETS, bucket_of, resource_key
+from fingerpost.relay.digest import bucket_of, resource_key
 from mgmt.relay.ports import LogEntry, ScopeView
 from mgmt.relay.scope_frames import Ending, Known, Plan
 
@@ -72,7 +73,7 @@ def plan_from_log(view: ScopeView, entries: list[LogEntry], keep: Mapping[str, s
 
 
 def plan_from_nothing(view: ScopeView) -> Plan:
-    nothing = Known(b"", empty_handed=True)
+    nothing = Known(b"")
     entries = list(view.log)[-1:]
     return Plan(dict.fromkeys(view.resources, nothing), _ending(view, view.digest.total, view.keep, entries))
 
@@ -98,6 +99,3 @@ def _ending(view: ScopeView, after: bytes, keep: Mapping[str, str] | None, entri
 @lru_cache(maxsize=1 << 16)
 def bucket(key: Key) -> int:
     return bucket_of(resource_key(*key))
-
-
-ALL_BUCKETS = frozenset(range(BUCKETS))

@@ -1,7 +1,8 @@
-"""The server's end of one Pull stream: brings one agent's scopes to what the publisher wants, and hears what has arrived.
+"""The server's end of one Pull stream: brings one agent's scopes to what the publisher wants, and hears what has
+arrived.
 
-Per agent it keeps a version per scope and the frames of the version under way (shared bytes); a slow agent costs no more than that,
-since it goes on from its version whenever its window opens (M-14).
+Per agent it keeps a version per scope and the frames of the version under way (shared bytes); a slow agent costs no
+more than that, since it goes on from its version whenever its window opens (M-14).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The server's end of one Push stream: takes one agent's facts to ingest at once, acknowledges them, and keeps both sides in step by digest.
+"""The server's end of one Push stream: takes one agent's facts to ingest at once, acknowledges them, and keeps both
+sides in step by digest.
 
 Per type it knows whether a listing is under way and which objects it has asked for; the facts themselves are ingest's.
 """

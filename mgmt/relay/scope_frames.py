@@ -1,4 +1,5 @@
-"""Bodies of ScopeDeltas: bytes that are made once per publication and shared by all agents that go from the same base to the same state.
+"""Bodies of ScopeDeltas: bytes that are made once per publication and shared by all agents that go from the same base
+to the same state.
 
 A body lacks only the scope's name and the sequence number, which each session puts before it.
 """
@@ -28,10 +29,9 @@ def order_of(type_: str) -> int:
 
 
 class Known(NamedTuple):
-    """The receiver's list of one resource: its digest (b"": it has none), and whether it can have any of the new pieces."""
+    """The receiver's list of one resource, by its digest; b"": it has none, and so none of the pieces."""
 
     base: bytes
-    empty_handed: bool = False
 
 
 class Ending(NamedTuple):

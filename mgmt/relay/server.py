@@ -1,4 +1,6 @@
-"""Assembly of the server's half: one gRPC server with both streams of every agent. It owns sessions, and nothing they carry."""
+"""Assembly of the server's half: one gRPC server with both streams of every agent. It owns sessions, and nothing they
+carry.
+"""
 
 from __future__ import annotations
 

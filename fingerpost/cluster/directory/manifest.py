@@ -101,6 +101,14 @@ def read_manifest(source: str, data: bytes, cluster: str) -> Manifest:
     return Manifest(tuple(objects.values()), tuple(findings), flawed=flawed)
 
 
+def read_object(value: Any, cluster: str) -> ManifestObject | tuple[str, str]:
+    """One object that is parsed already; what is wrong with it comes back as a code and a message."""
+    try:
+        return _object(value, cluster)
+    except _Refused as refused:
+        return refused.code, str(refused)
+
+
 def _items(where: str, value: Any) -> list[tuple[str, Any]]:
     """A `List` stands for its items."""
     if not (isinstance(value, dict) and value.get("kind") == "List" and isinstance(value.get("items"), list)):

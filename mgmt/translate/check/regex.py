@@ -6,10 +6,12 @@ from functools import lru_cache
 
 import re2
 
+from fingerpost.api.limits import LARGEST_REGEX
+
 LONGEST = 1024  # bytes; the limit that Istio enforces
 # Envoy refuses larger programs, and with them the whole route configuration, by the runtime value
-# re2.max_program_size.error_level. Bootstraps set it to this number, as Istio does; its own default is 100.
-LARGEST_PROGRAM = 32768
+# re2.max_program_size.error_level, which bootstraps set to this number; its own default is 100.
+LARGEST_PROGRAM = LARGEST_REGEX
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fingerpost.objects import ObjectKey
+from fingerpost.relay.pieces import KEEP_CLUSTER
 from mgmt.translate.engine import Context
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.tables import TableGraph
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.scopes import Composer, GatewayClass
 from mgmt.translate.workspace.ownership import workspace_clusters
-
-CLUSTER_PREFIX = "@cluster/"  # stands for every contribution of a root object that lives in that cluster
 
 
 class Warmup:
@@ -49,7 +48,7 @@ class Warmup:
 
         out: dict[GatewayClass, dict[str, str]] = {}
         for gateway_class in self._composer.classes():
-            keep = {f"{CLUSTER_PREFIX}{name}": f"WaitingForCluster: {name}" for name in sorted(cold)}
+            keep = {f"{KEEP_CLUSTER}{name}": f"WaitingForCluster: {name}" for name in sorted(cold)}
             roots = {key for rc, key in self._tables.contributions.items if rc in gateway_class.routes}
             roots |= {d.object for d in self._composer.uses_of(gateway_class)}
             for root in roots:

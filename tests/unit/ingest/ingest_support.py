@@ -1,4 +1,4 @@
-"""A replica without relay and translator: what comes in, what is published, and an agent that speaks to the port directly."""
+"""A replica without relay and translator: what comes in, what is published, and an agent that speaks to the port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVICE = "core/Service"
 async def until(condition: Callable[[], object], patience: float = 15.0) -> None:
     """Wait for what another task, replica or process brings about."""
     async with asyncio.timeout(patience):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is awaited happens elsewhere, in Redis or another replica
             await asyncio.sleep(0.002)
 
 

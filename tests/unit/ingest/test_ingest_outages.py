@@ -1,4 +1,4 @@
-"""Redis goes away, comes back, comes back empty: the replicas go on, nothing is deleted, and in the end Redis holds everything."""
+"""Redis goes away, comes back, comes back empty: the replicas go on, nothing is deleted, in the end Redis holds all."""
 
 from __future__ import annotations
 

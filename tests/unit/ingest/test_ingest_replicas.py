@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -66,7 +67,7 @@ async def test_the_agent_moves_and_its_former_replica_writes_no_more(start: Any)
     a, b = await start("a/1"), await start("b/1")
     old = (await Agent("east").connect(a)).warm()
     await old.push_stored({"www": 1, "api": 1})
-    await until(lambda: b.objects())
+    await until(b.objects)
     new = (await Agent("east").connect(b)).warm()
     assert b.ingest.keys("east", TABLE), "in step before the session begins"
     await new.push_stored({"www": 2})
@@ -172,12 +173,15 @@ class Relayed:
 
     async def settled(self) -> None:
         while True:
-            agent, count = self.agent, self.agent.push({"last": 1})
+            count = self.agent.push({"last": 1})
             self.held["last"] = 1
-            await until(lambda: len(agent.stored) >= count or agent.goodbye)
-            if not agent.goodbye:
+            await until(partial(self._answered, count))
+            if not self.agent.goodbye:
                 return
             await self.reconnect()
+
+    def _answered(self, count: int) -> bool:
+        return len(self.agent.stored) >= count or bool(self.agent.goodbye)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -27,7 +27,7 @@ ROUTES = ("routes", "http")
 async def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
     """Wait for a condition; the loop's own turns are the clock."""
     async with asyncio.timeout(timeout):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - any condition, nothing signals it
             await asyncio.sleep(0.001)
 
 

@@ -39,12 +39,17 @@ async def main():
         for i in range(10_000):
             body = b"%d" % i * 500
             key = ObjectKey("t/T", "east", "n", f"o{i}")
-            result = await store.write([Group(fence.source, fence, (Write(key, Stored(content_hash(body), body)),))], seq)
+            write = Write(key, Stored(content_hash(body), body))
+            result = await store.write([Group(fence.source, fence, (write,))], seq)
             seq = result.seq
             os.write(1, b"%d %d\\n" % (seq, redis.pid))
 
 asyncio.run(main())
 """
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 async def names_in(redis: EmbeddedRedis) -> tuple[int, int]:
@@ -88,7 +93,7 @@ async def test_a_redis_that_outlived_its_server_is_taken_over_and_ends_with_the_
     async with embedded_redis(tmp_path / "r") as redis:
         assert redis.pid == pid
         assert (await names_in(redis))[0] >= answered
-    assert not Path(f"/proc/{pid}").exists()
+    assert not exists(pid)
 
 
 async def test_a_leftover_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +103,7 @@ async def test_a_leftover_that_hangs_is_replaced(tmp_path: Path, monkeypatch: py
     async with embedded_redis(tmp_path / "r") as redis:
         assert redis.pid != pid
         assert (await names_in(redis))[1] >= 200
-    assert not Path(f"/proc/{pid}").exists()
+    assert not exists(pid)
 
 
 async def test_a_clean_end_leaves_no_process_and_keeps_the_data(tmp_path: Path) -> None:
@@ -111,7 +116,7 @@ async def test_a_clean_end_leaves_no_process_and_keeps_the_data(tmp_path: Path) 
         write = Write(ObjectKey("t/T", "east", "n", "o"), Stored(content_hash(body), body))
         await store.write([Group(EAST, fence, (write,))], 0)
         await store.close()
-    assert not Path(f"/proc/{pid}").exists()
+    assert not exists(pid)
     async with embedded_redis(tmp_path / "r") as redis:
         assert await names_in(redis) == (1, 1)
 

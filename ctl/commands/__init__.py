@@ -1,0 +1,1 @@
+"""One module per noun. Each imports what it needs when it runs, so that the start stays short (C-8)."""

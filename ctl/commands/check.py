@@ -1,0 +1,93 @@
+"""`check`: the health of the plane, section by section; titles and codes are stable, scripts search for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ctl.exits import Code, usage
+from ctl.flags import current
+from ctl.merge import sections
+from ctl.output import Document, emit, mark, paint
+from ctl.server import Answers, get
+from ctl.table import table
+from mgmt.admin.findings import DEPLOYMENT, SECTIONS, finding
+
+_LABELS = {"error": " ERROR", "warning": " WARN "}
+_COLORS = {"error": "fail", "warning": "warn"}
+
+
+def check(only: Sequence[str], fail_on: str, exit_zero: bool) -> int:
+    if fail_on not in ("error", "warning"):
+        raise usage(f'--fail-on is "{fail_on}"', "write error or warning")
+    titles = _titles(only)
+    began = time.monotonic()
+    answers = get("/check", patience=max(0.0, current().timeout - current().request_timeout))
+    found = sections(answers.bodies)
+    _say_missing(found, answers)
+    found = [section for section in found if section["title"] in titles]
+    findings = [f for section in found for f in section["findings"]]
+    errors = sum(f["severity"] == "error" for f in findings)
+    warnings = len(findings) - errors
+    took = time.monotonic() - began
+    summary = (
+        f"checked {len(found)} sections in {took:.1f}s: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    )
+    emit(
+        Document(
+            "Check",
+            text=lambda: _text(found, summary),
+            spec={"sections": [{k: v for k, v in s.items() if k != "findings"} for s in found]},
+            findings=findings,
+            names=[f["code"] for f in findings],
+            server_version=answers.version,
+            context=answers.context,
+        )
+    )
+    if exit_zero:
+        return Code.DONE
+    if answers.missing:
+        return Code.PARTIAL
+    return Code.FINDINGS if errors or (fail_on == "warning" and warnings) else Code.DONE
+
+
+def _titles(only: Sequence[str]) -> Sequence[str]:
+    known = {title.lower(): title for title in SECTIONS}
+    for name in only:
+        if name.lower() not in known:
+            raise usage(f'there is no section "{name}"', f"sections are: {', '.join(SECTIONS)}")
+    return [known[name.lower()] for name in only] or SECTIONS
+
+
+def _say_missing(found: list[dict[str, Any]], answers: Answers) -> None:
+    into = next(section for section in found if section["title"] == DEPLOYMENT)
+    for address, trouble in answers.missing.items():
+        into["findings"].append(finding("CHK032", address, f"management server {address} does not answer: {trouble}"))
+
+
+def _text(found: list[dict[str, Any]], summary: str) -> str:
+    blocks = []
+    for section in found:
+        severities = {f["severity"] for f in section["findings"]}
+        level = "fail" if "error" in severities else "warn" if severities else "ok"
+        if current().quiet and level == "ok":
+            continue
+        parts = [f"{mark(level)} {section['title']}"]
+        if section["info"]:
+            parts.append("\n".join(f" INFO  {line}" for line in section["info"]))
+        parts += [table(t["columns"], t["rows"]) for t in section["tables"]]
+        if section["findings"]:
+            parts.append("\n".join(_finding(f) for f in section["findings"]))
+        blocks.append("\n\n".join(parts))
+    return "\n\n".join([*blocks, summary])
+
+
+def _finding(f: dict[str, Any]) -> str:
+    label = paint(_LABELS[f["severity"]], _COLORS[f["severity"]])
+    hint = f"\n       hint: {f['hint']}" if f["hint"] else ""
+    return f"{label} {f['code']} {f['message']}{hint}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

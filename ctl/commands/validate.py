@@ -1,0 +1,42 @@
+"""`validate -f`: the server's own code over manifests, offline."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ctl.exits import Code, usage
+from ctl.output import Document, emit
+from mgmt.validate import Level, render, validate_path
+
+_SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note"}
+
+
+def validate(paths: Sequence[str]) -> int:
+    if not paths:
+        raise usage("nothing to validate", "write fingerpost validate -f FILE, -f FOLDER or -f - for standard input")
+    for path in paths:
+        if path != "-" and not Path(path).exists():
+            raise usage(f"{path} does not exist")
+    report = validate_path(paths, stdin=sys.stdin.buffer.read() if "-" in paths else b"")
+    findings = []
+    for found in report.findings:
+        value = msgspec.to_builtins(found)
+        findings.append(value | {"severity": _SEVERITIES[found.level], "hint": ""})
+    emit(
+        Document(
+            "Validation",
+            text=lambda: render(report),
+            spec={
+                "checked": report.checked,
+                "errors": report.count(Level.ERROR),
+                "warnings": report.count(Level.WARNING),
+            },
+            findings=findings,
+            names=sorted({f.object for f in report.findings if f.object}),
+        )
+    )
+    return Code.FINDINGS if report.failed else Code.DONE

@@ -1,0 +1,67 @@
+"""`wait`: returns when a change is everywhere, or says who is missing, since when and why."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ctl.commands.objects import missing_text
+from ctl.durations import spoken
+from ctl.exits import Code, usage
+from ctl.flags import current
+from ctl.merge import verdict
+from ctl.names import one
+from ctl.output import Document, emit, note
+from ctl.server import Answers, get
+
+_DEFAULT = 60.0
+_SLICE = 0.25  # with several servers none of them alone knows when all is there
+
+
+def wait(kind: str, name: str, condition: str, cluster: str) -> int:
+    if condition not in ("applied", "accepted"):
+        raise usage(f'--for is "{condition}"', "write applied or accepted")
+    limit = _DEFAULT if current().wait is None else current().timeout
+    query = one(kind, name, cluster) | {"for": condition}
+    began = time.monotonic()
+    patience = limit
+    while True:
+        answers = get("/wait", query | {"timeout": f"{patience * 1000:.0f}ms"}, patience)
+        found = verdict(answers.bodies)
+        left = limit - (time.monotonic() - began)
+        if found["outcome"] != "waiting" or left <= 0.01:
+            break
+        patience = min(left, limit if len(answers.bodies) + len(answers.missing) == 1 else _SLICE)
+    return _tell(found, answers, condition, time.monotonic() - began, limit)
+
+
+def _tell(found: dict[str, Any], answers: Answers, condition: str, took: float, limit: float) -> int:
+    about = f"{found['kind']} {found['namespace']}/{found['name']}".replace(" /", " ")
+    arrival = found.get("arrival")
+    share = f"{arrival['arrived']}/{arrival['total']} gateways" if arrival else ""
+    outcome = found["outcome"]
+    missing = [f"{m['gateway']}: {missing_text(m)}" for m in arrival["missing"]] if arrival else []
+    if outcome == "done":
+        bare = ", no proxy on " + ", ".join(arrival["noProxy"]) if arrival and arrival["noProxy"] else ""
+        text = f"{about} {condition}{f' on {share}' if share else ''} after {took:.2f}s{bare}"
+        code = Code.DONE
+    elif outcome == "impossible":
+        text, code = f"{about} not {condition}: {found['reason']}", Code.FINDINGS
+    else:
+        text = f"{about} not {condition} within {spoken(limit)}: {share or found['reason']}"
+        code = Code.TIMEOUT
+    severity = [{"code": outcome, "severity": "error", "object": about, "message": text, "hint": ""}]
+    emit(
+        Document(
+            "Wait",
+            text=lambda: "\n".join([text, *(f"  {line}" for line in missing)]),
+            spec=found,
+            findings=severity if code else (),
+            names=[about] if not code else (),
+            server_version=answers.version,
+            context=answers.context,
+        )
+    )
+    for address, trouble in answers.missing.items():
+        note(f"warning: {address} does not answer: {trouble}")
+    return code

@@ -1,0 +1,94 @@
+"""The contexts file: where the servers and the agents of each installation are. It holds no secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ctl.exits import usage
+from ctl.flags import Flags, current
+
+DEFAULT_SERVER = "http://127.0.0.1:9091"
+_SHAPE = "current: NAME, contexts: {NAME: {server: http://127.0.0.1:9091, agents: {CLUSTER: http://...}}}"
+
+
+class Context(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`server` and `servers` together are all replicas."""
+
+    server: str = ""
+    servers: tuple[str, ...] = ()
+    agents: Mapping[str, str] = {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        given = (*((self.server,) if self.server else ()), *self.servers)
+        return tuple(dict.fromkeys(address.rstrip("/") for address in given)) or (DEFAULT_SERVER,)
+
+
+class Contexts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    current: str = ""
+    contexts: Mapping[str, Context] = {}
+
+
+def path(flags: Flags | None = None) -> Path:
+    given = (flags or current()).config
+    return Path(given).expanduser() if given else Path.home() / ".fingerpost" / "config.yaml"
+
+
+def load(*, must_exist: bool | None = None) -> Contexts:
+    """An absent default file is as good as an empty one; one that was named must be there. Raises Failed."""
+    where = path()
+    try:
+        text = where.read_text()
+    except FileNotFoundError:
+        if bool(current().config) if must_exist is None else must_exist:
+            raise usage(f"the contexts file {where} does not exist", f"create it: {_SHAPE}") from None
+        return Contexts()
+    except OSError as e:
+        raise usage(f"the contexts file {where} cannot be read: {e.strerror}") from e
+    import yaml
+
+    try:
+        return msgspec.convert(yaml.safe_load(text) or {}, Contexts)
+    except yaml.YAMLError as e:
+        raise usage(f"the contexts file {where} is not YAML: {' '.join(str(e).split())}") from e
+    except msgspec.ValidationError as e:
+        raise usage(f"the contexts file {where}: {e}", f"its form is {_SHAPE}") from e
+
+
+def save(contexts: Contexts) -> Path:
+    """Atomically."""
+    from ctl.output import as_yaml
+
+    where = path()
+    value: Any = msgspec.to_builtins(contexts)
+    fresh = where.with_name(f".{where.name}.{os.getpid()}")
+    try:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(as_yaml(value) + "\n")
+        fresh.replace(where)
+    except OSError as e:
+        raise usage(f"the contexts file {where} cannot be written: {e.strerror}") from e
+    return where
+
+
+def chosen() -> tuple[str, Context]:
+    """The context in use and its name; without any, a server at the default address. Raises Failed."""
+    contexts = load()
+    name = current().context or contexts.current
+    if not name:
+        only = list(contexts.contexts)
+        if len(only) != 1:
+            if only:
+                raise usage(f"no context is chosen, there are {', '.join(only)}", "fingerpost config use NAME")
+            return "", Context()
+        name = only[0]
+    found = contexts.contexts.get(name)
+    if found is None:
+        there = ", ".join(sorted(contexts.contexts)) or "none"
+        raise usage(f"there is no context {name} in {path()}; there are: {there}", "fingerpost config set-context")
+    return name, found

@@ -1,0 +1,115 @@
+"""Asking the servers of a context. Each replica knows only its own agents, so all of them are asked at once (C-2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import httpx
+
+from ctl.contexts import chosen
+from ctl.exits import Code, Failed
+from ctl.flags import current
+
+_CODES = {400: Code.USAGE, 403: Code.FORBIDDEN, 404: Code.USAGE, 409: Code.USAGE}
+
+
+class Answers(NamedTuple):
+    """`missing` maps each silent address to the reason."""
+
+    context: str
+    bodies: tuple[dict[str, Any], ...]
+    missing: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        return next((str(b["version"]) for b in self.bodies if "version" in b), "")
+
+
+class _Reply(NamedTuple):
+    address: str
+    status: int = 0
+    body: Any = None
+    trouble: str = ""
+
+
+def get(path: str, query: Mapping[str, str] | None = None, patience: float = 0.0) -> Answers:
+    """`patience`: how long the server itself may take. Raises Failed when none answers or one refuses."""
+    return _asked("GET", path, dict(query or {}), None, patience)
+
+
+def post(path: str, body: Mapping[str, Any]) -> Answers:
+    return _asked("POST", path, {}, body, 0.0)
+
+
+def first(answers: Answers) -> dict[str, Any]:
+    return answers.bodies[0]
+
+
+def _asked(method: str, path: str, query: dict[str, str], body: Mapping[str, Any] | None, patience: float) -> Answers:
+    name, context = chosen()
+    replies = asyncio.run(_ask_all(method, context.addresses, path, query, body, patience))
+    good = tuple(r.body for r in replies if r.status == 200)
+    missing = {r.address: r.trouble for r in replies if r.trouble}
+    refused = next((r for r in replies if r.status not in (0, 200)), None)
+    if not good and refused is not None:
+        raise _refusal(refused)
+    if not good:
+        raise unreachable(missing)
+    return Answers(name, good, missing)
+
+
+def unreachable(missing: Mapping[str, str]) -> Failed:
+    text = "; ".join(f"{address}: {trouble}" for address, trouble in missing.items())
+    hint = "start the server, or give its admin address with fingerpost config set-context NAME --server URL"
+    return Failed(Code.UNREACHABLE, f"no management server answers at {text}", hint, "ServerUnreachable")
+
+
+def _refusal(reply: _Reply) -> Failed:
+    error = reply.body.get("error") if isinstance(reply.body, dict) else None
+    if not isinstance(error, dict):
+        message = f"{reply.address} answered {reply.status}"
+        hint = "is this the admin address of a management server?"
+        return Failed(_CODES.get(reply.status, Code.UNREACHABLE), message, hint, "UnexpectedAnswer")
+    code = _CODES.get(reply.status, Code.FINDINGS)
+    return Failed(code, str(error.get("message", "")), "", str(error.get("code", "")))
+
+
+async def _ask_all(
+    method: str,
+    addresses: Sequence[str],
+    path: str,
+    query: dict[str, str],
+    body: Mapping[str, Any] | None,
+    patience: float,
+) -> list[_Reply]:
+    limit = httpx.Timeout(current().request_timeout + patience, connect=current().request_timeout)
+    # the environment's proxies are for the internet, not for a server on this machine
+    async with httpx.AsyncClient(timeout=limit, trust_env=False) as client, asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_ask(client, method, address, path, query, body), name=f"ask {address}")
+            for address in addresses
+        ]
+    return [task.result() for task in tasks]
+
+
+async def _ask(
+    client: httpx.AsyncClient, method: str, address: str, path: str, query: dict[str, str], body: Any
+) -> _Reply:
+    try:
+        response = await client.request(method, f"{address}{path}", params=query, json=body)
+        return _Reply(address, response.status_code, response.json())
+    except httpx.TimeoutException:
+        return _Reply(address, trouble=f"no answer within {current().request_timeout:g}s")
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
+        return _Reply(address, trouble=f"not an address: {e}")
+    except httpx.HTTPError as e:
+        return _Reply(address, trouble=_reason(e))
+    except ValueError:
+        return _Reply(address, trouble="the answer is not JSON; is this the admin address of a management server?")
+
+
+def _reason(e: httpx.HTTPError) -> str:
+    text = str(e) or type(e).__name__
+    return "connection refused" if "All connection attempts failed" in text else text

@@ -1,0 +1,231 @@
+"""One Envoy that serves the translator's own listeners and routes of many configurations, and says which route it took.
+
+Only what needs the rest of the system is replaced: addresses, the way to the routes, the way to the certificates, the
+endpoints.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+import envoy
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
+from random_world import Configuration
+
+from fingerpost.relay.pieces import PieceList, join
+from mgmt.translate.scopes import ResourceKey
+
+BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
+KEY = ("east", "gw/ingress")
+_UP = "starting main dispatch loop"
+Resources = Mapping[ResourceKey, PieceList | None]
+
+
+class Answer(NamedTuple):
+    """`route` and `cluster` are Envoy's own words, empty where it took none."""
+
+    status: int
+    route: str
+    cluster: str
+    location: str
+
+
+class Closed(Exception):
+    """No answer: nothing listens, or not with that protocol or name."""
+
+
+def resources(configuration: Configuration) -> Resources:
+    gateway_class = configuration.turn.gateways[KEY]
+    assert gateway_class is not None
+    return configuration.turn.classes[gateway_class]
+
+
+def clusters(configuration: Configuration) -> dict[str, cluster_pb2.Cluster]:
+    return {
+        name: cluster_pb2.Cluster.FromString(join(pieces))
+        for (type_, name), pieces in resources(configuration).items()
+        if type_ == "cluster" and pieces is not None
+    }
+
+
+def _routes(held: Resources, name: str) -> route_pb2.RouteConfiguration:
+    pieces = held["routes", name]
+    assert pieces is not None
+    config = route_pb2.RouteConfiguration.FromString(join(pieces))
+    for header, text in (("x-route", "%ROUTE_NAME%"), ("x-cluster", "%UPSTREAM_CLUSTER%")):
+        added = config.response_headers_to_add.add()
+        added.header.key, added.header.value = header, text
+    return config
+
+
+def _listener(index: int, name: str, held: Resources, socket: tls_pb2.DownstreamTlsContext) -> listener_pb2.Listener:
+    pieces = held["listener", name]
+    assert pieces is not None
+    listener = listener_pb2.Listener.FromString(join(pieces))
+    listener.name = f"{index}/{name}"
+    listener.address.socket_address.address = "127.0.0.1"
+    listener.address.socket_address.port_value = 0
+    for chain in listener.filter_chains:
+        manager = hcm.HttpConnectionManager()
+        assert chain.filters[0].typed_config.Unpack(manager)
+        manager.route_config.CopyFrom(_routes(held, manager.rds.route_config_name))
+        del manager.access_log[:]
+        chain.filters[0].typed_config.Pack(manager)
+        if chain.HasField("transport_socket"):
+            chain.transport_socket.typed_config.Pack(socket)
+    return listener
+
+
+def _certificate() -> tls_pb2.DownstreamTlsContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")]), datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = (
+        builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    )
+    context = tls_pb2.DownstreamTlsContext()
+    pair = context.common_tls_context.tls_certificates.add()
+    pair.certificate_chain.inline_bytes = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    pair.private_key.inline_bytes = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return context
+
+
+def _bootstrap(configurations: Sequence[Configuration], backend: int) -> bytes:
+    config = bootstrap_pb2.Bootstrap()
+    config.admin.address.socket_address.address = "127.0.0.1"
+    config.admin.address.socket_address.port_value = 0
+    socket, names = _certificate(), set()
+    for index, configuration in enumerate(configurations):
+        held = resources(configuration)
+        names |= set(clusters(configuration))
+        for type_, name in held:
+            if type_ == "listener" and not name.startswith("eastwest"):
+                config.static_resources.listeners.append(_listener(index, name, held, socket))
+    for name in sorted(names):
+        cluster = config.static_resources.clusters.add(name=name, type=cluster_pb2.Cluster.STATIC)
+        cluster.load_assignment.cluster_name = name
+        address = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
+        address.address, address.port_value = "127.0.0.1", backend
+    return bytes(config.SerializeToString())
+
+
+class _Backend(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Gateways:
+    """Clients of the running Envoy. A port is that of a configuration's proxy, such as 8080."""
+
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        self._ports = ports
+        self._tls = ssl.create_default_context()
+        self._tls.check_hostname = False
+        self._tls.verify_mode = ssl.CERT_NONE
+
+    def ask(
+        self,
+        index: int,
+        port: int,
+        sni: str,
+        authority: str,
+        target: str,
+        method: str,
+        headers: Sequence[tuple[str, str]],
+    ) -> Answer:
+        """`sni` empty: plain text. Raises Closed."""
+        real = self._ports.get(f"{index}/0.0.0.0_{port}")
+        if real is None:
+            raise Closed
+        connection = http.client.HTTPConnection("127.0.0.1", real, timeout=10)
+        try:
+            connection.connect()
+            if sni:
+                connection.sock = self._tls.wrap_socket(connection.sock, server_hostname=sni)
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            connection.putheader("Host", authority)
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.endheaders()
+            found = connection.getresponse()
+            found.read()
+            return Answer(
+                found.status,
+                found.getheader("x-route", ""),
+                found.getheader("x-cluster", ""),
+                found.getheader("location", ""),
+            )
+        except (ssl.SSLError, http.client.HTTPException, ConnectionError) as error:
+            raise Closed from error
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running(configurations: Sequence[Configuration], folder: Path) -> Iterator[Gateways]:
+    backend = ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
+    threading.Thread(target=backend.serve_forever, args=(0.01,), daemon=True).start()
+    (folder / "bootstrap.pb").write_bytes(_bootstrap(configurations, backend.server_port))
+    command = [str(BINARY), "-c", str(folder / "bootstrap.pb"), "--use-dynamic-base-id", "--concurrency", "1"]
+    process = subprocess.Popen(
+        [*command, "--admin-address-path", str(folder / "admin")], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield Gateways(_ports(process, folder))
+    finally:
+        process.terminate()
+        process.wait()
+        backend.shutdown()
+        backend.server_close()
+
+
+def _ports(process: subprocess.Popen[str], folder: Path) -> dict[str, int]:
+    """Waits for Envoy's own word that it is up; its log is read to the end, or it would block on a full pipe."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    for line in process.stderr:
+        lines.append(line)
+        if _UP in line:
+            break
+    else:
+        raise AssertionError("".join(lines))
+    threading.Thread(target=lambda log: [None for _ in log], args=(process.stderr,), daemon=True).start()
+    host, _, port = (folder / "admin").read_text().rpartition(":")
+    admin = http.client.HTTPConnection(host, int(port), timeout=10)
+    try:
+        admin.request("GET", "/listeners?format=json")
+        statuses = json.loads(admin.getresponse().read())["listener_statuses"]
+    finally:
+        admin.close()
+    return {s["name"]: s["local_address"]["socket_address"]["port_value"] for s in statuses}

@@ -1,0 +1,78 @@
+"""`explain route` names the route, the destinations and the policies that a real Envoy uses, for random requests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+from explain_envoy import Answer, Closed, Gateways, clusters, running
+from random_world import GATEWAY, Configuration, Try, configuration, request
+
+from mgmt.explain import explain_route, parse_request
+from mgmt.explain.answer import GatewayAnswer, Verdict
+
+pytestmark = pytest.mark.envoy
+
+_PORTS = {80: 8080, 443: 8443, 81: 8081}
+_CONFIGURATIONS = 20
+_REQUESTS = 30  # for each
+
+
+def _explained(one: Configuration, tried: Try) -> GatewayAnswer:
+    asked = parse_request(tried.url, tried.method, tried.headers)
+    return explain_route(one.translator, asked, GATEWAY).gateways[0]
+
+
+def _done(gateways: Gateways, index: int, tried: Try) -> Answer | None:
+    asked = parse_request(tried.url, tried.method, tried.headers)
+    sni = asked.sni if asked.scheme == "https" else ""
+    try:
+        return gateways.ask(index, _PORTS[asked.port], sni, asked.authority, tried.target, tried.method, tried.headers)
+    except Closed:
+        return None
+
+
+def _agree(said: GatewayAnswer, done: Answer | None) -> bool:
+    if done is None:
+        return said.verdict is Verdict.NO_LISTENER
+    route = said.route.name if said.route else ""
+    wanted = {d.envoy_cluster for d in said.route.destinations} if said.route else set()
+    if done.route != route or bool(done.cluster) != bool(wanted):
+        return False
+    if wanted:
+        return done.cluster in wanted
+    if said.verdict is Verdict.HTTPS_REDIRECT and not done.location.startswith("https://"):
+        return False
+    return said.verdict is not Verdict.NO_LISTENER and said.status == done.status
+
+
+def _policies_agree(one: Configuration, said: GatewayAnswer) -> bool:
+    """Outlier detection shows in the cluster, not in an answer."""
+    served = clusters(one)
+    destinations = said.route.destinations if said.route else ()
+    return all(
+        served[d.envoy_cluster].HasField("outlier_detection") == any(p.policy.name == "calm" for p in d.policies)
+        for d in destinations
+    )
+
+
+@pytest.mark.spec("C-41")
+def test_explain_says_what_envoy_does(tmp_path_factory: pytest.TempPathFactory) -> None:
+    configurations = [configuration(seed) for seed in range(_CONFIGURATIONS)]
+    seen: Counter[Verdict] = Counter()
+    policies = 0
+    with running(configurations, tmp_path_factory.mktemp("explain")) as gateways:
+        for index, one in enumerate(configurations):
+            random = Random(1000 + index)
+            for tried in (request(random) for _ in range(_REQUESTS)):
+                said, done = _explained(one, tried), _done(gateways, index, tried)
+                assert _agree(said, done), (index, tried, done, said)
+                assert _policies_agree(one, said), (index, tried, said)
+                seen[said.verdict] += 1
+                policies += sum(len(d.policies) for d in said.route.destinations) if said.route else 0
+    # A sample that shows nothing would prove nothing.
+    assert sum(seen.values()) >= 300
+    assert all(seen[verdict] >= 10 for verdict in Verdict if verdict is not Verdict.REFUSED), seen
+    assert seen[Verdict.ROUTE] >= 100
+    assert policies >= 10
