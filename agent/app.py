@@ -32,6 +32,7 @@ from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.cluster.directory.cluster import DirectoryCluster
 from fingerpost.cluster.protocol import Batch, Finding
 from fingerpost.http import listen
+from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from fingerpost.relay.interest import Interest
@@ -45,7 +46,8 @@ _GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
 _CLUSTER_SCOPE = ""
 _STATUS_PAUSE = 0.1
 _STATUSES_A_TURN = 20  # 200 a second
-# What this agent reads and pushes, announced even when there is none, so that the server knows an empty listing from a missing one.
+# What this agent reads and pushes, announced even when there is none, so that the server knows an empty listing from
+# a missing one.
 _ALWAYS = ("core/Namespace", "core/Service", _GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts")
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
 
@@ -64,7 +66,9 @@ class _Authority:
 
 
 class Agent:
-    """All parts of one agent, joined. `observed` hears what is offered and applied besides the relay (for measurements)."""
+    """All parts of one agent, joined. `observed` hears what is offered and applied besides the relay (for
+    measurements).
+    """
 
     def __init__(
         self, settings: Settings, cluster: DirectoryCluster, metrics: Telemetry, observed: Reports | None = None
@@ -285,6 +289,10 @@ class Agent:
             self.desired.restore(state.scope, state.version, state.wanted, state.keep)
         self.gateways_.restore(states)
 
+    async def _settle_memory(self) -> None:
+        await self._listed.wait()
+        await settle()
+
     async def _beat(self) -> Never:
         while True:
             self._metrics.set("relay_agent_connected", float(self.pull.connected))
@@ -309,6 +317,7 @@ class Agent:
                 "agent.statuses": self._write_statuses(),
                 "agent.resolver": self.gateways_.resolver.run(),
                 "agent.beat": self._beat(),
+                "agent.memory": self._settle_memory(),
             }
             running = [tasks.create_task(task, name=name) for name, task in work.items()]
             for task in running:

@@ -90,13 +90,17 @@ class AgentGroup:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.clusters = clusters
+        self.early: list[tuple[str, str, int, int]] = []  # what was offered before all were up
         self._process = context.Process(target=_agents, args=(root, clusters, relay_port, theirs), daemon=True)
         self._process.start()
 
     def wait_ready(self) -> dict[str, tuple[int, int]]:
         """cluster -> (xDS port, admin port)."""
-        found: dict[str, tuple[int, int]] = self.pipe.recv()
-        return found
+        while True:
+            found = self.pipe.recv()
+            if isinstance(found, dict):
+                return found
+            self.early.append(found)
 
     def close(self) -> None:
         try:

@@ -1,6 +1,8 @@
-"""How fast is a change everywhere: from the rename of an edited file to the last agent's offer, and to a real Envoy's ACK.
+"""How fast is a change everywhere: from the rename of an edited file to the last agent's offer, and to a real Envoy's
+ACK.
 
-`python -m bench.propagation AGENTS TABLES EDITS`. The floor is what the same kind of Envoy needs when a bare ADS loop hands it the same edit.
+`python -m bench.propagation AGENTS TABLES EDITS`. The floor is what the same kind of Envoy needs when a bare ADS loop
+hands it the same edit.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ def _version(admin_port: int) -> int:
 
 def _settle(groups: list[AgentGroup], admin_port: int, agents: int) -> None:
     """Until nothing has been offered for a second and a half."""
-    seen: dict[str, int] = {}
+    seen = {message[1]: message[2] for group in groups for message in group.early}
     end = time.monotonic() + 180
     while time.monotonic() < end:
         ready = wait([g.pipe for g in groups], timeout=1.5)

@@ -206,7 +206,11 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return Code.INTERRUPTED
     except TyperException as e:
-        wrong = Failed(Code.USAGE, _message(e), "fingerpost --help, or --help after the command")
+        message = _message(e)
+        if message.startswith("Usage:") and not flags.current().structured:
+            output.note(message)  # a group without a command: its help is the answer
+            return Code.USAGE
+        wrong = Failed(Code.USAGE, message, "fingerpost --help, or --help after the command")
         output.fail(wrong)
         return wrong.code
 

@@ -11,9 +11,12 @@ from ctl.durations import seconds
 from ctl.exits import usage
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
-HELP = """Global flags, before or after the command:  -o, --output table|wide|json|yaml|name|jsonpath=EXPR
--n, --namespace NS   --context NAME   --config PATH   --timeout 30s   --request-timeout 5s
--q, --quiet   -v, --verbose   --no-color"""
+HELP = """\b
+Global flags, before or after the command:
+  -o, --output table|wide|json|yaml|name|jsonpath=EXPR
+  -n, --namespace NS    --context NAME    --config PATH
+  --timeout 30s         --request-timeout 5s
+  -q, --quiet           -v, --verbose     --no-color"""
 
 _WITH_VALUE = {
     "-o": "output",

@@ -1,4 +1,6 @@
-"""Settings of a process: one frozen struct, merged once from defaults, a YAML file, the environment and flags, in this order."""
+"""Settings of a process: one frozen struct, merged once from defaults, a YAML file, the environment and flags, in this
+order.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Identity and bytes of an object: what travels, what is hashed, what is stored.
 
-An object is its canonical JSON (UTF-8, keys sorted, no spaces) after trimming; two objects with equal hash are equal (relay.md §3.3 rule 2).
+An object is its canonical JSON (UTF-8, keys sorted, no spaces) after trimming; two objects with equal hash are equal
+(relay.md §3.3 rule 2).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _GROUP_OF_CORE = "core"
 
 
 class ObjectKey(NamedTuple):
-    """`type` is `<group>/<Kind>` without a version: `networking.gloo.solo.io/RouteTable`, `core/Service`, `apps/Deployment`."""
+    """`type` is `<group>/<Kind>` without a version: `networking.gloo.solo.io/RouteTable`, `core/Service`,
+    `apps/Deployment`.
+    """
 
     type: str
     cluster: str
@@ -43,13 +46,17 @@ class ObjectKey(NamedTuple):
 
 
 def type_of(api_version: str, kind: str) -> str:
-    """`networking.gloo.solo.io/v2`, `RouteTable` -> `networking.gloo.solo.io/RouteTable`; `v1`, `Service` -> `core/Service`."""
+    """`networking.gloo.solo.io/v2`, `RouteTable` -> `networking.gloo.solo.io/RouteTable`; `v1`, `Service` ->
+    `core/Service`.
+    """
     group, slash, _ = api_version.partition("/")
     return f"{group if slash else _GROUP_OF_CORE}/{kind}"
 
 
 def trim(type_: str, obj: dict[str, Any]) -> dict[str, Any]:
-    """Drop what nobody downstream may depend on: managedFields, last-applied, resourceVersion and most of status (relay.md §2.1, M-8)."""
+    """Drop what nobody downstream may depend on: managedFields, last-applied, resourceVersion and most of status
+    (relay.md §2.1, M-8).
+    """
     metadata = {
         k: v for k, v in obj.get("metadata", {}).items() if k not in ("managedFields", "resourceVersion", "selfLink")
     }

@@ -1,4 +1,6 @@
-"""Metrics by OpenTelemetry, read by Prometheus. Names and labels are those of relay.md §13.2; this module adds none of its own."""
+"""Metrics by OpenTelemetry, read by Prometheus. Names and labels are those of relay.md §13.2; this module adds none of
+its own.
+"""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from fingerpost import __version__
 from fingerpost.cluster.directory.cluster import DirectoryCluster
 from fingerpost.http import listen
+from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.reasons import Reason, Refused
 from fingerpost.relay.settings import RelaySettings
@@ -207,6 +208,10 @@ class Server:
             self.publisher.relisted(cluster, self.publisher.config_version)
             self._bell.ring()
 
+    async def _settle_memory(self) -> None:
+        await self.publisher.ready("")
+        await settle()
+
     async def _store_info(self) -> StoreInfo:
         found = await self._store.status()
         persistence = "appendonly" if found.append_only else "none"
@@ -253,6 +258,7 @@ class Server:
                 tasks.create_task(self._list_folder_again(), name="mgmt.relist"),
                 tasks.create_task(self._conclude_listings(), name="mgmt.relisted"),
                 tasks.create_task(self._watch_clusters(), name="mgmt.clusters"),
+                tasks.create_task(self._settle_memory(), name="mgmt.memory"),
             ]
             if self._writer is not None:
                 own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))

@@ -9,7 +9,9 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every field is a flag (`--state-dir`), an environment variable (`FINGERPOST_MGMT_STATE_DIR`) and a name in the file."""
+    """Every field is a flag (`--state-dir`), an environment variable (`FINGERPOST_MGMT_STATE_DIR`) and a name in the
+    file.
+    """
 
     state_dir: Path
     """Where this server keeps what it owns: its own Redis, its certificate authority, statuses."""
@@ -32,7 +34,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ca_dir: Path | None = None
     """The certificate authority of the gateways. Replicas on one Redis share it. Absent: in the state folder."""
     safe_mode: Literal["on", "strict", "off"] = "on"
-    """`on`: hold what depends on a cluster that has not reported since the start. `strict`: hold everything. `off`: nothing."""
+    """`on`: hold what depends on a cluster that has not reported since the start. `strict`: hold everything. `off`:
+    nothing.
+    """
     safe_start_window: float = 180.0
     """Seconds to wait for clusters before publishing when `safe_mode` is off."""
     guard_share: float = 0.5

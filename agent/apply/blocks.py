@@ -68,7 +68,7 @@ def changes(old: PieceList | None, new: PieceList | None) -> tuple[Sequence[Piec
     if steps is not None:
         if len(steps) == 1:
             start, remove, insert = steps[0]
-            return old.pieces[start : start + remove], insert
+            return old.span(start, remove), insert
         removed: list[Piece] = []
         inserted: list[Piece] = []
         now = list(old.pieces)

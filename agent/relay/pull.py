@@ -20,6 +20,8 @@ from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 
 _WANTED = 30000  # hashes in one message
+_URGENT = 8  # messages not acknowledged, from which the answer does not wait
+_ANSWER_DELAY = 0.005  # seconds
 
 
 class CertificateRefused(RelayError):
@@ -27,11 +29,15 @@ class CertificateRefused(RelayError):
 
 
 class Pull:
-    def __init__(self, desired: DesiredState, on_interest: Callable[[Interest], None]) -> None:
+    def __init__(
+        self, desired: DesiredState, on_interest: Callable[[Interest], None], answer_delay: float = _ANSWER_DELAY
+    ) -> None:
         self.desired = desired
         self._on_interest = on_interest
         self._stream: Stream | None = None
         self._welcome = False
+        self._answer_delay, self._answer_due = answer_delay, False
+        self._timer: asyncio.TimerHandle | None = None
         self._incoming = Sequence()
         self._acked = 0
         self._out: deque[pb.PullRequest] = deque()
@@ -101,11 +107,9 @@ class Pull:
         if not self._welcome:
             return None
         desired = self.desired
-        if self._incoming.last > self._acked or desired.resync:
-            self._acked = self._incoming.last
-            ack = pb.Ack(seq=self._acked, resync=list(desired.resync))
-            desired.resync.clear()
-            return pb.PullRequest(ack=ack).SerializeToString()
+        unacked = self._incoming.last - self._acked
+        if (unacked or self._unsent) and (self._answer_due or desired.resync or unacked >= _URGENT):
+            return self._answer()
         if desired.wants:
             hashes = list(desired.wants)[:_WANTED]
             for digest in hashes:
@@ -113,11 +117,28 @@ class Pull:
             return pb.PullRequest(want=pb.Want(hashes=hashes)).SerializeToString()
         if self._out:
             return self._out.popleft().SerializeToString()
-        if self._unsent:
-            reports = [self._reports[name] for name in self._unsent]
-            self._unsent.clear()
-            return pb.PullRequest(applied=applied_to_wire(desired.config_version, reports)).SerializeToString()
+        if (unacked or self._unsent) and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._answer_delay, self._answer_now)
         return None
+
+    def _answer_now(self) -> None:
+        self._timer, self._answer_due = None, True
+        self._wake()
+
+    def _answer(self) -> bytes:
+        """Ack and reports in one message. They are off the hot path: a moment later they cost half and delay nobody's
+        offer.
+        """
+        self._answer_due = False
+        self._acked = self._incoming.last
+        ack = pb.Ack(seq=self._acked, resync=list(self.desired.resync))
+        self.desired.resync.clear()
+        if not self._unsent:
+            return pb.PullRequest(ack=ack).SerializeToString()
+        applied = applied_to_wire(self.desired.config_version, [self._reports[name] for name in self._unsent])
+        self._unsent.clear()
+        applied.ack.CopyFrom(ack)
+        return pb.PullRequest(applied=applied).SerializeToString()
 
     def receive(self, frame: bytes) -> None:
         message = parse(pb.PullResponse(), frame)

@@ -70,7 +70,10 @@ def load_assignment(
 
 def _local(service: object, local: LocalEndpoints) -> list[_Target]:
     found = local.of(service.namespace, service.name, service.port, dict(service.subset))  # type: ignore[attr-defined]  # generated
-    return [_Target(Locality(e.region, e.zone, e.sub_zone), e.address, e.port, _MESH if e.has_sidecar else _PLAIN) for e in found]
+    return [
+        _Target(Locality(e.region, e.zone, e.sub_zone), e.address, e.port, _MESH if e.has_sidecar else _PLAIN)
+        for e in found
+    ]
 
 
 def _remote(address: Address, resolve: Callable[[str], Sequence[str]]) -> list[_Target]:

@@ -48,7 +48,7 @@ class Joined:
 def _segments(pieces: PieceList, start: int, stop: int) -> tuple[list[int], list[bytes]]:
     counts: list[int] = []
     bodies: list[bytes] = []
-    for block in blocks_of(pieces.pieces[start:stop]):
+    for block in blocks_of(pieces.span(start, stop - start)):
         counts.append(1 + len(block.items))
         bodies.append(join(block.pieces))
     return counts, bodies

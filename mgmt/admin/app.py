@@ -84,7 +84,13 @@ class _Api:
             if state.version
         ]
         server = {"namespace": plane.admin_namespace, "component": "mgmt-server", "version": plane.version}
-        return answer({"server": server | {"replica": plane.replica}, "agents": agents, "configVersion": plane.publisher.config_version})
+        return answer(
+            {
+                "server": server | {"replica": plane.replica},
+                "agents": agents,
+                "configVersion": plane.publisher.config_version,
+            }
+        )
 
     async def clusters(self, _: Request) -> Response:
         return answer(clusters_json(self._plane))

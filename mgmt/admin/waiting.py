@@ -10,7 +10,6 @@ import msgspec
 
 from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey
-from mgmt.admin.answers import Refused
 from mgmt.admin.objects import Wanted, generation, matching, parsed
 from mgmt.admin.ports import Plane
 from mgmt.admin.reach import SERVED, Reach, arrival_json
@@ -83,9 +82,8 @@ def verdict(plane: Plane, what: Wanted, condition: Condition) -> Verdict:
         return Verdict(outcome=Outcome.WAITING, reason=f"there is no {what}")
     if len(found) > 1:
         clusters = ", ".join(key.cluster for key, _ in found)
-        raise Refused(
-            409, "SeveralClusters", f"{what} exists in the clusters {clusters}; add --cluster with one of them"
-        )
+        reason = f"{what} exists in the clusters {clusters}; add --cluster with one of them"
+        return Verdict(outcome=Outcome.IMPOSSIBLE, reason=reason)
     key, stored = found[0]
     return _taken(plane, key, stored) or _served(plane, key, condition)
 
@@ -98,7 +96,8 @@ def _taken(plane: Plane, key: ObjectKey, stored: Stored) -> Verdict | None:
         if key.type in SERVED:
             return None  # a Service has no status of ours
         return Verdict(outcome=Outcome.WAITING, reason=f"{key} has not been translated yet", key=key)
-    if wanted and status.observed_generation != wanted:
+    unread = status.observed_generation == 0 and status.approval not in _GOOD  # its generation could not be read either
+    if wanted and status.observed_generation != wanted and not unread:
         reason = (
             f"generation {wanted} of {key} has not been translated yet (generation {status.observed_generation} has)"
         )

@@ -1,6 +1,7 @@
 """Did it arrive (design D9): a watermark and a list of exceptions per gateway, so that asking costs a few comparisons.
 
-A gateway has an object's change when its watermark has reached the object's seq and the object is not among its exceptions.
+A gateway has an object's change when its watermark has reached the object's seq and the object is not among its
+exceptions.
 """
 
 from __future__ import annotations

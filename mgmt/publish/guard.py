@@ -1,6 +1,8 @@
-"""The blast-radius guard of the server (design D6): a large loss is held until the clusters concerned have been listed anew.
+"""The blast-radius guard of the server (design D6): a large loss is held until the clusters concerned have been listed
+anew.
 
-Pure bookkeeping. It decides which contributions a class keeps; asking for the listings and publishing is the publisher's.
+Pure bookkeeping. It decides which contributions a class keeps; asking for the listings and publishing is the
+publisher's.
 """
 
 from __future__ import annotations

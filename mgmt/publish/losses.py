@@ -1,4 +1,6 @@
-"""How much a turn takes away: contributions and endpoint addresses per class, counted from deltas, never by walking a class."""
+"""How much a turn takes away: contributions and endpoint addresses per class, counted from deltas, never by walking a
+class.
+"""
 
 from __future__ import annotations
 

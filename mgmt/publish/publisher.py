@@ -1,6 +1,8 @@
-"""Turns of the translator become live scopes; agents' answers become arrival. Implements `mgmt.relay.ports.Publisher` but for signing.
+"""Turns of the translator become live scopes; agents' answers become arrival. Implements `mgmt.relay.ports.Publisher`
+but for signing.
 
-Everything here runs on the event loop and returns at once. What is large or costs I/O (Redis, status files, certificates) is elsewhere.
+Everything here runs on the event loop and returns at once. What is large or costs I/O (Redis, status files,
+certificates) is elsewhere.
 """
 
 from __future__ import annotations
@@ -80,8 +82,8 @@ class Publisher:
 
     def _check_agent_guard(self, cluster: str, applied: ScopeApplied) -> None:
         """The agent's own guard holds a loss that ours let pass: have the inputs listed anew, then confirm it."""
-        gateway_class = self._gateways.get((cluster, applied.scope))
         held = frozenset(e.contribution for e in applied.exceptions if e.code == "MassDeletionHeld")
+        gateway_class = self._gateways.get((cluster, applied.scope)) if held else None
         if gateway_class is None or gateway_class in self._held or gateway_class in self._confirmed:
             return
         meant = held - self._losses.contributions(gateway_class)

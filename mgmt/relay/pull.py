@@ -110,6 +110,8 @@ class PullSession:
             self._stream.wake()
 
     def _applied(self, message: pb.Applied) -> None:
+        if message.HasField("ack"):
+            self._ack(message.ack)
         reports: tuple[ScopeApplied, ...] = applied_from_wire(message)
         self._publisher.applied(self._cluster, message.config_version, reports)
 

@@ -1,4 +1,6 @@
-"""The status of KubernetesClusters: is the agent there, was it ever (relay.md §4.1, M-25). Pure but for the memory of who was ever seen."""
+"""The status of KubernetesClusters: is the agent there, was it ever (relay.md §4.1, M-25). Pure but for the memory of
+who was ever seen.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ def cluster_status(
     own: Status | None, state: ClusterState | None, *, ever: bool, now_unix_nanos: int
 ) -> dict[str, Any]:
     """`own` is what the translator found wrong with the object; a mistake there wins over the agent's state."""
+    approval: ApprovalState
     state = state or ClusterState(state=State.REGISTERED, ready=False)
     connected, since = state.state in _CONNECTED, state.since
     if own is not None and own.approval is not ApprovalState.ACCEPTED:

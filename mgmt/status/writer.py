@@ -1,4 +1,6 @@
-"""Writes the statuses of the management cluster's objects: the newest of each, at most once per change, never on the hot path."""
+"""Writes the statuses of the management cluster's objects: the newest of each, at most once per change, never on the
+hot path.
+"""
 
 from __future__ import annotations
 

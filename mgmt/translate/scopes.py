@@ -1,6 +1,7 @@
 """From routes, destinations and listeners to the resources of each class of like gateways.
 
-Gateways that would get the same bytes share one `GatewayClass`, so an edited table costs the same for one gateway and for a hundred. The composer
+Gateways that would get the same bytes share one `GatewayClass`, so an edited table costs the same for one gateway and
+for a hundred. The composer
 sees deltas only; it never walks a class's resources.
 """
 
@@ -30,7 +31,9 @@ class RouteClass(Value, frozen=True):
 
 
 class GatewayClass(Value, frozen=True):
-    """Everything that decides what a gateway gets. `parts` are resource groups of this class alone, such as an east-west listener."""
+    """Everything that decides what a gateway gets. `parts` are resource groups of this class alone, such as an east-
+    west listener.
+    """
 
     routes: tuple[RouteClass, ...]
     plan: GatewayPlan
@@ -38,7 +41,9 @@ class GatewayClass(Value, frozen=True):
 
 
 class RouteContribution(Value, frozen=True):
-    """What one root table puts into one RouteConfiguration. `last` holds its catch-all routes, used when tables share a host."""
+    """What one root table puts into one RouteConfiguration. `last` holds its catch-all routes, used when tables share a
+    host.
+    """
 
     table: ObjectKey
     order: tuple[str, str, str, str]  # creation time, namespace, name, cluster: the older table's routes come first
@@ -104,7 +109,9 @@ class Composer:
         return changed
 
     def _keep_shared(self, gateway_class: GatewayClass, out: Changed) -> None:
-        """A cluster can come from a route and from the class's own part (a gateway that is east-west too): it goes with the last."""
+        """A cluster can come from a route and from the class's own part (a gateway that is east-west too): it goes with
+        the last.
+        """
         members = self._members.get(gateway_class)
         if members is None:
             return
@@ -131,7 +138,18 @@ class Composer:
                 tables.add(new.table.contribution)
             elif old is not None:
                 tables.discard(old.table.contribution)
-        return {c: (frozenset(gone.get(c, ())), frozenset(come.get(c, ()))) for c in {*gone, *come}}
+            if not tables:
+                del self._tables[route_class]
+        out = {}
+        for gateway_class in {*gone, *come}:
+            # A table that left one route configuration may still be on another of the same gateways.
+            left = {
+                table
+                for table in gone.get(gateway_class, ())
+                if not any(table in self._tables.get(r, ()) for r in gateway_class.routes)
+            }
+            out[gateway_class] = frozenset(left), frozenset(come.get(gateway_class, ()))
+        return out
 
     def tables_of(self, gateway_class: GatewayClass) -> frozenset[str]:
         return frozenset().union(*(self._tables.get(r, ()) for r in gateway_class.routes))

@@ -1,6 +1,8 @@
-"""The translator: objects in, changed resources and statuses out. Incremental, and equal to a full rebuild after every turn (M-53).
+"""The translator: objects in, changed resources and statuses out. Incremental, and equal to a full rebuild after every
+turn (M-53).
 
-It is pure in the sense that matters: no clock, no I/O, no randomness; equal inputs give equal bytes whatever their order.
+It is pure in the sense that matters: no clock, no I/O, no randomness; equal inputs give equal bytes whatever their
+order.
 """
 
 from __future__ import annotations

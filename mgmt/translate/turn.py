@@ -14,7 +14,9 @@ from mgmt.translate.status import Status
 
 
 class Turn(msgspec.Struct, kw_only=True):
-    """`contributions`: per class the contributions that went and that came. `warming` None: unchanged; else the whole of it."""
+    """`contributions`: per class the contributions that went and that came. `warming` None: unchanged; else the whole
+    of it.
+    """
 
     classes: Mapping[GatewayClass, Mapping[ResourceKey, PieceList | None]] = {}
     gateways: Mapping[GatewayKey, GatewayClass | None] = {}

@@ -1,6 +1,7 @@
 """The incremental engine of the translator (design D3): keyed collections, steps that remember what they read, folds.
 
-It knows nothing of routes or gateways. A change is pushed along reverse dependencies, equal output stops the wave, and a step that
+It knows nothing of routes or gateways. A change is pushed along reverse dependencies, equal output stops the wave, and
+a step that
 raises keeps its last good output.
 """
 

@@ -1,6 +1,7 @@
 """Keyed collections that hand on deltas, and the context through which a step reads them.
 
-Every read is recorded: of one key, of one bucket of an index, or of everything. A later change of just that marks the reader dirty.
+Every read is recorded: of one key, of one bucket of an index, or of everything. A later change of just that marks the
+reader dirty.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Steps and folds, the two kinds of derived collections.
 
-A step is one function per source item, its outputs keyed, its reads remembered; a fold is a group's state, fed with deltas only.
+A step is one function per source item, its outputs keyed, its reads remembered; a fold is a group's state, fed with
+deltas only.
 """
 
 from __future__ import annotations

@@ -60,9 +60,7 @@ def _decode(key: ObjectKey, body: bytes) -> Decoded:
     problems += check_object(key, obj)
     meta = obj.metadata
     usable = obj if all(p.severity < Severity.INVALID for p in problems) else None
-    return Decoded(
-        obj=usable, problems=problems, created=meta.creation_timestamp or "", generation=meta.generation
-    )
+    return Decoded(obj=usable, problems=problems, created=meta.creation_timestamp or "", generation=meta.generation)
 
 
 class Inputs:

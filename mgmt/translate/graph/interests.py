@@ -1,4 +1,6 @@
-"""Which facts each cluster's agent is asked for: Secrets that listeners name, Services behind destinations, labels of subsets."""
+"""Which facts each cluster's agent is asked for: Secrets that listeners name, Services behind destinations, labels of
+subsets.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,10 @@ class InterestGraph:
         def names(what: str) -> tuple[str, ...]:
             return tuple(sorted(name for kind, name in wanted if kind == what))
 
-        return Interest(secrets=names("secrets"), label_keys=names("label_keys"), services=names("services"))
+        services = names("services")
+        # Labels are told of the pods behind those services; with none of them a subset is of no concern here.
+        label_keys = names("label_keys") if services else ()
+        return Interest(secrets=names("secrets"), label_keys=label_keys, services=services)
 
     def changed(self) -> dict[str, Interest]:
         """Those clusters whose interest is another than last told."""

@@ -45,7 +45,8 @@ class OwnershipGraph:
     def __init__(self, engine: Engine, inputs: Inputs, place: Place) -> None:
         self._place = place
         self._settings_input = inputs[SETTINGS]
-        # The management cluster counts as registered under its own name, with or without a KubernetesCluster (relay.md §2.1).
+        # The management cluster counts as registered under its own name, with or without a KubernetesCluster
+        # (relay.md §2.1).
         self._home = engine.input("home")
         self._home.put(place.cluster, place)
         self.registered = engine.step("registered clusters", inputs[KUBERNETES_CLUSTER], self._cluster)

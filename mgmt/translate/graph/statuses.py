@@ -128,9 +128,9 @@ class StatusGraph:
         if view is None or selection is None:
             return [], {}
         problems = [*view.problems, *selection.problems]
-        placements = context.by(self._gateways.by_virtual, key)
-        problems += port_problems(key, view.plans, [p.misses for p in placements.values()], selection.implicit)
-        for _, gateway in sorted(placements):
+        placements = sorted(context.by(self._gateways.by_virtual, key).items(), key=lambda item: item[0])
+        problems += port_problems(key, view.plans, [p.misses for _, p in placements], selection.implicit)
+        for (_, gateway), _placement in placements:
             planned = context.get(self._gateways.plans, gateway)
             problems += [p for p in planned.problems if p.ref == key] if planned else []
         bound = context.by(self._tables.bound_by_gateway, key)

@@ -1,6 +1,7 @@
 """Safe mode (relay.md §7.3): what must stay as it is while a cluster that once reported has not done so yet.
 
-A contribution depends on every cluster in which its workspace, or one that it imports from, could own a namespace: a missing input is never read
+A contribution depends on every cluster in which its workspace, or one that it imports from, could own a namespace: a
+missing input is never read
 as an empty one. Only asked while a cluster is cold, so it may look at everything.
 """
 

@@ -1,4 +1,6 @@
-"""What destination resolution may ask (`DestinationWorld`), answered from the graph so that every answer is noted as read."""
+"""What destination resolution may ask (`DestinationWorld`), answered from the graph so that every answer is noted as
+read.
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,6 @@ def test_the_same_route_differs_between_clusters() -> None:
     assert (west.status, west.route.destinations) == (500, ())
 
 
-@pytest.mark.spec("R-1")
 def test_tables_that_share_a_host_oldest_first_and_catch_alls_last() -> None:
     translator = world(
         table("young", ["www.shop.example"], answers("young", "/a"), NEW)

@@ -42,13 +42,13 @@ class RouteConfigReducer:
             self._present = new is not None
 
     def _block(self, host: str) -> tuple[Piece, ...]:
+        tables = self._tables.get(host)
+        if tables is None and host not in self._config.redirect_hosts:
+            return ()
         redirect = requires_tls(host, self._config.redirect_hosts)
         head = virtual_host_head(host, self._config.port, redirect)
-        tables = self._tables.get(host)
-        if redirect:
+        if redirect or tables is None:
             return (head,)
-        if tables is None:
-            return ()
         if len(tables) == 1:
             (only,) = tables.values()
             return (head, *only.ordered)

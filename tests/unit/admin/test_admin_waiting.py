@@ -1,0 +1,125 @@
+"""`/wait` answers when a change is everywhere, at once when it never will be, and else says who is missing and why."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from admin_world import NOW, SECOND, TABLE, WWW, World
+
+from fingerpost.objects import ObjectKey, canonical
+from fingerpost.relay.applied import ScopeException
+
+QUERY = {"kind": "routetable", "namespace": "shop", "name": "www", "timeout": "20s"}
+
+
+async def test_an_answer_comes_with_the_last_gateway() -> None:
+    world = World()
+    world.answer("east")
+    world.answer("west")
+    world.edit()
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(world.get("/wait", **QUERY))
+        await asyncio.sleep(0)
+        world.answer("east")
+        early = group.create_task(world.get("/wait", **(QUERY | {"timeout": "0s"})))
+        assert (await early)["outcome"] == "waiting"
+        assert not asked.done()
+        world.answer("west")
+        async with asyncio.timeout(1):
+            found = await asked
+    assert (found["outcome"], found["arrival"]["arrived"], found["arrival"]["total"]) == ("done", 2, 2)
+
+
+async def test_a_change_without_effect_on_a_gateway_needs_no_new_answer_from_it() -> None:
+    world = World()
+    world.answer("east")
+    world.answer("west")
+    obj = world.body(WWW)
+    obj["metadata"]["labels"] = {"team": "shop"}
+    world.put({WWW: obj})
+    assert world.publisher.scopes("east")["gw/ingress"].version < world.fed.seq, "the case needs an edit without effect"
+    assert (await world.get("/wait", **QUERY))["outcome"] == "done"
+
+
+async def test_a_timeout_names_the_proxy_that_lags_and_since_when() -> None:
+    world = World()
+    world.edit()
+    world.answer("east")
+    world.answer("west", watermark=1, lagging=("eu-3",), lagging_since_unix_nanos=NOW - 40 * SECOND)
+    found = await world.get("/wait", **(QUERY | {"timeout": "20ms"}))
+    assert found["outcome"] == "waiting"
+    (missing,) = found["arrival"]["missing"]
+    assert missing["gateway"] == "west/gw/ingress"
+    assert "eu-3 has not acknowledged" in missing["reason"]
+    assert missing["since"] == "2027-01-15T07:59:20.000Z"
+
+
+async def test_a_refusal_counts_as_missing_with_the_proxys_words() -> None:
+    world = World()
+    world.edit()
+    world.answer("west")
+    refusal = ScopeException(contribution=WWW.contribution, code="Refused", message="bad regex", since_unix_nanos=NOW)
+    world.answer("east", refusal)
+    found = await world.get("/wait", **(QUERY | {"timeout": "0s"}))
+    assert [m["reason"] for m in found["arrival"]["missing"]] == ["Refused: bad regex"]
+
+
+async def test_what_can_never_hold_is_said_at_once() -> None:
+    world = World()
+    obj = world.body(WWW)
+    obj["spec"]["virtualGateways"] = []
+    world.put({WWW: obj})
+    async with asyncio.timeout(2):
+        unbound = await world.get("/wait", **QUERY)
+        workspace = await world.get("/wait", kind="workspace", namespace="gloo-mesh", name="all", timeout="20s")
+        accepted = await world.get("/wait", **(QUERY | {"for": "accepted"}))
+        obj["spec"]["http"] = "wrong"
+        world.put({WWW: obj})
+        invalid = await world.get("/wait", **QUERY)
+    assert unbound["outcome"] == "impossible"
+    assert "no gateway serves RouteTable shop/www" in unbound["reason"]
+    assert workspace["outcome"] == "impossible"
+    assert "--for accepted" in workspace["reason"]
+    assert accepted["outcome"] == "done"
+    assert (invalid["outcome"], "INVALID" in invalid["reason"]) == ("impossible", True)
+
+
+async def test_an_object_that_appears_later_is_waited_for() -> None:
+    world = World()
+    late = ObjectKey(TABLE, "mgmt", "shop", "late")
+    query: dict[str, Any] = QUERY | {"name": "late", "for": "accepted"}
+    assert "there is no RouteTable shop/late" in (await world.get("/wait", **(query | {"timeout": "0s"})))["reason"]
+    obj = world.body(WWW)
+    obj["metadata"] = {"name": "late", "namespace": "shop", "generation": 1}
+    obj["spec"]["hosts"] = ["late.example"]
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(world.get("/wait", **query))
+        await asyncio.sleep(0)
+        world.put({late: obj})
+        async with asyncio.timeout(1):
+            assert (await asked)["outcome"] == "done"
+
+
+async def test_an_untranslated_generation_is_not_taken_for_the_old_one() -> None:
+    world = World()
+    world.answer("east")
+    world.answer("west")
+    newer = world.body(WWW)
+    newer["metadata"]["generation"] = 7
+    stored = world.fed.inputs.get(WWW)
+    assert stored is not None
+    world.fed.inputs.put(WWW, stored._replace(hash=b"x" * 32, body=canonical(newer)))
+    found = await world.get("/wait", **(QUERY | {"timeout": "0s"}))
+    assert found["outcome"] == "waiting"
+    assert "generation 7" in found["reason"]
+
+
+async def test_an_object_in_several_clusters_asks_for_one() -> None:
+    world = World()
+    obj = world.body(WWW)
+    world.put({WWW._replace(cluster="east"): obj})
+    several = await world.get("/wait", **QUERY)
+    assert (several["outcome"], "add --cluster" in several["reason"]) == ("impossible", True)
+    found = await world.get("/wait", **(QUERY | {"cluster": "mgmt", "for": "accepted"}))
+    assert found["cluster"] == "mgmt"

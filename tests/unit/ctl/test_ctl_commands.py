@@ -1,0 +1,313 @@
+"""The commands as a process, against real admin APIs over HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from admin_world import NOW, SECOND, WWW, World, warm
+
+from mgmt.ingest.values import ClusterState, ClusterStates, State
+
+COMMANDS = (
+    ("version",),
+    ("check",),
+    ("cluster", "list"),
+    ("get", "routetables"),
+    ("get", "rt", "none"),
+    ("get", "nonsense"),
+    ("describe", "rt", "shop/www"),
+    ("describe", "rt", "shop/none"),
+    ("wait", "rt", "shop/www", "--timeout", "20ms"),
+    ("explain", "route", "http://www.shop.example/old"),
+    ("explain", "route", "ftp://www.shop.example/old"),
+    ("explain", "CHK041"),
+    ("release", "east"),
+    ("release", "nowhere"),
+    ("config", "view"),
+    ("proxy", "bootstrap", "--cluster", "nowhere", "--gateway", "gw/ingress"),
+    ("get",),
+    ("nonsense",),
+)
+
+
+def healthy() -> World:
+    world = World()
+    world.answer("east")
+    world.answer("west")
+    return world
+
+
+@pytest.mark.spec("C-8")
+def test_the_version_of_the_client_comes_at_once(fingerpost: Any) -> None:
+    best = 9.0
+    for _ in range(5):
+        began = time.perf_counter()
+        result = fingerpost("version", "--client")
+        best = min(best, time.perf_counter() - began)
+        assert (result.code, result.out) == (0, "client  0.1.0\n")
+    assert best < 0.3
+
+
+@pytest.mark.spec("C-3")
+def test_json_is_one_document_on_success_and_on_failure(fingerpost: Any, servers: Any) -> None:
+    servers(healthy())
+    for command in COMMANDS:
+        result = fingerpost(*command, "-o", "json")
+        document = json.loads(result.out)
+        assert document["apiVersion"] == "meshctl/v1", command
+        if result.code not in (0, 4):
+            assert document["findings"][0]["message"], command
+
+
+@pytest.mark.spec("C-4")
+def test_a_pipe_gets_pure_ascii_without_escapes(fingerpost: Any, servers: Any) -> None:
+    world = healthy()
+    obj = world.body(WWW)
+    obj["spec"]["http"][1]["redirect"]["hostRedirekt"] = "täglich"
+    world.put({WWW: obj})
+    servers(world)
+    for command in COMMANDS:
+        for format_ in ("table", "wide", "json", "yaml", "name"):
+            result = fingerpost(*command, "-o", format_, NO_COLOR="1")
+            assert (result.out + result.err).isascii(), command
+            assert "\x1b" not in result.out + result.err, command
+    assert "[ok] License status" in fingerpost("check").out
+
+
+@pytest.mark.spec("C-6")
+def test_global_flags_stand_before_and_after_the_command(fingerpost: Any, servers: Any) -> None:
+    servers(healthy())
+    for before, after in (
+        (("-n", "shop", "-o", "name"), ()),
+        ((), ("-n", "shop", "-o", "name")),
+        (("-oname",), ("-nshop",)),
+    ):
+        assert fingerpost(*before, "get", "rt", *after).out == "routetable/shop/www\n"
+    assert "no routetables found in namespace gw" in fingerpost("--namespace=gw", "get", "rt").err
+
+
+def test_get_shows_how_far_each_table_is(fingerpost: Any, servers: Any) -> None:
+    world = World()
+    world.answer("east")
+    servers(world)
+    lines = fingerpost("get", "routetables").out.splitlines()
+    header = [cell.strip() for cell in lines[0].split("|")]
+    row = dict(zip(header, [cell.strip() for cell in lines[1].split("|")], strict=True))
+    assert header == ["Cluster", "Namespace", "Name", "Workspace", "Approval", "Routes", "Gateways", "Age", "Message"]
+    assert (row["Name"], row["Approval"], row["Routes"], row["Gateways"]) == ("www", "ACCEPTED", "2", "1/2")
+    assert "west/gw/ingress" in fingerpost("get", "rt", "shop/www", "-o", "wide").out
+
+
+@pytest.mark.spec("C-47")
+def test_get_gives_scripts_the_objects_themselves(fingerpost: Any, servers: Any) -> None:
+    (served,) = servers(healthy())
+    (item,) = json.loads(fingerpost("get", "rt", "-o", "json").out)["items"]
+    assert item["cluster"] == "mgmt"
+    assert item["spec"] == served.world.body(WWW)["spec"]
+    path = "jsonpath={.items[*].metadata.name}/{.items[0].status.arrival.total}"
+    assert fingerpost("get", "rt", "-o", path).out == "www/2\n"
+    assert yaml.safe_load(fingerpost("get", "rt", "-o", "yaml").out)["items"][0]["kind"] == "RouteTable"
+
+
+def test_describe_names_gateways_and_problems(fingerpost: Any, servers: Any) -> None:
+    world = World()
+    world.answer("east")
+    obj = world.body(WWW)
+    obj["spec"]["http"][1]["redirect"]["hostRedirekt"] = "x"
+    world.put({WWW: obj})
+    servers(world)
+    text = fingerpost("describe", "rt", "shop/www").out
+    assert "WARNING UnknownField" in text
+    assert re.search(r"west/gw/ingress\s+missing: on its way", text)
+    assert "VirtualDestination mgmt/shop/cart:80" in text
+    assert fingerpost("describe", "rt", "shop/none").code == 1
+
+
+def test_wait_ends_with_the_last_gateway(fingerpost: Any, servers: Any) -> None:
+    result_of = servers(healthy())[0]
+    result_of.do(lambda world: world.edit())
+    late = fingerpost("wait", "routetable", "shop/www", "--for", "applied", "--timeout", "50ms")
+    assert late.code == 4
+    assert "0/2 gateways" in late.out
+    assert "east/gw/ingress" in late.out
+    result_of.do(lambda world: (world.answer("east"), world.answer("west")))
+    done = fingerpost("wait", "routetable", "shop/www", "--timeout", "10s")
+    assert (done.code, "applied on 2/2 gateways" in done.out) == (0, True)
+
+
+def test_wait_does_not_wait_for_what_cannot_come(fingerpost: Any, servers: Any) -> None:
+    servers(healthy())
+    began = time.monotonic()
+    result = fingerpost("wait", "workspace", "gloo-mesh/all", "--timeout", "30s")
+    assert (result.code, "--for accepted" in result.out) == (1, True)
+    assert time.monotonic() - began < 10
+    assert fingerpost("wait", "workspace", "gloo-mesh/all", "--for", "accepted").code == 0
+    assert fingerpost("wait", "rt", "shop/www", "--for", "magic").code == 2
+
+
+@pytest.mark.spec("C-10", "C-16", "C-9")
+def test_check_ends_with_1_when_an_agent_is_missing(fingerpost: Any, servers: Any) -> None:
+    world = healthy()
+    servers(world)
+    assert fingerpost("check").code == 0
+    lost = ClusterState(state=State.CACHED, ready=True, since=NOW - 842 * SECOND, version="0.1.0")
+    world.fed.states = ClusterStates(clusters={"east": warm(), "west": lost})
+    result = fingerpost("check")
+    assert result.code == 1
+    assert "[fail] Mgmt server connectivity to workload agents" in result.out
+    assert "CHK041 west: registered, no agent for 14m02s" in result.out
+    assert "1 error, 0 warnings" in result.out
+    assert fingerpost("check", "--exit-zero").code == 0
+    assert fingerpost("check", "--section", "redis").code == 0
+    assert fingerpost("check", "--section", "nonsense").code == 2
+    document = json.loads(fingerpost("check", "-o", "json").out)
+    assert [f["code"] for f in document["findings"]] == ["CHK041"]
+
+
+@pytest.mark.spec("C-2")
+def test_replicas_are_merged_and_each_speaks_for_its_own_agents(fingerpost: Any, servers: Any) -> None:
+    states = ClusterStates(clusters={"east": warm("mgmt-0"), "west": warm("mgmt-1")})
+    one, two = World("mgmt-0"), World("mgmt-1")
+    for world, mine in ((one, "east"), (two, "west")):
+        world.fed.states, world.fed.mine = states, {mine}
+        world.answer(mine)
+    servers(one, two)
+    (item,) = json.loads(fingerpost("get", "rt", "-o", "json").out)["items"]
+    assert (item["status"]["arrival"]["arrived"], item["status"]["arrival"]["missing"]) == (2, [])
+    assert fingerpost("wait", "rt", "shop/www", "--timeout", "5s").code == 0
+    listed = {c["name"]: c for c in json.loads(fingerpost("cluster", "list", "-o", "json").out)["items"]}
+    assert [listed[name]["connectedHere"] for name in ("east", "west")] == [True, True]
+    out = fingerpost("check").out
+    assert out.count("Mgmt server connectivity") == 1
+    assert re.search(r"Connected Pod \| Clusters\nmgmt-0\s+\| 1\nmgmt-1\s+\| 1", out)
+
+
+def test_a_silent_replica_makes_the_answer_partial(fingerpost: Any, servers: Any, closed_port: str) -> None:
+    servers(healthy(), silent=(closed_port,))
+    result = fingerpost("check")
+    assert (result.code, "CHK032" in result.out) == (6, True)
+    assert fingerpost("get", "rt").code == 6
+    assert closed_port in fingerpost("get", "rt").err
+
+
+@pytest.mark.spec("C-24")
+def test_without_a_server_the_clusters_are_unknown(fingerpost: Any, servers: Any, closed_port: str) -> None:
+    servers(agents={"east": "http://127.0.0.1:1", "west": "http://127.0.0.1:1"}, silent=(closed_port,))
+    result = fingerpost("cluster", "list")
+    assert result.code == 6
+    assert [line.split(" | ")[1].strip() for line in result.out.splitlines()] == ["State", "Unknown", "Unknown"]
+
+
+def test_an_unreachable_server_is_named_with_the_remedy(fingerpost: Any, servers: Any, closed_port: str) -> None:
+    servers(silent=(closed_port,))
+    for command in (("check",), ("get", "rt"), ("wait", "rt", "a/b"), ("release", "east"), ("version",)):
+        result = fingerpost(*command)
+        assert result.code == 3, command
+        assert closed_port in result.err
+        assert "hint: start the server" in result.err
+
+
+def test_release_tells_what_was_let_go(fingerpost: Any, servers: Any) -> None:
+    world = healthy()
+    world.put({WWW: None})
+    servers(world)
+    result = fingerpost("release", "east")
+    assert (result.code, WWW.contribution in result.out) == (0, True)
+    assert "east/gw/ingress" not in world.publisher.held
+    refused = fingerpost("release", "nowhere")
+    assert (refused.code, "east, mgmt, west" in refused.err) == (2, True)
+
+
+def test_explain_asks_the_server(fingerpost: Any, servers: Any) -> None:
+    servers(healthy())
+    found = fingerpost(
+        "explain", "route", "http://www.shop.example/old", "--gateway", "east/gw/ingress", "--header", "x=y"
+    )
+    assert (found.code, "moved" in found.out) == (0, True)
+    assert fingerpost("explain", "route", "http://x", "--gateway", "east/gw").code == 2
+    assert fingerpost("explain", "route", "http://x", "--gateway", "east/gw/none").code == 2
+    assert "hint: " in fingerpost("explain", "chk041").out
+    assert fingerpost("explain", "CHK999").code == 2
+
+
+@pytest.mark.spec("C-29")
+def test_validate_needs_no_server(fingerpost: Any, tmp_path: Path, closed_port: str) -> None:
+    good = tmp_path / "good.yaml"
+    good.write_text("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n")
+    assert fingerpost("validate", "-f", str(good)).code == 0
+    table = "{apiVersion: networking.gloo.solo.io/v2, kind: RouteTable, metadata: {name: a, namespace: b}, spec: {http: 3}}\n"
+    bad = fingerpost("validate", "-f", "-", stdin=table)
+    assert (bad.code, "spec.http" in bad.out) == (1, True)
+    assert fingerpost("validate", "-f", str(tmp_path / "none")).code == 2
+
+
+def test_contexts_are_written_used_and_shown(fingerpost: Any, tmp_path: Path) -> None:
+    assert fingerpost("config", "view").code == 2, "a contexts file that was named must be there"
+    assert (
+        fingerpost(
+            "config", "set-context", "a", "--server", "http://127.0.0.1:1", "--agent", "east=http://127.0.0.1:2"
+        ).code
+        == 0
+    )
+    assert fingerpost("config", "set-context", "b", "--server", "http://127.0.0.1:3").code == 0
+    assert fingerpost("config", "use", "b").code == 0
+    written = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert written == {
+        "current": "b",
+        "contexts": {
+            "a": {"server": "http://127.0.0.1:1", "agents": {"east": "http://127.0.0.1:2"}},
+            "b": {"server": "http://127.0.0.1:3"},
+        },
+    }
+    assert "there are: a, b" in fingerpost("config", "use", "c").err
+    assert "127.0.0.1:1" in fingerpost("check", "--context", "a").err
+    (tmp_path / "config.yaml").write_text("contexts: [1]")
+    assert fingerpost("check").code == 2
+
+
+def test_bootstrap_is_what_the_agent_gives(fingerpost: Any, servers: Any, agent: Callable[[], Any]) -> None:
+    servers(agents={"east": agent()}, silent=("http://127.0.0.1:1",))
+    command = (
+        "proxy",
+        "bootstrap",
+        "--cluster",
+        "east",
+        "--gateway",
+        "gw/ingress",
+        "--bind",
+        "127.0.1.5",
+        "--no-delta",
+    )
+    result = fingerpost(*command)
+    assert yaml.safe_load(result.out) == {
+        "gateway": "gw/ingress",
+        "bind": "127.0.1.5",
+        "admin_port": "0",
+        "delta": "false",
+    }
+    assert json.loads(fingerpost(*command, "-o", "json").out)["gateway"] == "gw/ingress"
+    unknown = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/none")
+    assert (unknown.code, "no gateway gw/none" in unknown.err) == (2, True)
+    assert "it knows: east" in fingerpost("proxy", "bootstrap", "--cluster", "west", "--gateway", "gw/x").err
+
+
+@pytest.mark.spec("C-5")
+def test_a_server_that_answers_only_others_is_forbidden(fingerpost: Any, servers: Any) -> None:
+    (served,) = servers(healthy())
+    inner = served.world.app
+
+    async def elsewhere(scope: Any, receive: Any, send: Any) -> None:
+        await inner({**scope, "client": ("10.0.0.1", 1)}, receive, send)
+
+    world = World()
+    world.app = elsewhere  # type: ignore[assignment]
+    servers(world)
+    result = fingerpost("get", "rt")
+    assert (result.code, "loopback" in result.err) == (5, True)
