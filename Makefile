@@ -33,3 +33,7 @@ EDITS ?= 200
 .PHONY: bench-propagation bench-gateway
 bench-propagation: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.propagation $(AGENTS) $(TABLES) $(EDITS)
+
+HOSTS ?= 1000
+bench-gateway: $(STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.gateway $(HOSTS) 100

@@ -11,6 +11,7 @@ import httpx
 from ctl.contexts import chosen
 from ctl.exits import Code, Failed
 from ctl.flags import current
+from ctl.output import note
 
 _CODES = {400: Code.USAGE, 403: Code.FORBIDDEN, 404: Code.USAGE, 409: Code.USAGE}
 
@@ -99,6 +100,9 @@ async def _ask(
 ) -> _Reply:
     try:
         response = await client.request(method, f"{address}{path}", params=query, json=body)
+        if current().verbose:
+            took = response.elapsed.total_seconds() * 1000
+            note(f"{method} {response.url} {response.status_code} in {took:.0f} ms, {len(response.content)} bytes")
         return _Reply(address, response.status_code, response.json())
     except httpx.TimeoutException:
         return _Reply(address, trouble=f"no answer within {current().request_timeout:g}s")

@@ -46,7 +46,7 @@ def main() -> int:
     kept = False
     try:
         _tell(plane, paper)
-        kept = given.keep and not paper.wrong
+        kept = given.keep
         if kept:
             keep(plane, paper)
     except KeyboardInterrupt:

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import uvicorn
 
 
+_BACKLOG = 128
+
+
 class CannotListen(OSError):
     """The message names the address and the remedy."""
 
@@ -38,6 +41,7 @@ async def listen(app: Callable[..., Any], address: str, what: str) -> AsyncItera
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host.strip("[]"), int(port)))
+        bound.listen(_BACKLOG)  # from now on a caller waits and is not refused
     except (OSError, ValueError) as wrong:
         bound.close()
         raise CannotListen(f"{what} cannot listen on {address}: {wrong}; choose another address") from wrong

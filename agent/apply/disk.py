@@ -87,6 +87,8 @@ class Disk:
         data, replace = journal.record(state)
 
         def write() -> None:
+            if not data:
+                return  # told again what it knew, as after a restart of the server
             try:
                 _store(path, data, replace=replace)
             except OSError as failed:  # a full disk must not end the agent; the next record is a complete one

@@ -58,11 +58,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._written: dict[Key, PieceList] = {}
+        self._standing: _Record | None = None  # what the last record says besides lists and pieces
         self._base = 0  # bytes of the first record
         self._tail = 0
 
     def record(self, state: GatewayState) -> tuple[bytes, bool]:
-        """The next bytes for the file, and whether they replace it."""
+        """The next bytes for the file, and whether they replace it; no bytes when it holds all of it already."""
         full = not self._base or self._tail > max(self._base, 1 << 20)
         if full:
             self._written = {}
@@ -72,20 +73,23 @@ class Journal:
         ]
         lists += [_List(t, n, gone=True) for t, n in self._written.keys() - state.wanted.keys()]
         self._written = dict(state.wanted)
-        body = _encode(
-            _Record(
-                _LAYOUT,
-                state.scope,
-                state.version,
-                tuple(lists),
-                tuple(_diverged(state, pieces)),
-                state.keep,
-                state.lost,
-                {c: (r.message, r.since_unix_nanos, r.proxies) for c, r in state.refused.items()},
-                state.since,
-                tuple(_Piece(p.hash, int(p.role), p.contribution, p.body) for p in pieces.values()),
-            )
+        standing = _Record(
+            _LAYOUT,
+            state.scope,
+            state.version,
+            (),
+            tuple(_diverged(state, pieces)),
+            dict(state.keep),
+            dict(state.lost),
+            {c: (r.message, r.since_unix_nanos, r.proxies) for c, r in state.refused.items()},
+            dict(state.since),
+            (),
         )
+        if not full and not lists and standing == self._standing:
+            return b"", False
+        self._standing = standing
+        carried = tuple(_Piece(p.hash, int(p.role), p.contribution, p.body) for p in pieces.values())
+        body = _encode(msgspec.structs.replace(standing, lists=tuple(lists), pieces=carried))
         framed = len(body).to_bytes(4, "big") + blake2b(body, digest_size=8).digest() + body
         if full:
             self._base, self._tail = len(framed), 0

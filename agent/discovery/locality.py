@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _REGION = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
@@ -26,6 +26,16 @@ def locality_of(labels: Mapping[str, str]) -> Locality:
         return NOWHERE
     zone = _first(labels, _ZONE)
     return Locality(region, zone, _first(labels, _SUB_ZONE) if zone else "")
+
+
+def common(places: Iterable[Locality]) -> Locality:
+    """What all of them have in common, from the region down; nowhere when they share no region."""
+    known = iter(places)
+    shared = next(known, NOWHERE)
+    for place in known:
+        same = next((i for i, (a, b) in enumerate(zip(shared, place, strict=True)) if a != b), len(shared))
+        shared = Locality(*shared[:same])
+    return shared if shared.region else NOWHERE
 
 
 def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str:

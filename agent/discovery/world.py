@@ -18,7 +18,7 @@ from agent.discovery.endpoints import NOTHING, Endpoint, Found, Surroundings, fi
 from agent.discovery.facts import body_of, is_hidden, secret_data, secret_facts, service_facts, trimmed_service
 from agent.discovery.gateways import discover
 from agent.discovery.inventory import Inventory
-from agent.discovery.locality import Locality
+from agent.discovery.locality import Locality, common
 from agent.discovery.selection import Name
 from fingerpost.api.internal import discovered_gateway
 from fingerpost.api.internal import secret_facts as secret_facts_kind
@@ -102,6 +102,11 @@ class World:
         """`instance` is the name of the proxy's pod; None when it is not known here."""
         found = self._known.pod(namespace, instance)
         return self._known.locality(found.spec.node_name) if found else None
+
+    def locality_of_gateway(self, namespace: str, service: str) -> Locality:
+        """What the nodes of the gateway's pods have in common, for a proxy whose pod is not known here."""
+        known = [self._known.locality(node) for node in self._gateway_nodes.get((namespace, service), ())]
+        return common(known)
 
     # ------------------------------------------------------------ changing
 

@@ -42,6 +42,10 @@ class Localities(Protocol):
         """For a proxy that does not say itself where it is; None when it is not known."""
         ...
 
+    def locality_of_gateway(self, namespace: str, service: str) -> Locality:
+        """What the places of all its pods have in common."""
+        ...
+
 
 class Certificates(Protocol):
     def of(self, gateway: str) -> CertificateFiles | None: ...

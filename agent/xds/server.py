@@ -121,11 +121,17 @@ class AdsServer:
             log.warning("xds.proxy.refused", peer=context.peer(), reason=reason)
             await _abort(context, grpc.StatusCode.PERMISSION_DENIED, reason)
         bind = node.metadata.fields[BIND].string_value if BIND in node.metadata.fields else ""
-        locality = Locality(node.locality.region, node.locality.zone, node.locality.sub_zone)
-        if not locality.region:
-            namespace = gateway.partition("/")[0]
-            locality = self._gateways.localities.locality_of_proxy(namespace, parts[2]) or locality
-        return Session(self._gateways.get(gateway), wire, node.id, bind, locality)
+        said = Locality(node.locality.region, node.locality.zone, node.locality.sub_zone)
+        localities, (namespace, service, instance) = self._gateways.localities, parts
+
+        def place() -> Locality:
+            """Looked up anew each time: a proxy may be here before the nodes were listed."""
+            if said.region:
+                return said
+            found = localities.locality_of_proxy(namespace, instance)
+            return localities.locality_of_gateway(namespace, service) if found is None else found
+
+        return Session(self._gateways.get(gateway), wire, node.id, bind, place)
 
 
 async def _write(session: Session, context: Context) -> Never:

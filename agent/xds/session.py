@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,7 +39,7 @@ class Phase(enum.Enum):
 
 
 class Session:
-    def __init__(self, gateway: Gateway, wire: Wire, proxy: str, bind: str, locality: Locality) -> None:
+    def __init__(self, gateway: Gateway, wire: Wire, proxy: str, bind: str, place: Callable[[], Locality]) -> None:
         self.proxy = proxy
         self.wake = asyncio.Event()
         self.acked_version = 0
@@ -49,7 +49,7 @@ class Session:
         self.lagging = False
         self._gateway = gateway
         self._bind = bind
-        self._locality = locality
+        self._place = place
         self._phase = Phase.IDLE
         self._view: View | None = None
         self._again = False  # the proxy asked for something new: the same view needs another look
@@ -236,10 +236,11 @@ class Session:
         if not names:
             return
         due, sub.due, self._endpoints_due = sub.due, set(), set()
+        place = self._place()
         resources, lists = [], {}
         for name in sorted(names):
             pieces = table.get(name)
-            resource = self._gateway.assignment(name, pieces, self._locality)
+            resource = self._gateway.assignment(name, pieces, place)
             if name in due or sub.sent.get(name) != resource.version:
                 resources.append(resource)
             if pieces is not None:

@@ -159,9 +159,10 @@ def _gateways(arrival: Json | None, concerned: Iterable[str]) -> list[str]:
     return lines
 
 
-def missing_text(missing: Json) -> str:
+def missing_text(missing: Json, gateway: str = "") -> str:
     since = age(missing.get("since", ""))
-    return f"missing{f' for {since}' if since else ''}: {missing['reason']}"
+    words = ["missing", *([gateway] if gateway else []), *([f"for {since}"] if since else [])]
+    return f"{' '.join(words)}: {missing['reason']}"
 
 
 def _problem(problem: Json) -> str:

@@ -40,7 +40,7 @@ def _tell(found: dict[str, Any], answers: Answers, condition: str, took: float, 
     arrival = found.get("arrival")
     share = f"{arrival['arrived']}/{arrival['total']} gateways" if arrival else ""
     outcome = found["outcome"]
-    missing = [f"{m['gateway']}: {missing_text(m)}" for m in arrival["missing"]] if arrival else []
+    missing = [missing_text(m, m["gateway"]) for m in arrival["missing"]] if arrival else []
     if outcome == "done":
         bare = ", no proxy on " + ", ".join(arrival["noProxy"]) if arrival and arrival["noProxy"] else ""
         text = f"{about} {condition}{f' on {share}' if share else ''} after {took:.2f}s{bare}"

@@ -12,7 +12,7 @@ _COMMANDS = (
     (("check",), ("Redis",)),
     (
         ("explain", "route", "http://www.shop.example/cart/7", "--gateway", "east/gw/ingress"),
-        ("shop/www", "outbound|80||cart.shop.global", "spec.http[0]"),
+        ("shop/www", "outbound|80||cart.shop.global", "http[0]"),
     ),
 )
 

@@ -14,6 +14,7 @@ from mgmt.admin.ports import Plane, StoreInfo
 from mgmt.admin.times import ago
 from mgmt.ingest.values import ClusterState, State
 from mgmt.publish.arrival import GatewayState
+from mgmt.store.errors import StoreError
 from mgmt.translate.status import Status
 
 Found = Iterator[dict[str, Any]]
@@ -33,7 +34,7 @@ def section(title: str, *, info: list[str], tables: list[dict[str, Any]], found:
 
 
 async def check(plane: Plane) -> dict[str, Any]:
-    store = await plane.store()
+    store = await _store(plane)
     source = f"management cluster {plane.management}: " + (
         f"folder {plane.folder}" if plane.folder else "no folder here"
     )
@@ -52,10 +53,19 @@ async def check(plane: Plane) -> dict[str, Any]:
     return {"replica": plane.replica, "version": plane.version, "sections": sections}
 
 
+async def _store(plane: Plane) -> StoreInfo | None:
+    try:
+        return await plane.store()
+    except StoreError:
+        return StoreInfo(where="its address", reachable=False)
+
+
 def _deployment(plane: Plane) -> dict[str, Any]:
     serving, namespace = plane.serving(), plane.admin_namespace
     rows = [[namespace, f"mgmt-server {plane.replica}", "1/1" if serving else "0/1", _health(serving)]]
     for name, state in sorted(plane.ingest.states.clusters.items()):
+        if state.state is State.PENDING:
+            continue  # not a part of the installation; the next section tells of it
         up = bool(state.replica)
         syncing = up and state.state is State.SYNCING
         rows.append([namespace, f"agent {name}", f"{int(up)}/1", "Progressing" if syncing else _health(up)])

@@ -71,7 +71,7 @@ def table(
     """Without a host of its own: `<name>.example`."""
     spec = {
         "hosts": [host or f"{name}.example"],
-        "virtualGateways": [{"name": edge[0], "namespace": edge[1]}],
+        "virtualGateways": [{"name": edge[0], "namespace": edge[1], "cluster": "mgmt"}],
         "http": list(routes),
     }
     return gloo("RouteTable", namespace, name, spec)

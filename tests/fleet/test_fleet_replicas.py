@@ -15,7 +15,7 @@ from tests.fleet.fleet_harness import running_fleet
 @pytest.mark.envoy
 @pytest.mark.redis
 async def test_an_edit_that_one_server_sees_is_live_in_an_envoy_of_the_other(tmp_path: Path) -> None:
-    async with running_fleet(tmp_path) as fleet, embedded_redis(tmp_path / "redis") as redis:
+    async with embedded_redis(tmp_path / "redis") as redis, running_fleet(tmp_path) as fleet:
         fleet.write_world()
         shared = {"redis_url": redis.url, "ca_dir": tmp_path / "ca"}
         first = await fleet.start_server(**shared, replica="first")

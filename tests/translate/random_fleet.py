@@ -75,9 +75,14 @@ def _namespaces(random: Random) -> list[Json]:
 
 
 def _home(namespace: str) -> Callable[[Random], Json]:
-    """A workspace that mostly is one namespace of every cluster, so that most of a fleet works."""
-    usual = {"workloadClusters": [{"name": "*", "namespaces": [{"name": namespace}]}]}
-    return lambda random: usual if some(random, 0.85) else _workspace(random)
+    """A workspace that mostly is one namespace of every cluster, or all of them, so that most of a fleet works."""
+
+    def spec(random: Random) -> Json:
+        if some(random, 0.15):
+            return _workspace(random)
+        return {"workloadClusters": [{"name": "*", "namespaces": [{"name": "*" if some(random, 0.3) else namespace}]}]}
+
+    return spec
 
 
 def _workspace(random: Random) -> Json:

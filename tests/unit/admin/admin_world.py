@@ -118,6 +118,7 @@ class World:
         self.store: StoreInfo | None = StoreInfo(
             where="127.0.0.1:6379", persistence="appendonly", eviction="noeviction"
         )
+        self.store_error: Exception | None = None
         self.folder_released = 0
         self.serving = True
         self.plane = Plane(
@@ -142,6 +143,8 @@ class World:
         self.put(everything)
 
     async def _store(self) -> StoreInfo | None:
+        if self.store_error is not None:
+            raise self.store_error
         return self.store
 
     async def _release_folder(self) -> int:

@@ -13,6 +13,7 @@ from fingerpost.relay.applied import ScopeException
 from mgmt.admin.findings import CODES, SECTIONS
 from mgmt.admin.ports import StoreInfo
 from mgmt.ingest.values import ClusterState, ClusterStates, State
+from mgmt.store.errors import StoreUnavailable
 
 
 async def findings(world: World) -> dict[str, dict[str, str]]:
@@ -134,6 +135,9 @@ async def test_check_reports_a_redis_that_may_evict() -> None:
     assert "allkeys-lru" in found["CHK062"]["message"]
     assert "CHK063" in found
     world.fed.synced = False
+    assert "CHK061" in await findings(world)
+    world.fed.synced = True
+    world.store_error = StoreUnavailable("away")
     assert "CHK061" in await findings(world)
 
 

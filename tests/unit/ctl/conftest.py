@@ -64,7 +64,7 @@ def serving(world: World) -> Iterator[Served]:
             loop.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Callable[..., list[Served]]]:
     """Starts servers of the worlds given and writes the contexts file for them."""
     with ExitStack() as stack:
@@ -79,13 +79,13 @@ def servers(tmp_path: Path) -> Iterator[Callable[..., list[Served]]]:
         yield start
 
 
-@pytest.fixture()
+@pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FINGERPOST") and k != "NO_COLOR"}
     return kept | {"FINGERPOST_CONFIG": str(tmp_path / "config.yaml"), "HOME": str(tmp_path)}
 
 
-@pytest.fixture()
+@pytest.fixture
 def fingerpost(environment: dict[str, str]) -> Run:
     def run(*arguments: str, stdin: str = "", **more: str) -> Result:
         command = [sys.executable, "-m", "ctl", *arguments]
@@ -95,14 +95,14 @@ def fingerpost(environment: dict[str, str]) -> Run:
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def closed_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     return f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture()
+@pytest.fixture
 def agent() -> Iterator[Callable[[], str]]:
     """An agent's loopback admin that answers with what it was asked."""
     with ExitStack() as stack:

@@ -70,14 +70,17 @@ def test_json_is_one_document_on_success_and_on_failure(fingerpost: Any, servers
 def test_a_pipe_gets_pure_ascii_without_escapes(fingerpost: Any, servers: Any) -> None:
     world = healthy()
     obj = world.body(WWW)
-    obj["spec"]["http"][1]["redirect"]["hostRedirekt"] = "täglich"
+    obj["spec"]["http"][1]["redirect"] |= {"hostRedirekt": "x"}
+    obj["metadata"]["annotations"] = {"owner": "Jürgen"}
     world.put({WWW: obj})
     servers(world)
-    for command in COMMANDS:
-        for format_ in ("table", "wide", "json", "yaml", "name"):
-            result = fingerpost(*command, "-o", format_, NO_COLOR="1")
-            assert (result.out + result.err).isascii(), command
-            assert "\x1b" not in result.out + result.err, command
+    described = ("describe", "rt", "shop/www")
+    tried = [*COMMANDS, *((*described, "-o", format_) for format_ in ("wide", "json", "yaml", "name"))]
+    for command in tried:
+        result = fingerpost(*command, NO_COLOR="1")
+        assert (result.out + result.err).isascii(), command
+        assert "\x1b" not in result.out + result.err, command
+    assert "hostRedirekt" in fingerpost(*described).out
     assert "[ok] License status" in fingerpost("check").out
 
 
@@ -136,7 +139,7 @@ def test_wait_ends_with_the_last_gateway(fingerpost: Any, servers: Any) -> None:
     late = fingerpost("wait", "routetable", "shop/www", "--for", "applied", "--timeout", "50ms")
     assert late.code == 4
     assert "0/2 gateways" in late.out
-    assert "east/gw/ingress" in late.out
+    assert "missing east/gw/ingress: on its way" in late.out
     result_of.do(lambda world: (world.answer("east"), world.answer("west")))
     done = fingerpost("wait", "routetable", "shop/www", "--timeout", "10s")
     assert (done.code, "applied on 2/2 gateways" in done.out) == (0, True)
@@ -242,7 +245,7 @@ def test_validate_needs_no_server(fingerpost: Any, tmp_path: Path, closed_port: 
     good = tmp_path / "good.yaml"
     good.write_text("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n")
     assert fingerpost("validate", "-f", str(good)).code == 0
-    table = "{apiVersion: networking.gloo.solo.io/v2, kind: RouteTable, metadata: {name: a, namespace: b}, spec: {http: 3}}\n"
+    table = "{apiVersion: networking.gloo.solo.io/v2, kind: RouteTable, metadata: {{name: a, namespace: b}}, spec: {{http: 3}}}}"
     bad = fingerpost("validate", "-f", "-", stdin=table)
     assert (bad.code, "spec.http" in bad.out) == (1, True)
     assert fingerpost("validate", "-f", str(tmp_path / "none")).code == 2

@@ -105,6 +105,18 @@ def test_a_node_that_moves_takes_the_endpoints_on_it_along(world: World) -> None
     assert not again.services_changed
 
 
+@pytest.mark.spec("D-57")
+def test_a_proxy_without_a_known_pod_is_where_all_pods_of_its_gateway_are(world: World) -> None:
+    gateway = {"gateway.gloo.solo.io/type": "envoy", "app": "web"}
+    world.apply([node("n1", region="eu", zone="a"), node("n2", region="eu", zone="b"), service()])
+    world.apply([pod("g1", node="n1", labels=gateway)])
+    assert world.locality_of_gateway("shop", "web") == Locality("eu", "a")
+    world.apply([pod("g2", node="n2", labels=gateway)])
+    assert world.locality_of_gateway("shop", "web") == Locality("eu")
+    world.apply([node("n2", region="us")])
+    assert world.locality_of_gateway("shop", "web") == Locality()
+
+
 def test_a_listing_removes_what_it_does_not_hold(world: World) -> None:
     world.apply([service(), slices([endpoint("10.0.0.1")])], listed=True)
     derived = world.apply([service()], listed=True)

@@ -61,6 +61,9 @@ class Nowhere:
     def locality_of_proxy(self, namespace: str, instance: str) -> Locality | None:
         return None
 
+    def locality_of_gateway(self, namespace: str, service: str) -> Locality:
+        return Locality()
+
 
 class Certs(dict[str, CertificateFiles]):
     def of(self, gateway: str) -> CertificateFiles | None:
