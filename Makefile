@@ -4,13 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check fmt unit fleet bench clean
+.PHONY: demo demo-stop test check fmt unit fleet bench clean
 
 $(STAMP): pyproject.toml constraints.txt proto/hatch_build.py $(wildcard proto/fingerpost/relay/v1/*.proto)
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -r constraints.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
+
+# Tells the whole story in under two minutes; `make demo KEEP=1` leaves everything up, `make demo-stop` ends that.
+demo: $(STAMP)
+	@$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+demo-stop: $(STAMP)
+	@$(BIN)/python -m demo --stop
 
 fmt: $(STAMP)
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

@@ -30,7 +30,7 @@ from agent.xds.tokens import Tokens
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.cluster.directory.cluster import DirectoryCluster
-from fingerpost.cluster.protocol import Batch, Finding
+from fingerpost.cluster.protocol import Batch, ClusterFailed, Finding
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
@@ -206,7 +206,7 @@ class Agent:
                     status = self._statuses.pop(key)
                     try:
                         await self._folder.write_status(key, status)
-                    except OSError as wrong:
+                    except ClusterFailed as wrong:
                         log.warning("status.write.failed", resource=str(key), reason=str(wrong))
                 await asyncio.sleep(_STATUS_PAUSE)
 

@@ -18,7 +18,8 @@ from demo.plane import Plane
 from demo.processes import Died
 from demo.waiting import NotInTime
 
-_STORY: tuple[tuple[str, Callable[[Plane, Paper], None]], ...] = (
+_Story = tuple[tuple[str, Callable[[Plane, Paper], None]], ...]
+_STORY: _Story = (
     ("Requests to the gateways of three clusters", requests),
     ("A weight split", weights),
     ("The nearest first; all carts of east gone, and back", failover),
@@ -32,6 +33,7 @@ _STORY: tuple[tuple[str, Callable[[Plane, Paper], None]], ...] = (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Fingerpost on one machine, as a story.")
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
+    parser.add_argument("--quick", action="store_true", help="only the first chapter")
     parser.add_argument("--stop", action="store_true", help="stop what --keep left running")
     given = parser.parse_args()
     if given.stop:
@@ -40,12 +42,11 @@ def main() -> int:
     try:
         ground = take_ground()
     except NoGround as none:
-        print(f"demo: {none}", file=sys.stderr)
-        return 1
+        sys.exit(f"demo: {none}")
     paper, plane = Paper(), Plane(ground)
     kept = False
     try:
-        _tell(plane, paper)
+        _tell(plane, paper, _STORY[:1] if given.quick else _STORY)
         kept = given.keep
         if kept:
             keep(plane, paper)
@@ -58,13 +59,13 @@ def main() -> int:
     return _verdict(ground, paper)
 
 
-def _tell(plane: Plane, paper: Paper) -> None:
+def _tell(plane: Plane, paper: Paper, story: _Story) -> None:
     paper.say("Fingerpost: one server with Redis; clusters mgmt, east and west, each with an agent and an Envoy")
     paper.note(f"state: {plane.ground.state.relative_to(ROOT)}")
     try:
         plane.start()
         arrived(plane)
-        for number, (title, chapter) in enumerate(_STORY, 1):
+        for number, (title, chapter) in enumerate(story, 1):
             paper.chapter(number, title)
             try:
                 chapter(plane, paper)

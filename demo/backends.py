@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 PORT = 8080
@@ -51,7 +52,7 @@ async def _serve(pods: Mapping[str, Mapping[str, str]]) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     for address, identity in pods.items():
-        await loop.create_server(lambda identity=identity: _Pod(identity), address, PORT)
+        await loop.create_server(partial(_Pod, identity), address, PORT)
     await stop.wait()
 
 

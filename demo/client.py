@@ -68,8 +68,9 @@ class Connection:
             self.close()
         if found.get("content-type", "").startswith("application/json"):
             said = json.loads(body or "{}")
-            return Answer(response.status, found, body, **{k: said.get(k, "") for k in ("cluster", "pod", "path",
-            "host")})
+            return Answer(
+                response.status, found, body, **{k: said.get(k, "") for k in ("cluster", "pod", "path", "host")}
+            )
         return Answer(response.status, found, body)
 
 
@@ -125,10 +126,10 @@ def handshake_refused(address: str, port: int, name: str) -> str:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # what the other side shows is not the question here
     try:
-        with socket.create_connection((address, port), timeout=_PATIENCE) as plain:
-            with context.wrap_socket(plain, server_hostname=name) as secure:
-                secure.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-                return "" if secure.recv(1) else "closed"
+        plain = socket.create_connection((address, port), timeout=_PATIENCE)
+        with plain, context.wrap_socket(plain, server_hostname=name) as secure:
+            secure.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            return "" if secure.recv(1) else "closed"
     except ssl.SSLError as refused:
         return f"closed: {refused.reason or 'end of file'}".lower().replace("_", " ")
     except ConnectionError:

@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from demo.processes import stop_kept
+from demo.processes import running, stop_kept
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
+STATES = ROOT / ".state"
+KEPT = "kept"  # a file that says: left up on purpose
 HTTP, REDIRECT, BACKOFFICE, HTTPS, EAST_WEST = 8080, 8081, 8082, 8443, 16443
 _BLOCKS = 64
 
@@ -60,25 +62,32 @@ class NoGround(Exception):
 
 
 def take_ground() -> Ground:
-    """The first block that no other demo holds and whose addresses are free; a demo that was left up there is stopped.
-    """
-    (ROOT / ".state").mkdir(exist_ok=True)
+    """The first block that is free. A demo left up on purpose keeps its own; what a killed one left is stopped."""
     for block in range(_BLOCKS):
-        name = f"demo-{block}" if block else "demo"
-        lock = os.open(ROOT / ".state" / f"{name}.lock", os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        state = STATES / (f"demo-{block}" if block else "demo")
+        lock = lock_of(state)
+        if lock is None:
             continue
-        state = ROOT / ".state" / name
-        stop_kept(state)
-        if _free(block):
-            shutil.rmtree(state, ignore_errors=True)
-            state.mkdir()
-            return _ground(block, state, lock)
+        if not ((state / KEPT).exists() and running(state)):
+            stop_kept(state)
+            if _free(block):
+                shutil.rmtree(state, ignore_errors=True)
+                state.mkdir()
+                return _ground(block, state, lock)
         os.close(lock)
     raise NoGround(f"no free block of loopback addresses: port {HTTP} of 127.0.1.1 to 127.{_BLOCKS - 1}.1.1 is in use")
+
+
+def lock_of(state: Path) -> int | None:
+    """None while a demo is telling its story there."""
+    STATES.mkdir(exist_ok=True)
+    lock = os.open(state.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _free(block: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from demo.ground import HTTP, HTTPS, ROOT
+from demo.ground import HTTP, HTTPS, KEPT, ROOT, STATES, lock_of
 from demo.paper import Paper
 from demo.plane import Plane
 from demo.processes import stop_kept
@@ -18,12 +18,15 @@ _CONTEXT = "demo"
 
 def keep(plane: Plane, paper: Paper) -> None:
     where = _contexts_file()
+    (plane.ground.state / KEPT).write_text(str(where))
     _add_context(where, plane.context())
     ground, state = plane.ground, plane.ground.state.relative_to(ROOT)
     paper.say("")
     paper.say("Everything stays up. Where it is:")
     for place in ground.clusters.values():
-        paper.note(f"{place.name:<4}  gateway http://{place.gateway}:{HTTP}, Envoy's admin http://127.0.0.1:{place.envoy}")
+        paper.note(
+            f"{place.name:<4}  gateway http://{place.gateway}:{HTTP}, Envoy's admin http://127.0.0.1:{place.envoy}"
+        )
     paper.note(f"server  http://127.0.0.1:{ground.admin}/metrics; context {_CONTEXT} in {where}")
     paper.say("What to try (no command needs an address):")
     east, trust = ground.clusters["east"].gateway, ground.authority.relative_to(ROOT)
@@ -42,9 +45,16 @@ def keep(plane: Plane, paper: Paper) -> None:
 
 
 def stop_all_kept() -> int:
-    stopped = sum(stop_kept(state) for state in sorted((ROOT / ".state").glob("demo*")) if state.is_dir())
-    _drop_context(_contexts_file())
-    print(f"{stopped} processes stopped" if stopped else "no demo is up")
+    """Those that wrote the contexts file which is in use now."""
+    where, stopped = _contexts_file(), 0
+    kept = [mark.parent for mark in sorted(STATES.glob(f"demo*/{KEPT}")) if mark.read_text() == str(where)]
+    for state in kept:
+        if (lock := lock_of(state)) is not None:  # else a demo is under way there, which ends by itself
+            stopped += stop_kept(state)
+            (state / KEPT).unlink(missing_ok=True)
+            os.close(lock)
+    _drop_context(where)
+    Paper().say(f"{stopped} processes stopped" if stopped else "no demo is up")
     return 0
 
 
@@ -81,4 +91,7 @@ def _drop_context(where: Path) -> None:
         return
     left = {name: one for name, one in known.items() if name != _CONTEXT}
     current = found.get("current")
+    if not left and current == _CONTEXT:
+        where.unlink()  # nothing was there before us
+        return
     _write(where, {**found, "current": "" if current == _CONTEXT else current, "contexts": left})

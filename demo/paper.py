@@ -33,7 +33,8 @@ class Paper:
         self.say(self._paint("1", f"{number}  {title}") + self._paint("2", f"   ({passed:.0f} s)"))
 
     def say(self, text: str) -> None:
-        print(text, flush=True)
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
     def note(self, text: str) -> None:
         self.say("   " + text)

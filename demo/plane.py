@@ -1,4 +1,4 @@
-"""The running demo: the server, an agent and an Envoy per cluster, the pods; and the command line, as a user runs it."""
+"""The running demo: the server, an agent and an Envoy per cluster, the pods; and the command line as users have it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from demo.waiting import until
 
 GATEWAY = "gw/ingress"
 _COMMAND_LIMIT = 30.0
+# Envoy ends with the process that started it; a demo that is left up needs one that stays, and reaps it at the end.
+_PARENT = ("/bin/sh", "-c", 'trap : TERM; "$@" & wait; wait', "sh")
 
 
 class Ran(NamedTuple):
@@ -29,7 +31,7 @@ class Ran(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a cluster's gateway holds: by the agent's count, on the agent's disk, and in Envoy with the times of arrival."""
+    """What a cluster's gateway holds: the agent's count, its files, and Envoy's configuration with times of arrival."""
 
     version: int
     resources: int
@@ -144,7 +146,7 @@ class Plane:
         file.write_text(made.output)
         file.chmod(0o600)
         command = [str(_envoy()), "-c", str(file), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]
-        self.processes.start(f"envoy-{place.name}", command)
+        self.processes.start(f"envoy-{place.name}", [*_PARENT, *command])
 
     def _look(self, shop: Connection) -> int:
         self.processes.alive()

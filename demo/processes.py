@@ -46,7 +46,7 @@ class Processes:
     def kill(self, name: str) -> None:
         """SIGKILL, as the kernel would."""
         process = self._running.pop(name)
-        process.kill()
+        _signal(process.pid, signal.SIGKILL)
         process.wait()
         self._remember()
 
@@ -61,13 +61,13 @@ class Processes:
         """All, last started first. SIGTERM, then SIGKILL for who does not end."""
         for process in reversed(self._running.values()):
             if process.poll() is None:
-                process.terminate()
+                _signal(process.pid, signal.SIGTERM)
         end = time.monotonic() + _PATIENCE
         for process in self._running.values():
             try:
                 process.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
+                _signal(process.pid, signal.SIGKILL)
                 process.wait()
         self._running.clear()
         stop_redis(self._state)
@@ -80,18 +80,23 @@ class Processes:
         fresh.replace(self._state / _PIDS)
 
 
-def stop_kept(state: Path) -> int:
-    """The processes of a demo that was left up or died. A pid that another program got meanwhile does not count."""
+def running(state: Path) -> list[tuple[int, str]]:
+    """Those of a demo that was left up or died. A pid that another program got meanwhile does not count."""
     try:
         known: dict[str, tuple[int, str]] = json.loads((state / _PIDS).read_text())
     except (OSError, ValueError):
-        return 0
-    there = [(pid, born) for pid, born in known.values() if _born(pid) == born]
+        return []
+    return [(pid, born) for pid, born in known.values() if _born(pid) == born]
+
+
+def stop_kept(state: Path) -> int:
+    """Stops them; answers how many there were."""
+    there = running(state)
     for pid, _ in there:
-        os.kill(pid, signal.SIGTERM)
+        _signal(pid, signal.SIGTERM)
     for pid, born in there:
         if not _gone(pid, born):
-            os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
             _gone(pid, born)
     stop_redis(state)
     (state / _PIDS).unlink(missing_ok=True)
@@ -110,6 +115,14 @@ def stop_redis(state: Path) -> None:
         born = _born(pid)
         os.kill(pid, signal.SIGTERM)
         _gone(pid, born)
+
+
+def _signal(leader: int, number: signal.Signals) -> None:
+    """To the process and all that it started, unless they made groups of their own."""
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        return
 
 
 def _gone(pid: int, born: str) -> bool:

@@ -13,7 +13,10 @@ class NotInTime(Exception):
     """The message says what was waited for, how long, and what was seen last."""
 
 
-def until(look: Callable[[], T], holds: Callable[[T], bool], what: str, *, within: float = 20.0, pause: float = 0.01) -> T:
+_PAUSE = 0.01
+
+
+def until(look: Callable[[], T], holds: Callable[[T], bool], what: str, *, within: float = 20.0) -> T:
     """Looks again and again; answers with the first look that holds."""
     end = time.monotonic() + within
     while True:
@@ -22,4 +25,4 @@ def until(look: Callable[[], T], holds: Callable[[T], bool], what: str, *, withi
             return seen
         if time.monotonic() > end:
             raise NotInTime(f"{what}: not within {within:.0f} s, last seen: {seen}")
-        time.sleep(pause)
+        time.sleep(_PAUSE)

@@ -106,6 +106,7 @@ class Server:
         self._place = Place(cluster=settings.cluster, admin_namespace=settings.admin_namespace)
         self._bell = Bell()
         self._relist_folder = asyncio.Event()
+        self._window_over = False
         self._statuses: dict[ObjectKey, Status] = {}
         self.authority = Authority(settings.ca_dir or settings.state_dir / "ca")
         self.translator = Translator(self._place)
@@ -147,15 +148,21 @@ class Server:
         except TimeoutError:
             return
 
+    def _may_serve(self) -> bool:
+        """What safe mode asks for besides what it keeps (relay.md §7.3)."""
+        waiting = any(not state.ready for state in self.ingest.states.clusters.values())
+        return self.settings.safe_mode == "on" or not waiting or self._window_over
+
     def _published(self, seq: int) -> None:
-        self.publisher.open_for_agents()
+        if self._may_serve():
+            self.publisher.open_for_agents()
         self._bell.ring()
 
     def _states(self, states: ClusterStates) -> None:
         for name, state in states.clusters.items():
             if state.ready and state.replica:
                 self.ever.saw(name)
-        self.pipeline.clusters(states, hold=self.settings.safe_mode != "off")
+        self.pipeline.clusters(states, hold=self.settings.safe_mode == "on")
         self._put_clusters(states)
 
     # ---------------------------------------------------------------- statuses
@@ -208,6 +215,14 @@ class Server:
             self.publisher.relisted(cluster, self.publisher.config_version)
             self._bell.ring()
 
+    async def _start_window(self) -> None:
+        """With safe mode off, clusters are waited for so long and no longer."""
+        if self.settings.safe_mode == "off":
+            await asyncio.sleep(self.settings.safe_start_window)
+            self._window_over = True
+            await self.ingest.settled()
+            self.publisher.open_for_agents()
+
     async def _settle_memory(self) -> None:
         await self.publisher.ready("")
         await settle()
@@ -259,6 +274,7 @@ class Server:
                 tasks.create_task(self._conclude_listings(), name="mgmt.relisted"),
                 tasks.create_task(self._watch_clusters(), name="mgmt.clusters"),
                 tasks.create_task(self._settle_memory(), name="mgmt.memory"),
+                tasks.create_task(self._start_window(), name="mgmt.window"),
             ]
             if self._writer is not None:
                 own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))

@@ -1,24 +1,36 @@
-"""`release CLUSTER`: a person says that a large loss is meant (design D6)."""
+"""`release CLUSTER`: a person says that a large loss is meant (design D6). Servers and agents each have guards."""
 
 from __future__ import annotations
 
-from ctl.exits import Code
+from collections.abc import Mapping
+from typing import Any
+
+from ctl.agent import ask
+from ctl.contexts import chosen
+from ctl.exits import Code, Failed
 from ctl.output import Document, emit, note
 from ctl.server import post
 
 
 def release(cluster: str) -> int:
     answers = post("/release", {"cluster": cluster})
+    agent, silent = _agent(cluster)
     contributions = sorted({c for body in answers.bodies for c in body["contributions"]})
-    objects = sum(body["objects"] for body in answers.bodies)
-    text = f"released {cluster}: {len(contributions)} contributions, {objects} objects of the folder"
-    if not contributions and not objects:
-        text = f"nothing of {cluster} was held by a server; its agent is told to let go of what it holds"
+    objects = sum(body["objects"] for body in answers.bodies) + agent["objects"]
+    text = f"released {cluster}: {len(contributions)} contributions held by servers, {objects} objects of folders"
+    text += f", {len(agent['gateways'])} gateways held by the agent"
+    if not contributions and not objects and not agent["gateways"]:
+        text = f"nothing of {cluster} was held"
     emit(
         Document(
             "Release",
             text=lambda: "\n".join([text, *(f"  {c}" for c in contributions)]),
-            spec={"cluster": cluster, "contributions": contributions, "objects": objects},
+            spec={
+                "cluster": cluster,
+                "contributions": contributions,
+                "objects": objects,
+                "gateways": agent["gateways"],
+            },
             names=contributions,
             server_version=answers.version,
             context=answers.context,
@@ -26,4 +38,18 @@ def release(cluster: str) -> int:
     )
     for address, trouble in answers.missing.items():
         note(f"warning: {address} was not told: {trouble}")
-    return Code.PARTIAL if answers.missing else Code.DONE
+    if silent:
+        note(f"warning: the agent was not told: {silent}")
+    return Code.PARTIAL if answers.missing or silent else Code.DONE
+
+
+def _agent(cluster: str) -> tuple[Mapping[str, Any], str]:
+    """What the agent let go; without an address only the servers are told, and they tell it about its gateways."""
+    nothing: Mapping[str, Any] = {"objects": 0, "gateways": []}
+    address = chosen()[1].agents.get(cluster)
+    if not address:
+        return nothing, ""
+    try:
+        return {**nothing, **ask(address, "POST", "/release")}, ""
+    except Failed as e:
+        return nothing, e.message

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from ctl.commands.objects import missing_text
+from ctl.contexts import chosen
 from ctl.durations import spoken
 from ctl.exits import Code, usage
 from ctl.flags import current
@@ -24,14 +25,15 @@ def wait(kind: str, name: str, condition: str, cluster: str) -> int:
     limit = _DEFAULT if current().wait is None else current().timeout
     query = one(kind, name, cluster) | {"for": condition}
     began = time.monotonic()
-    patience = limit
+    alone = len(chosen()[1].addresses) == 1
+    patience = limit if alone else 0.0
     while True:
         answers = get("/wait", query | {"timeout": f"{patience * 1000:.0f}ms"}, patience)
         found = verdict(answers.bodies)
         left = limit - (time.monotonic() - began)
         if found["outcome"] != "waiting" or left <= 0.01:
             break
-        patience = min(left, limit if len(answers.bodies) + len(answers.missing) == 1 else _SLICE)
+        patience = left if alone else min(left, _SLICE)
     return _tell(found, answers, condition, time.monotonic() - began, limit)
 
 

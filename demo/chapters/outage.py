@@ -46,5 +46,7 @@ def outage(plane: Plane, paper: Paper) -> None:
 
 
 def _moved(had: tuple[str, ...], has: tuple[str, ...]) -> str:
-    parts = [what for what, a, b in zip(("the agent's files", "Envoy's configuration"), had, has, strict=True) if a != b]
+    parts = [
+        what for what, a, b in zip(("the agent's files", "Envoy's configuration"), had, has, strict=True) if a != b
+    ]
     return f"{' and '.join(parts)} changed"

@@ -7,9 +7,10 @@ without parsing it. Nothing here knows what the bytes mean.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 LINEAGE = 32
@@ -89,7 +90,7 @@ class PieceList:
     miss apiece.
     """
 
-    __slots__ = ("_flat", "_runs", "_size", "_sum", "lineage")
+    __slots__ = ("_ends", "_flat", "_runs", "_size", "_sum", "lineage")
 
     def __init__(
         self, pieces: Iterable[Piece], *, digest_sum: int | None = None, lineage: tuple[Step, ...] = ()
@@ -97,6 +98,7 @@ class PieceList:
         flat = tuple(pieces)
         self._flat: tuple[Piece, ...] | None = flat if len(flat) <= _RUN else None
         self._runs = _runs(flat)
+        self._ends: list[int] | None = None  # where each run ends; made when it is first asked for
         self._size = len(flat)
         self._sum = _pairs([_START, *(p.hash for p in flat), _END]) if digest_sum is None else digest_sum
         self.lineage = lineage
@@ -129,6 +131,7 @@ class PieceList:
         applied = tuple(splices)
         new = PieceList.__new__(PieceList)
         new._flat, new._runs, new._size, new._sum = None, list(self._runs), self._size, self._sum
+        new._ends = self._ends
         for splice in applied:
             new._splice(splice)
         new._sum &= _MASK
@@ -155,6 +158,7 @@ class PieceList:
             first -= 1
             middle = runs[first] + middle  # small runs would multiply
         runs[first : last + 1] = [middle] if 0 < len(middle) <= 2 * _RUN else _runs(middle)
+        self._ends = None
         self._size += len(insert) - remove
 
     def span(self, start: int, count: int) -> tuple[Piece, ...]:
@@ -165,11 +169,12 @@ class PieceList:
 
     def _locate(self, position: int) -> tuple[int, int]:
         """The run of a position, and where in it; behind the last piece: a run that is not there."""
-        for index, run in enumerate(self._runs):
-            if position < len(run):
-                return index, position
-            position -= len(run)
-        return len(self._runs), 0
+        if self._ends is None:
+            self._ends = list(accumulate(map(len, self._runs)))
+        index = bisect_right(self._ends, position)
+        if index == len(self._ends):
+            return index, 0
+        return index, position - (self._ends[index - 1] if index else 0)
 
     def steps_from(self, base: bytes) -> tuple[Splice, ...] | None:
         """The splices that lead from the list with digest `base` to this one; None when that list is forgotten."""

@@ -63,6 +63,10 @@ class Bell:
                 waiter.set_result(None)
         self._waiters.clear()
 
+    @property
+    def awaited(self) -> bool:
+        return bool(self._waiters)
+
     async def wait(self) -> None:
         """Returns at the next ring."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

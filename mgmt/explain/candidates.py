@@ -12,6 +12,7 @@ from mgmt.explain.host import Chosen
 from mgmt.explain.request import Asked
 from mgmt.explain.words import matcher_text
 from mgmt.translate import ir
+from mgmt.translate.graph.tables import on_one_port
 from mgmt.translate.routing.gateway_plan import Feed
 from mgmt.translate.routing.match import Request, first_difference
 from mgmt.translate.scopes import RouteClass, RouteContribution
@@ -52,7 +53,7 @@ def _of_table(translator: Translator, routes: RouteClass, contribution: RouteCon
         return
     port = feeds[0].service_port
     resolved, _ = translator.tables.resolved(translator.peek(), info, routes.workspace, routes.cluster or None)
-    for route in resolved.routes:
+    for route in on_one_port(resolved.routes, feeds):
         for matcher in route.matchers:
             if matcher.port in (0, port):
                 yield Candidate(route, matcher, contribution.table, port)

@@ -10,6 +10,7 @@ from typing import Any, Never, Protocol
 
 import structlog
 
+from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.objects import ObjectKey
 
 log = structlog.get_logger()
@@ -52,5 +53,5 @@ class StatusWriter:
                 continue
             try:
                 await self._sink.write_status(key, status)
-            except OSError as wrong:
+            except ClusterFailed as wrong:
                 log.warning("status.write.failed", resource=str(key), reason=str(wrong))

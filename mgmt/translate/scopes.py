@@ -172,22 +172,11 @@ class Composer:
         members = self._members.get(gateway_class)
         out = changed.setdefault(gateway_class, {})
         if statics is None:
-            if members is None:
-                return
-            for destination in members.uses:
-                self._unuse(destination, gateway_class)
-            for route_class in gateway_class.routes:
-                self._classes_of.get(route_class, {}).pop(gateway_class, None)
-            del self._members[gateway_class]
+            if members is not None:
+                self._remove_class(gateway_class, members)
             return
         if members is None:
-            members = self._members[gateway_class] = _Members()
-            for route_class in gateway_class.routes:
-                self._classes_of.setdefault(route_class, {})[gateway_class] = None
-                if (pieces := self._routes.get(route_class)) is not None:
-                    out["routes", route_class.config.name] = pieces
-                for destination, count in self._route_uses.get(route_class, {}).items():
-                    self._use(destination, count, gateway_class, out)
+            members = self._add_class(gateway_class, out)
         for key in members.statics:
             if key not in statics:
                 out[key] = None
@@ -195,6 +184,27 @@ class Composer:
             if members.statics.get(key) != resource:
                 out[key] = resource
         members.statics = statics
+
+    def _remove_class(self, gateway_class: GatewayClass, members: _Members) -> None:
+        for destination in members.uses:
+            self._unuse(destination, gateway_class)
+        for route_class in gateway_class.routes:
+            classes = self._classes_of[route_class]
+            del classes[gateway_class]
+            if not classes:
+                del self._classes_of[route_class]
+        del self._members[gateway_class]
+
+    def _add_class(self, gateway_class: GatewayClass, out: Changed) -> _Members:
+        """It finds the routes in place, and uses what they use."""
+        members = self._members[gateway_class] = _Members()
+        for route_class in gateway_class.routes:
+            self._classes_of.setdefault(route_class, {})[gateway_class] = None
+            if (pieces := self._routes.get(route_class)) is not None:
+                out["routes", route_class.config.name] = pieces
+            for destination, count in self._route_uses.get(route_class, {}).items():
+                self._use(destination, count, gateway_class, out)
+        return members
 
     def _change_uses(
         self,

@@ -43,7 +43,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def fold(
     problems: Iterable[Problem], generation: int, workspace: str = "", counts: Mapping[str, Any] | None = None
 ) -> Status:
-    """PENDING beats all, since then nothing else was looked at; else the worst of FAILED, INVALID, WARNING, ACCEPTED."""
+    """PENDING beats all, since then nothing else was looked at; else the worst of what was found."""
     found = tuple(dict.fromkeys(problems))
     pending = [p for p in found if p.severity == Severity.PENDING]
     shown = pending or found

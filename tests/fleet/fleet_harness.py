@@ -4,10 +4,12 @@ Envoys.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from agent.app import Agent, running_agent
 from agent.settings import Settings as AgentSettings
@@ -105,8 +107,6 @@ class Fleet:
 
     @asynccontextmanager
     async def agent(self, cluster: str, relay: int, **changed: Any) -> AsyncIterator[Agent]:
-        import msgspec
-
         settings = msgspec.structs.replace(self.agent_settings(cluster, relay), **changed)
         async with running_agent(settings, self.telemetry) as agent:
             yield agent
@@ -127,15 +127,17 @@ class Fleet:
         self._stack.push_async_callback(process.stop)
         return process
 
-    def start_envoy(self, agent: Agent, instance: str = "gw-0") -> processes.Process:
-        return self.start_envoy_at(agent.cluster, agent.xds_port, instance)
-
-    def start_envoy_at(self, cluster: str, xds_port: int, instance: str = "gw-0") -> processes.Process:
-        token = ensure_token(self.root / f"agent-{cluster}" / "tokens", GATEWAY)
+    def start_envoy(self, agent: Agent, instance: str = "gw-0", *, admin_port: int = 0) -> processes.Process:
         config = bootstrap(
-            f"127.0.0.1:{xds_port}", GATEWAY, cluster, token, bind=self.address(cluster), instance=instance
+            f"127.0.0.1:{agent.xds_port}",
+            GATEWAY,
+            agent.cluster,
+            ensure_token(agent.tokens, GATEWAY),
+            bind=self.address(agent.cluster),
+            admin_port=admin_port,
+            instance=instance,
         )
-        process = processes.envoy(self.root, f"envoy-{cluster}-{instance}", config)
+        process = processes.envoy(self.root, f"envoy-{agent.cluster}-{instance}", config)
         self._stack.callback(process.kill)
         return process
 
@@ -153,9 +155,6 @@ class Fleet:
             return last[0] == Answer(200, text)
 
         await until(asked, timeout, lambda: f"{cluster}{path} with {text!r}: {last}")
-
-    async def wait(self, told: Callable[[], object], timeout: float = 20, why: str = "") -> None:
-        await until(lambda: bool(told()), timeout, why)
 
 
 @asynccontextmanager

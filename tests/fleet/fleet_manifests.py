@@ -13,6 +13,7 @@ import yaml
 
 Object = dict[str, Any]
 HTTP_PORT = 8080  # of gateways, also of pods
+TLS_PORT = 8443
 EASTWEST_PORT = 16443
 ADMIN_NAMESPACE = "gloo-mesh"
 HOST = "www.shop.example"
@@ -100,6 +101,7 @@ def gateway(cluster: str, address: str) -> list[Object]:
     """The Service `gw/ingress` with one Envoy pod; an ingress and an east-west gateway at once."""
     ports = [
         {"name": "http", "port": 80, "targetPort": HTTP_PORT},
+        {"name": "tls-edge", "port": 443, "targetPort": TLS_PORT},
         {"name": "https", "port": EASTWEST_PORT, "targetPort": EASTWEST_PORT},
     ]
     service = core(

@@ -44,6 +44,16 @@ async def steadily(holds: Callable[[], bool | Awaitable[bool]], seconds: float, 
         await asyncio.sleep(_PAUSE)
 
 
+async def settled(value: Callable[[], object], seconds: float, timeout: float = 30) -> None:
+    """Until `value` has stayed the same for so long."""
+    last, since, end = value(), time.monotonic(), time.monotonic() + timeout
+    while time.monotonic() - since < seconds:
+        assert time.monotonic() < end, f"still changing after {timeout} s"
+        await asyncio.sleep(0.1)
+        if (now := value()) != last:
+            last, since = now, time.monotonic()
+
+
 class Block(NamedTuple):
     """127.<block>.<cluster>.<host>: fleets that run at the same time do not meet."""
 

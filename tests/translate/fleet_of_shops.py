@@ -32,7 +32,7 @@ _AWAY = """
   metadata: {name: ingress, namespace: gw}
   spec:
     workloadLabels: {app: gateway}
-    ports: [{number: 80, name: http2, target: 8080}]
+    ports: [{number: 80, name: http2, target: 8080}, {number: 15443, name: tls, target: 15443}]
     serviceType: LOAD_BALANCER
     externalAddresses: [{address: 192.0.2.1}]
 """
@@ -55,6 +55,14 @@ def table(number: int, answer: int = 200, destination: int | None = None) -> tup
     metadata = {"name": f"t{number}", "namespace": "shop"}
     obj = {"apiVersion": "networking.gloo.solo.io/v2", "kind": "RouteTable", "metadata": metadata, "spec": spec}
     return entry("mgmt", obj)
+
+
+def east_west() -> dict[ObjectKey, bytes]:
+    """Settings by which every gateway lets the other cluster in."""
+    spec = {"options": {"eastWestGateways": [{"selector": {}, "tlsTerminationPort": {"number": 15443}}]}}
+    metadata = {"name": "all", "namespace": "shop"}
+    obj = {"apiVersion": "admin.gloo.solo.io/v2", "kind": "WorkspaceSettings", "metadata": metadata, "spec": spec}
+    return dict((entry("mgmt", obj),))
 
 
 def service(cluster: str, number: int) -> tuple[ObjectKey, bytes]:

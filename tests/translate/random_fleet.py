@@ -27,8 +27,7 @@ Edit = tuple[ObjectKey, bytes | None]
 
 
 class Slot(NamedTuple):
-    """An object that may exist. `spec` makes one of its many shapes; `likely` is how often an edit leaves it in place.
-    """
+    """An object that may exist. `spec` makes one of its shapes; `likely` is how often an edit leaves it in place."""
 
     api_version: str
     kind: str
@@ -86,7 +85,13 @@ def _home(namespace: str) -> Callable[[Random], Json]:
 
 
 def _workspace(random: Random) -> Json:
-    shapes: list[Json] = [{"name": "*"}, {"name": "*"}, {}, *({"name": c} for c in CLUSTERS), {"selector": {"team": "a"}}]
+    shapes: list[Json] = [
+        {"name": "*"},
+        {"name": "*"},
+        {},
+        *({"name": c} for c in CLUSTERS),
+        {"selector": {"team": "a"}},
+    ]
     chosen = random.sample(shapes, random.randint(1, 3))
     return {"workloadClusters": [{**shape, "namespaces": _namespaces(random)} for shape in chosen]}
 
@@ -119,8 +124,7 @@ def _options(random: Random) -> Json:
 
 
 def _settings(random: Random) -> Json:
-    """Never an invalid one: of settings alone the last valid version counts, which a full rebuild cannot know (W-37).
-    """
+    """Never an invalid one: of settings alone the last valid version counts, which no rebuild can know (W-37)."""
     out: Json = {"options": _options(random)} if some(random) else {}
     for way in ("importFrom", "exportTo"):
         if some(random, 0.9):
@@ -149,7 +153,12 @@ def _facts(random: Random) -> Json:
 
 
 def _gateway(random: Random) -> Json:
-    targets = ((15443, "tls", 15443), (80, "http2", 8080), (81, "alt", random.choice((8080, 8081))), (443, "https", random.choice((8443, 0))))
+    targets = (
+        (15443, "tls", 15443),
+        (80, "http2", 8080),
+        (81, "alt", random.choice((8080, 8081))),
+        (443, "https", random.choice((8443, 0))),
+    )
     ports = [{"number": n, "name": name, "target": t} for n, name, t in targets if some(random, 0.95)]
     out: Json = {"ports": ports, "serviceType": random.choice(("LOAD_BALANCER", "CLUSTER_IP"))}
     out["workloadLabels"] = {"app": "gateway", "istio": "eastwestgateway" if some(random, 0.7) else "ingress"}
@@ -182,7 +191,11 @@ def _listener(random: Random) -> Json:
 
 def _virtual_gateway(random: Random) -> Json:
     listeners = [_listener(random) for _ in range(random.randint(1, 4))]
-    workloads: list[Json] = [{"selector": {"labels": {"app": "gateway"}}}, {"selector": {"cluster": "east"}}, {"kind": "VM"}]
+    workloads: list[Json] = [
+        {"selector": {"labels": {"app": "gateway"}}},
+        {"selector": {"cluster": "east"}},
+        {"kind": "VM"},
+    ]
     workloads += [{"selector": {}}] * 6
     if some(random, 0.8):
         listeners = [{"http": {}, "port": {"number": 80}}, *listeners[1:]]
@@ -272,7 +285,9 @@ def _virtual_destination(random: Random) -> Json:
     if some(random, 0.85):
         out["hosts"] = random.sample(MESH_HOSTS, random.choice((1, 1, 2)))
     targets: list[Json] = [{"targetPort": {"name": "http"}}, {"targetPort": {"number": 8000}}, {}]
-    out["ports"] = [{"number": 80, "protocol": random.choice(("HTTP", "HTTP", "GRPC", "TCP")), **random.choice(targets)}]
+    out["ports"] = [
+        {"number": 80, "protocol": random.choice(("HTTP", "HTTP", "GRPC", "TCP")), **random.choice(targets)}
+    ]
     if some(random, 0.2):
         out["ports"].append({"number": 81, "protocol": "HTTP", "targetPort": {"number": 9000}})
     if some(random, 0.2):
@@ -303,7 +318,12 @@ def _policy(random: Random) -> Json:
     kind = random.choice(("VIRTUAL_DESTINATION", "VIRTUAL_DESTINATION", "EXTERNAL_SERVICE", "SERVICE"))
     target: Json = {"kind": kind}
     if some(random, 0.6):
-        selectors: list[Json] = [{"name": "cart"}, {"labels": {"team": "a"}}, {"namespace": "shop"}, {"workspace": "one"}]
+        selectors: list[Json] = [
+            {"name": "cart"},
+            {"labels": {"team": "a"}},
+            {"namespace": "shop"},
+            {"workspace": "one"},
+        ]
         target["selector"] = random.choice(selectors)
     if some(random, 0.3):
         target["port"] = {"number": random.choice((80, 81))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet_of_shops import PLACE, entry, facts, service, shops, table, virtual_destination
+from fleet_of_shops import PLACE, east_west, facts, service, shops, table, virtual_destination
 
 from fingerpost.relay.pieces import join
 from mgmt.translate.translator import Translator, translate
@@ -56,10 +56,13 @@ def test_an_object_fed_again_as_it_was_runs_nothing() -> None:
 
 
 def test_facts_of_one_service_touch_its_destination_alone() -> None:
-    translator, _ = translate(PLACE, shops(50, destinations=5))
+    objects = shops(50, destinations=5) | east_west()
+    translator, _ = translate(PLACE, objects)
     translator.feed([facts("east", 3, [])])
     turn = translator.turn()
-    assert _changed(turn) == {("endpoints", "outbound|80||app3.mesh")}
+    at_home = "outbound|8000||app3.shop.svc.cluster.local"  # what the east-west gateway no longer lets in
+    expected = {("endpoints", "outbound|80||app3.mesh"), ("listener", "eastwest_15443")}
+    assert _changed(turn) == expected | {("cluster", at_home), ("endpoints", at_home)}
     assert turn.steps < 20
 
 
@@ -95,14 +98,7 @@ def test_spliced_lists_hold_what_a_new_list_holds() -> None:
     spliced = turn.classes[gateway_class]["routes", "http.8080"]
     _, anew = translate(PLACE, objects)
     made = anew.classes[gateway_class]["routes", "http.8080"]
-    assert spliced is not None and made is not None
+    assert spliced is not None
+    assert made is not None
     assert (spliced.digest, join(spliced)) == (made.digest, join(made))
     assert len(spliced.lineage) == 3
-
-
-def test_a_cluster_of_another_domain_is_read_by_its_own_services_alone() -> None:
-    translator, _ = translate(PLACE, shops(20, destinations=2))
-    cluster = {"apiVersion": "admin.gloo.solo.io/v2", "kind": "KubernetesCluster", "spec": {"clusterDomain": "x.local"}}
-    translator.feed([entry("mgmt", {**cluster, "metadata": {"name": "west", "namespace": "gloo-mesh"}})])
-    turn = translator.turn()
-    assert "routes" not in {kind for kind, _ in _changed(turn)}

@@ -8,6 +8,7 @@ import sys
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from random_fleet import PLACE, edited, edits, fleet
@@ -19,13 +20,14 @@ EDITS = 100
 
 def _assert_equal(found: View, expected: View, about: str) -> None:
     """Says what differs: two whole views would drown it."""
-    for part, mine, theirs in zip(View._fields, found, expected, strict=True):
+    for part in View._fields:
+        mine, theirs = getattr(found, part), getattr(expected, part)
         differing = [k for k in {**mine, **theirs} if mine.get(k) != theirs.get(k)]
         details = [(k, _difference(mine.get(k), theirs.get(k))) for k in differing[:2]]
         assert not differing, f"{about}: {part} differ: {details}"
 
 
-def _difference(mine: object, theirs: object) -> object:
+def _difference(mine: Any, theirs: Any) -> Any:
     if isinstance(mine, dict) and isinstance(theirs, dict):
         return {k: (mine.get(k), theirs.get(k)) for k in {**mine, **theirs} if mine.get(k) != theirs.get(k)}
     return mine, theirs

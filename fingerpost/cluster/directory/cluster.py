@@ -141,7 +141,7 @@ class DirectoryCluster:
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
         """Raises ClusterFailed."""
-        self._statuses.write(key, status)
+        await asyncio.to_thread(self._statuses.write, key, status)
 
     def status(self, key: ObjectKey) -> Any:
         """As last written; None when there is none."""

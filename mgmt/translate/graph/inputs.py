@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from fingerpost.api.decode import decode
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
@@ -56,11 +58,30 @@ class Decoded(Value, frozen=True):
 def _decode(key: ObjectKey, body: bytes) -> Decoded:
     obj, problems = decode(key, body)
     if obj is None:
-        return Decoded(problems=problems)
+        return Decoded(problems=problems, generation=_generation(body))
     problems += check_object(key, obj)
     meta = obj.metadata
     usable = obj if all(p.severity < Severity.INVALID for p in problems) else None
     return Decoded(obj=usable, problems=problems, created=meta.creation_timestamp or "", generation=meta.generation)
+
+
+class _Generation(msgspec.Struct):
+    generation: int = 0
+
+
+class _Head(msgspec.Struct):
+    metadata: _Generation = msgspec.field(default_factory=_Generation)
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+def _generation(body: bytes) -> int:
+    """Of an object that cannot be read otherwise, so that its status says which version of it is meant (R-172)."""
+    try:
+        return _head.decode(body).metadata.generation
+    except msgspec.MsgspecError:
+        return 0
 
 
 class Inputs:
@@ -93,11 +114,7 @@ class Inputs:
     def _step(self, context: Context, key: ObjectKey, body: bytes) -> dict[ObjectKey, Decoded]:
         decoded = _decode(key, body)
         if key.type != SETTINGS:
-            return {
-                key: Decoded(
-                    obj=decoded.obj, problems=decoded.problems, created=decoded.created, generation=decoded.generation
-                )
-            }
+            return {key: decoded}
         # A typing error in settings must not cut off every route of a workspace (W-37), so here alone the past counts.
         if decoded.obj is not None:
             self._settings[key] = decoded.obj

@@ -20,7 +20,7 @@ from mgmt.translate.workspace.ownership import WorkspaceView
 
 
 class PoliciesOf(Value, frozen=True):
-    """The destination policies of one workspace: per kind the spec in force on each port, and what their statuses say."""
+    """The destination policies of a workspace: per kind the one in force on each port, and what their statuses say."""
 
     winners: Mapping[str, Mapping[DestinationPort, ObjectKey]]
     specs: Mapping[ObjectKey, Any]

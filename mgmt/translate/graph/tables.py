@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from fingerpost.api.common import DestinationReference
 from fingerpost.objects import ObjectKey
@@ -17,6 +19,7 @@ from mgmt.translate.graph.world import TrackedWorld, ViewGraph
 from mgmt.translate.routing.binding import Binding, TableView, bind, referenced_gateways, unreachable
 from mgmt.translate.routing.destinations import clusters_of_interest, reference_warnings, resolve
 from mgmt.translate.routing.errors import RouteError
+from mgmt.translate.routing.gateway_plan import Feed
 from mgmt.translate.routing.plan import PlannedForward, Resolved, TablePlan
 from mgmt.translate.routing.resolve import resolve_routes
 from mgmt.translate.routing.route_table import compile_table, port_problems
@@ -25,7 +28,7 @@ from mgmt.translate.workspace.seniority import seniority
 
 
 class TableInfo(ir.Value, frozen=True):
-    """A table that takes part. `clusters` are those whose gateways may resolve some Service otherwise than all others."""
+    """A table that takes part. `clusters`: those whose gateways may resolve some Service otherwise than all others."""
 
     plan: TablePlan
     view: TableView
@@ -74,6 +77,22 @@ def _references(plan: TablePlan) -> Iterable[DestinationReference]:
         if isinstance(route.action, PlannedForward):
             for wanted in route.action.destinations:
                 yield wanted.ref
+
+
+def on_one_port(routes: Sequence[ir.Route], feeds: Sequence[Feed]) -> Sequence[ir.Route]:
+    """Several Service ports can lead to one listening port, where nothing tells them apart any more: a matcher on any
+    of them means the first.
+    """
+    first, *others = dict.fromkeys(feed.service_port for feed in feeds)
+    if not others:
+        return routes
+    return [
+        msgspec.structs.replace(
+            route,
+            matchers=tuple(msgspec.structs.replace(m, port=first) if m.port in others else m for m in route.matchers),
+        )
+        for route in routes
+    ]
 
 
 class TableGraph:
@@ -138,7 +157,7 @@ class TableGraph:
     def resolved(
         self, context: Context, info: TableInfo, workspace: str, cluster: str | None
     ) -> tuple[Resolved, tuple[Problem, ...]]:
-        """The table's routes for gateways of one workspace, in `cluster` or (None) in any that no Service is named in."""
+        """The table's routes for gateways of one workspace, in `cluster` or (None) where no Service is named."""
         world = TrackedWorld(context, self._views)
         report = Reporter(info.plan.key)
 
@@ -172,7 +191,7 @@ class TableGraph:
             ports.update(f.service_port for f in feeds)
             served = tuple(dict.fromkeys(h for f in feeds for h in hosts[f.gateway, f.listener]))
             found = resolved[which]
-            runs = table_pieces(info.plan.contribution, found.routes, feeds[0].service_port)
+            runs = table_pieces(info.plan.contribution, on_one_port(found.routes, feeds), feeds[0].service_port)
             contributions.append(
                 (
                     route_class,

@@ -13,6 +13,14 @@ from fingerpost.relay.applied import ScopeException
 QUERY = {"kind": "routetable", "namespace": "shop", "name": "www", "timeout": "20s"}
 
 
+async def listening(world: World) -> None:
+    """Until the question has been read and its answer is being waited for."""
+    async with asyncio.timeout(5):
+        while not world.bell.awaited:  # noqa: ASYNC110  (each round lets the server go one step)
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
 async def test_an_answer_comes_with_the_last_gateway() -> None:
     world = World()
     world.answer("east")
@@ -20,7 +28,7 @@ async def test_an_answer_comes_with_the_last_gateway() -> None:
     world.edit()
     async with asyncio.TaskGroup() as group:
         asked = group.create_task(world.get("/wait", **QUERY))
-        await asyncio.sleep(0)
+        await listening(world)
         world.answer("east")
         early = group.create_task(world.get("/wait", **(QUERY | {"timeout": "0s"})))
         assert (await early)["outcome"] == "waiting"
@@ -40,6 +48,9 @@ async def test_a_change_without_effect_on_a_gateway_needs_no_new_answer_from_it(
     world.put({WWW: obj})
     assert world.publisher.scopes("east")["gw/ingress"].version < world.fed.seq, "the case needs an edit without effect"
     assert (await world.get("/wait", **QUERY))["outcome"] == "done"
+    world.answer("west", watermark=0)
+    late = await world.get("/wait", **(QUERY | {"timeout": "0s"}))
+    assert [m["gateway"] for m in late["arrival"]["missing"]] == ["west/gw/ingress"]
 
 
 async def test_a_timeout_names_the_proxy_that_lags_and_since_when() -> None:
@@ -95,7 +106,7 @@ async def test_an_object_that_appears_later_is_waited_for() -> None:
     obj["spec"]["hosts"] = ["late.example"]
     async with asyncio.TaskGroup() as group:
         asked = group.create_task(world.get("/wait", **query))
-        await asyncio.sleep(0)
+        await listening(world)
         world.put({late: obj})
         async with asyncio.timeout(1):
             assert (await asked)["outcome"] == "done"

@@ -114,7 +114,11 @@ def agent() -> Iterator[Callable[[], str]]:
                 return JSONResponse(dict(request.query_params))
 
             world = World()
-            world.app = Starlette(routes=[Route("/bootstrap", answer)])
+
+            async def release(_: Request) -> JSONResponse:
+                return JSONResponse({"gateways": ["gw/ingress"], "objects": 3})
+
+            world.app = Starlette(routes=[Route("/bootstrap", answer), Route("/release", release, methods=["POST"])])
             return stack.enter_context(serving(world)).url
 
         yield start

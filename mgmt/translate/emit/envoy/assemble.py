@@ -1,4 +1,4 @@
-"""A RouteConfiguration put together from its tables, host by host, and kept up to date in proportion to what changed."""
+"""A RouteConfiguration put together from its tables, host by host, kept up to date in proportion to what changed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,162 @@
+"""Warm-up (relay.md §7): a missing input is never read as an empty one, and holds only what depends on it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+
+from agent.app import Agent
+from fingerpost.relay.pieces import join
+from fingerpost.relay.v1 import endpoints_pb2
+from mgmt.app import Server
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, running_fleet
+from tests.fleet.fleet_network import steadily, until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
+_HOLD = 1.0  # seconds in which a change would long have come
+_HELD = "networking.gloo.solo.io/RouteTable/mgmt/shop/www"
+
+
+def _settings(namespace: str, *, imports: Sequence[str] = (), exports: Sequence[str] = ()) -> m.Object:
+    spec = {
+        "importFrom": [{"workspaces": [{"name": w} for w in imports]}],
+        "exportTo": [{"workspaces": [{"name": w} for w in exports]}],
+    }
+    return m.gloo("WorkspaceSettings", namespace, "own", spec, "admin")
+
+
+def _write_world(fleet: Fleet) -> None:
+    """`shop` is everywhere, `solo` only in clusters one and two; both put tables on one gateway, that of workspace `edge`."""
+    near = ("mgmt", "one", "two")
+    fleet.write(
+        "mgmt",
+        "fleet.yaml",
+        *(m.registered(c) for c in (*fleet.clusters, "never")),
+        m.workspace("edge", near, ["gw"]),
+        m.workspace("shop", ["*"], ["shop"]),
+        m.workspace("solo", near, ["solo"]),
+        _settings("gw", imports=["shop", "solo"]),
+        _settings("shop", exports=["edge"]),
+        _settings("solo", exports=["edge"]),
+        m.virtual_gateway(),
+        m.virtual_destination("cart"),
+    )
+    fleet.write_www("/cart")
+    _write_solo(fleet, "first")
+    for cluster in fleet.clusters:
+        fleet.write_cluster(cluster)
+    policy = m.gloo("OutlierDetectionPolicy", "shop", "eject", {"config": {"consecutiveErrors": 7}}, "resilience.policy")
+    policy["spec"]["applyToDestinations"] = [{"kind": "VIRTUAL_DESTINATION"}]
+    fleet.write("three", "own.yaml", m.table("far", [m.says("/far", "kept in three")]), policy)
+
+
+def _write_solo(fleet: Fleet, text: str) -> None:
+    fleet.write("mgmt", "solo.yaml", m.table("solo", [m.says("/who", text)], namespace="solo"))
+
+
+def _carts(agent: Agent) -> dict[str, set[str]]:
+    """Envoy cluster -> the clusters behind it."""
+    state = agent.gateways_.states()[GATEWAY]
+    found = [endpoints_pb2.EndpointsTemplate.FromString(join(p)) for k, p in state.effective.items() if k[0] == "endpoints"]
+    return {t.cluster_name: {part.cluster for part in t.parts} for t in found}
+
+
+def _ejects_at(agent: Agent) -> set[int]:
+    state = agent.gateways_.states()[GATEWAY]
+    found = [cluster_pb2.Cluster.FromString(join(p)) for k, p in state.effective.items() if k[0] == "cluster"]
+    return {c.outlier_detection.consecutive_5xx.value for c in found}
+
+
+class Plane:
+    """The agents of clusters one and two, a server that has forgotten everything, and no agent of cluster three."""
+
+    def __init__(self, fleet: Fleet, server: Server, agents: dict[str, Agent]) -> None:
+        self.fleet, self.server, self.agents = fleet, server, agents
+
+    def reaches(self, *clusters: str) -> bool:
+        return all(set().union(*_carts(a).values()) == set(clusters) for a in self.agents.values())
+
+    def held(self) -> dict[str, str]:
+        """What cluster one's gateway keeps, and why."""
+        exceptions = self.server.publisher.arrivals.gateways["one", GATEWAY].exceptions
+        return {e.contribution: e.message for e in exceptions}
+
+
+@asynccontextmanager
+async def _amnesia(root: Path) -> AsyncIterator[Plane]:
+    async with running_fleet(root, "one", "two", "three") as fleet, AsyncExitStack() as stack:
+        _write_world(fleet)
+        await fleet.backend("one")
+        agents: dict[str, Agent] = {}
+        async with fleet.server(relay_address="127.0.0.1:0") as server:
+            port = server.relay.port
+            for cluster in ("one", "two"):
+                agents[cluster] = await stack.enter_async_context(fleet.agent(cluster, port))
+            plane = Plane(fleet, server, agents)
+            async with fleet.agent("three", port) as three:
+                fleet.start_envoy(agents["one"])
+                await fleet.answers("one", "/cart", "one 0")
+                await fleet.answers("one", "/far", "kept in three", host="far.example")
+                await fleet.answers("one", "/who", "first", host="solo.example")
+                await until(lambda: plane.reaches("one", "two", "three"), why="cart is everywhere")
+                await until(lambda: all(_ejects_at(a) == {7} for a in agents.values()), why="the policy applies")
+                await until(lambda: three.push.in_step, why="three is in step")
+                await until(lambda: all(server.ever(c) for c in fleet.clusters), why="all were connected")
+        shutil.rmtree(root / "mgmt" / "redis")
+        served = {c: effective(a) for c, a in agents.items()}
+        server = await stack.enter_async_context(fleet.server(relay_address=f"127.0.0.1:{port}"))
+        await until(lambda: all(a.pull.connected and a.push.in_step for a in agents.values()), why="both are back")
+        assert {c: effective(a) for c, a in agents.items()} == served
+        yield Plane(fleet, server, agents)
+
+
+@pytest.mark.spec("M-45", "M-48", "M-51")
+async def test_only_what_depends_on_the_missing_cluster_is_held(tmp_path: Path) -> None:
+    async with _amnesia(tmp_path) as plane:
+        fleet, agents = plane.fleet, plane.agents
+        served = {c: effective(a) for c, a in agents.items()}
+        _write_solo(fleet, "second")
+        await fleet.answers("one", "/who", "second", timeout=5, host="solo.example")
+        fleet.write_www("/basket")
+
+        async def unchanged() -> bool:
+            return (await fleet.get("one", "/basket")).status == 404 and (await fleet.get("one", "/cart")).status == 200
+
+        await steadily(unchanged, _HOLD, "a table that depends on cluster three was changed")
+        for cluster, agent in agents.items():
+            now = effective(agent)
+            assert {k for k in now.keys() | served[cluster].keys() if now.get(k) != served[cluster].get(k)} == {
+                k for k in now if k[0] == "routes"
+            }, cluster
+        assert plane.reaches("one", "two", "three")
+        assert all(_ejects_at(a) == {7} for a in agents.values())
+        await fleet.answers("one", "/far", "kept in three", host="far.example")
+        assert plane.held()[_HELD] == "WaitingForCluster: three"
+        assert not [c for c in plane.held() if "/solo/" in c]
+        async with fleet.agent("three", plane.server.relay.port):
+            await fleet.answers("one", "/basket", "one 0", timeout=5)
+            await until(lambda: not plane.held(), 5, lambda: plane.held())
+            assert plane.reaches("one", "two", "three")
+            assert all(_ejects_at(a) == {7} for a in agents.values())
+            await fleet.answers("one", "/far", "kept in three", host="far.example")
+
+
+@pytest.mark.spec("M-46")
+async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) -> None:
+    async with _amnesia(tmp_path) as plane:
+        fleet = plane.fleet
+        fleet.write_www("/basket")
+        await until(lambda: plane.held().get(_HELD), why="held at first")
+        text = (fleet.folder("mgmt") / "fleet.yaml").read_text()
+        marked = text.replace("name: three\n  namespace: gloo-mesh\nspec: {}", "name: three\n  namespace: gloo-mesh\nspec: {skipWarming: true}")
+        assert marked != text
+        m.write_text(fleet.folder("mgmt") / "fleet.yaml", marked)
+        await until(lambda: plane.reaches("one", "two"), 5, "three is still among the endpoints")
+        await fleet.answers("one", "/basket", "one 0", timeout=5)
+        assert (await fleet.get("one", "/far", "far.example")).status == 404
