@@ -12,6 +12,7 @@ import structlog
 
 from fingerpost.cluster.protocol import Batch, Cluster, Finding
 from fingerpost.objects import ObjectKey, content_hash
+from mgmt.ingest.identity import adopt
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import REFUSED, SESSION, read_by_server, record_key, source_of
 from mgmt.ingest.states import Phase, SessionRecord, encode
@@ -58,7 +59,7 @@ class ManagementFolder:
             else:
                 stored = self._view[key] = self._shared(key, body)
             if self.writes and self._listed:
-                self._turns.change(key, stored, batch.seen_unix_nanos)
+                self._write(key, stored, batch.seen_unix_nanos)
         if batch.listed:
             self._listed = True
             if self.writes:
@@ -77,8 +78,13 @@ class ManagementFolder:
             if key not in self._view:
                 self._turns.change(key, None, seen_unix_nanos)
         for key, stored in self._view.items():
-            self._turns.change(key, stored, seen_unix_nanos)
+            self._write(key, stored, seen_unix_nanos)
         self._turns.completed(SERVER)
+
+    def _write(self, key: ObjectKey, stored: Stored | None, seen_unix_nanos: int) -> None:
+        if stored is not None:
+            stored = adopt(self._inputs.get(key), stored)
+        self._turns.change(key, stored, seen_unix_nanos)
 
     def _stored_keys(self) -> list[ObjectKey]:
         management = self._management

@@ -47,6 +47,7 @@ class Publisher:
         self._wakes: dict[str, dict[Callable[[], None], None]] = {}
         self._held: dict[GatewayClass, Held] = {}
         self._confirmed: set[GatewayClass] = set()
+        self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
         self._warming: Mapping[GatewayClass, Mapping[str, str]] = {}
         self._losses = LossMeter()
         self._ready = asyncio.Event()

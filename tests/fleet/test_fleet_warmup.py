@@ -70,7 +70,7 @@ def _carts(agent: Agent) -> dict[str, set[str]]:
 def _ejects_at(agent: Agent) -> set[int]:
     state = agent.gateways_.states()[GATEWAY]
     found = [cluster_pb2.Cluster.FromString(join(p)) for k, p in state.effective.items() if k[0] == "cluster"]
-    return {c.outlier_detection.consecutive_5xx.value for c in found}
+    return {c.outlier_detection.consecutive_5xx.value for c in found if c.HasField("outlier_detection")}
 
 
 class Plane:
