@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import sys
-
-import structlog
-import uvloop
-
 from agent.app import running_agent
 from agent.settings import Settings
-from agent.xds.server import CannotListen as XdsCannotListen
-from fingerpost import log
+from agent.xds.server import CannotListen
 from fingerpost.cluster.protocol import ClusterFailed
-from fingerpost.config import BadSettings, load
-from fingerpost.http import CannotListen
+from fingerpost.process import run
 
-_EDGE = (XdsCannotListen, CannotListen, ClusterFailed, OSError)
-
-
-async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running_agent(settings):
-        await stop.wait()
+_EDGE = (CannotListen, ClusterFailed, OSError)
 
 
 def main() -> None:
-    try:
-        settings = load(Settings, "FINGERPOST_AGENT_", sys.argv[1:], os.environ, "The agent of Fingerpost.")
-    except BadSettings as wrong:
-        sys.exit(f"fingerpost-agent: {wrong}")
-    log.configure(verbose=settings.verbose, logger="agent", cluster=settings.cluster)
-    try:
-        uvloop.run(_serve(settings))
-    except BaseExceptionGroup as several:
-        edge, bugs = several.split(_EDGE)
-        if bugs is not None or edge is None:
-            raise
-        structlog.get_logger().error("agent.failed", reason=str(_first(edge)))
-        sys.exit(f"fingerpost-agent: {_first(edge)}")
-    except _EDGE as wrong:
-        structlog.get_logger().error("agent.failed", reason=str(wrong))
-        sys.exit(f"fingerpost-agent: {wrong}")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+    about = "The agent of Fingerpost."
+    run("fingerpost-agent", Settings, about, running_agent, lambda s: {"logger": "agent", "cluster": s.cluster}, _EDGE)
 
 
 if __name__ == "__main__":

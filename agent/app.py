@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from pathlib import Path
 from typing import Any, Never
 
 import msgspec
@@ -86,7 +85,7 @@ class Agent:
         self._certificates = Certificates(
             settings.state_dir / "certificates",
             _Authority(self.pull),
-            lambda name: self.gateways_.certificate_changed(name),
+            self._certificate_changed,
         )
         self.gateways_ = Gateways(
             settings.cluster,
@@ -113,6 +112,9 @@ class Agent:
         self._findings: frozenset[Finding] = frozenset()
         self.xds_port = 0
         self.admin_port = 0
+
+    def _certificate_changed(self, gateway: str) -> None:
+        self.gateways_.certificate_changed(gateway)
 
     # ---------------------------------------------------------------- the cluster's side
 

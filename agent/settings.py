@@ -8,7 +8,7 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every field is a flag (`--state-dir`), an environment variable (`FINGERPOST_AGENT_STATE_DIR`) and a file's name."""
+    """Every field is a flag (`--state-dir`), a variable (`FINGERPOST_AGENT_STATE_DIR`) and a name in the file."""
 
     cluster: str
     """The name of this cluster; that of its KubernetesCluster."""

@@ -26,7 +26,7 @@ ANSWER = b"backend"
 
 
 class Client:
-    """One kept connection; returns the status of each request, 0 when the connection broke or the answer is not the backend's."""
+    """One kept connection. A status of 0: the connection broke, or the answer is not the backend's."""
 
     def __init__(self, port: int) -> None:
         self._port = port

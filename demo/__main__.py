@@ -11,10 +11,11 @@ from demo.chapters.changes import broken, edit
 from demo.chapters.commands import commands
 from demo.chapters.outage import outage
 from demo.chapters.traffic import arrived, failover, requests, weights
+from demo.client import NoAnswer
 from demo.ground import ROOT, Ground, NoGround, take_ground
 from demo.keeping import keep, stop_all_kept
 from demo.paper import Paper
-from demo.plane import Plane
+from demo.plane import CannotStart, Plane
 from demo.processes import Died
 from demo.waiting import NotInTime
 
@@ -38,7 +39,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.stop:
         return stop_all_kept()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         ground = take_ground()
     except NoGround as none:
@@ -55,6 +57,7 @@ def main() -> int:
         return 130
     finally:
         if not kept:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
             plane.processes.stop()
     return _verdict(ground, paper)
 
@@ -69,10 +72,10 @@ def _tell(plane: Plane, paper: Paper, story: _Story) -> None:
             paper.chapter(number, title)
             try:
                 chapter(plane, paper)
-            except NotInTime as late:
+            except (NotInTime, NoAnswer) as late:
                 paper.check(title, "in time", str(late))
             plane.processes.alive()
-    except (NotInTime, Died, RuntimeError) as failed:
+    except (NotInTime, NoAnswer, Died, CannotStart) as failed:
         paper.check("the demo", "goes on", str(failed))
 
 

@@ -33,6 +33,10 @@ class Answer(NamedTuple):
         return f"{self.cluster}/{self.pod}" if self.pod else f"{self.status or 'no answer'} {self.body}".strip()
 
 
+class NoAnswer(Exception):
+    """The message says what did not answer."""
+
+
 class Connection:
     """One kept-alive connection to a gateway; opened anew when it was closed."""
 
@@ -138,12 +142,20 @@ def handshake_refused(address: str, port: int, name: str) -> str:
         return ""
 
 
+def demand(port: int, path: str) -> Any:
+    """The same where an answer must come. Raises NoAnswer."""
+    found = fetch(port, path)
+    if found is None:
+        raise NoAnswer(f"http://127.0.0.1:{port}{path} does not answer")
+    return found
+
+
 def timed(act: Callable[[], None], look: Callable[[], bool], within: float = 10.0) -> float:
-    """Seconds from the act to the first look that holds; looks in quick succession. Negative: never."""
+    """Seconds from the act to the first look that holds; looks in quick succession. Raises NoAnswer."""
     began = time.perf_counter()
     act()
     while not look():
         if time.perf_counter() - began > within:
-            return -1.0
+            raise NoAnswer(f"no right answer within {within:.0f} s of the edit")
         time.sleep(0.0005)
     return time.perf_counter() - began

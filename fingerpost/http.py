@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import uvicorn
 
-
 _BACKLOG = 128
 
 

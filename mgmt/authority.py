@@ -1,4 +1,4 @@
-"""The root that signs the gateways' certificates (design D16, destinations.md §4.4). Its key stays in the folder given."""
+"""The root that signs the gateways' certificates (design D16, destinations.md §4.4). Its key stays in its folder."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.xds.ports import Locality
+from agent.discovery.locality import Locality
 from fingerpost.api.limits import LARGEST_REGEX
 
 BIND = "FINGERPOST_BIND"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
-from agent.xds.ports import LocalEndpoints, Locality
+from agent.discovery.locality import Locality
+from agent.xds.ports import LocalEndpoints
 from fingerpost.relay.v1.endpoints_pb2 import Address, EndpointsTemplate
 
 NOWHERE = Locality()

@@ -14,9 +14,10 @@ from typing import NamedTuple, TypeVar
 
 from agent.apply.exceptions import SECRET_MISSING, Deviation
 from agent.apply.gateway import GatewayState, Key
+from agent.discovery.locality import Locality
 from agent.xds import endpoints, listeners, secrets
 from agent.xds.joined import Joined
-from agent.xds.ports import Applied, Certificates, LocalEndpoints, Locality, Reports, Secrets, Store
+from agent.xds.ports import Applied, Certificates, LocalEndpoints, Reports, Secrets, Store
 from agent.xds.resolver import Resolver
 from agent.xds.session import Session
 from agent.xds.wire import Resource

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from agent.apply.exceptions import Deviation
 from agent.apply.gateway import GatewayState
-from agent.discovery.locality import Locality as Locality
+from agent.discovery.locality import Locality
 
 
 class Endpoint(Protocol):

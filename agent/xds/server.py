@@ -14,9 +14,9 @@ import grpc
 import structlog
 from envoy.config.core.v3 import base_pb2
 
+from agent.discovery.locality import Locality
 from agent.xds.bootstrap import BIND, GATEWAY
 from agent.xds.gateways import Gateways
-from agent.xds.ports import Locality
 from agent.xds.session import Session
 from agent.xds.tokens import Tokens
 from agent.xds.wire import Delta, Request, StateOfTheWorld, Wire

@@ -17,7 +17,7 @@ import structlog
 from envoy.config.cluster.v3 import cluster_pb2
 
 from agent.apply.gateway import Key
-from agent.xds.ports import Locality
+from agent.discovery.locality import Locality
 from agent.xds.subscription import Offer, Subscription
 from agent.xds.wire import CDS, EDS, LDS, RDS, SDS, SERVED, Request, Resource, Wire
 from fingerpost.relay.pieces import PieceList

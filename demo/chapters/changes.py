@@ -29,7 +29,7 @@ def edit(plane: Plane, paper: Paper) -> None:
     shop.close()
     milliseconds = sorted(round(1000 * seconds, 1) for seconds in took)
     came = f"median {statistics.median(milliseconds):.0f} ms ({', '.join(f'{m:.0f}' for m in milliseconds)})"
-    right = min(took) > 0 and statistics.median(took) <= _SLOWEST
+    right = statistics.median(took) <= _SLOWEST
     paper.check(
         f"{_EDITS} edits, file written to first right answer", f"median at most {_SLOWEST:.0f} s", came, right=right
     )

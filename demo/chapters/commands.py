@@ -7,7 +7,7 @@ from demo.plane import Plane
 
 # The words that each answer must hold; the output itself is shown whole.
 _COMMANDS = (
-    (("get", "routetables", "-A"), ("shop", "www", "3/3")),
+    (("get", "routetables"), ("shop", "www", "3/3")),
     (("wait", "routetable", "shop/www", "--for", "applied", "--timeout", "10s"), ("3/3 gateways",)),
     (("check",), ("Redis",)),
     (

@@ -1,4 +1,4 @@
-"""An object's identity outlives the replica that gave it: uid, creationTimestamp and generation of what is known already hold. Pure.
+"""An object's identity outlives the replica that gave it: what is known of uid, creationTimestamp and generation holds.
 
 A folder has no API server that gives these, so each replica gives its own at first sight; the first one to write wins.
 """

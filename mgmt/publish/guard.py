@@ -49,6 +49,13 @@ class Held(NamedTuple):
     since_unix_nanos: int
 
 
+class Had(NamedTuple):
+    """What a class of gateways had before a turn: its contributions, and the loss that was held there."""
+
+    contributions: frozenset[str]
+    held: Held | None
+
+
 def cluster_of(contribution: str) -> str:
     """`<group>/<Kind>/<cluster>/<namespace>/<name>` -> the cluster."""
     return contribution.split("/")[2]

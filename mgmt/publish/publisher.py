@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
 from mgmt.publish.arrival import Arrivals
-from mgmt.publish.guard import GuardSettings, Held, Loss, cluster_of, clusters_concerned, reasons
+from mgmt.publish.guard import GuardSettings, Had, Held, Loss, cluster_of, clusters_concerned, reasons
 from mgmt.publish.losses import LossMeter
 from mgmt.publish.scope import ResourceSet, Scope
 from mgmt.relay.ports import LogEntry
@@ -84,8 +84,17 @@ class Publisher:
     def _check_agent_guard(self, cluster: str, applied: ScopeApplied) -> None:
         """The agent's own guard holds a loss that ours let pass: have the inputs listed anew, then confirm it."""
         held = frozenset(e.contribution for e in applied.exceptions if e.code == "MassDeletionHeld")
-        gateway_class = self._gateways.get((cluster, applied.scope)) if held else None
-        if gateway_class is None or gateway_class in self._held or gateway_class in self._confirmed:
+        if not held:
+            return
+        gateway = (cluster, applied.scope)
+        gateway_class = self._gateways.get(gateway)
+        if gateway_class is None:
+            scope = self._scopes.get(cluster, {}).get(applied.scope)
+            if scope is not None and scope.gone and not scope.confirmed and gateway not in self._withdrawn:
+                self._withdrawn.add(gateway)
+                self._relist((cluster,))
+            return
+        if gateway_class in self._held or gateway_class in self._confirmed:
             return
         meant = held - self._losses.contributions(gateway_class)
         if meant:
@@ -106,8 +115,12 @@ class Publisher:
     def publish(self, turn: Turn, version: int, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
         self.config_version = max(self.config_version, version)
         touched: dict[str, None] = {}
+        formerly = {c: self._had(c) for g in turn.gateways if (c := self._gateways.get(g)) is not None}
         self._change_sets(turn, version, seen_unix_nanos, traceparent, touched)
         for gateway, gateway_class in turn.gateways.items():
+            former = self._gateways.get(gateway)
+            if former is not None and gateway_class is not None:
+                self._weigh_move(gateway, former, gateway_class, formerly[former])
             self._move(gateway, gateway_class, version, seen_unix_nanos)
             touched[gateway[0]] = None
         self._warming = turn.warming if turn.warming is not None else self._warming
@@ -169,12 +182,13 @@ class Publisher:
             scope = self._scopes.get(cluster, {}).get(name)
             if scope is not None:
                 scope.gone = True
-                scope.confirmed = False
+                scope.keep, scope.confirmed = {}, False
                 scope.move(ResourceSet(), version, seen_unix_nanos)
             self.arrivals.forget(gateway)
         else:
             resource_set = self._sets.setdefault(gateway_class, ResourceSet())
             self._gateways[gateway] = gateway_class
+            self._withdrawn.discard(gateway)
             self._members.setdefault(gateway_class, {})[gateway] = None
             new = name not in self._scopes.get(cluster, {})
             scope = self._scope(cluster, name, resource_set)
@@ -187,6 +201,7 @@ class Publisher:
         if former is not None and former not in self._members:
             self._sets.pop(former, None)
             self._held.pop(former, None)
+            self._confirmed.discard(former)
             self._losses.forget(former)
 
     def _wake(self, clusters: Iterable[str]) -> None:
@@ -213,6 +228,35 @@ class Publisher:
         self._confirmed.discard(gateway_class)
         self._relist(concerned)
 
+    def _had(self, gateway_class: GatewayClass) -> Had:
+        return Had(self._losses.contributions(gateway_class), self._held.get(gateway_class))
+
+    def _weigh_move(self, gateway: GatewayKey, former: GatewayClass, to: GatewayClass, had: Had) -> None:
+        """A gateway that loses a listener, or all of them, is of another class then: what is not there is lost too.
+
+        The listeners' own contributions are kept with the tables', or nobody could reach what is kept. A loss that was
+        held already goes along.
+        """
+        stays = self._losses.contributions(to)
+        loss = Loss(had.contributions - stays, len(had.contributions))
+        too_large = loss.too_large(self._guard)
+        if not too_large and had.held is None:
+            return
+        there = self._sets[to].named() if to in self._sets else frozenset()
+        held = self._held.get(to)
+        contributions = held.contributions if held else frozenset()
+        waiting = held.waiting if held else frozenset()
+        if had.held is not None and (carried := had.held.contributions - stays - there):
+            contributions, waiting = contributions | carried, waiting | had.held.waiting
+        if too_large:
+            lost = loss.lost | (self._sets[former].named() - there)
+            concerned = frozenset(cluster_of(c) for c in lost) | {gateway[0]}
+            contributions, waiting = contributions | lost, waiting | concerned
+            self._relist(concerned)
+        if contributions:
+            self._held[to] = Held(contributions, waiting, held.since_unix_nanos if held else self._now())
+            self._confirmed.discard(to)
+
     def relisted(self, cluster: str, version: int) -> None:
         """Everything of `cluster` has been listed anew and translated: what is still missing is meant."""
         touched: dict[str, None] = {}
@@ -224,8 +268,17 @@ class Publisher:
                 self._held[gateway_class] = held._replace(waiting=waiting)
             else:
                 self._let_go(gateway_class)
+        for gateway in [g for g in self._withdrawn if g[0] == cluster]:
+            self._withdraw(self._scopes[cluster][gateway[1]], version)
+            self._withdrawn.discard(gateway)
+            touched[cluster] = None
         self._refresh_keeps(version, touched)
         self._wake(touched)
+
+    def _withdraw(self, scope: Scope, version: int) -> None:
+        """A gateway that is gone is meant to be gone."""
+        scope.keep, scope.confirmed = {}, True  # a new `keep`: by that the relay tells a publication of an old version
+        scope.note(version, (), scope.digest.total, 0)
 
     def release(self, cluster: str, version: int) -> frozenset[str]:
         """A person says that the losses of this cluster's gateways are meant. Returns the contributions let go."""
@@ -240,8 +293,8 @@ class Publisher:
             if gateway_class_ is not None:
                 self._confirmed.add(gateway_class_)
             elif name != CLUSTER_SCOPE:
-                scope.confirmed = True
-                scope.note(version, (), scope.digest.total, 0)
+                self._withdraw(scope, version)
+                self._withdrawn.discard((cluster, name))
                 touched[cluster] = None
         self._refresh_keeps(version, touched)
         self._wake(touched)

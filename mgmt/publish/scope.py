@@ -41,6 +41,11 @@ class ResourceSet:
             out.append(Changed(*key, old.digest if old else b""))
         return tuple(out)
 
+    def named(self) -> frozenset[str]:
+        """The contributions of all pieces. It walks them all, so it is only for rare occasions."""
+        found = {p.contribution for pieces in self.resources.values() for p in pieces}
+        return frozenset(found - {""})
+
     def difference(self, other: ResourceSet) -> tuple[Changed, ...]:
         """What changes for a gateway that moves from this set to `other`."""
         out = [Changed(*k, v.digest) for k, v in self.resources.items() if other.resources.get(k) != v]

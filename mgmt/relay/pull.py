@@ -190,9 +190,10 @@ class PullSession:
     def _step(self, name: str, view: ScopeView, position: Position) -> bytes | None:
         """The next frame that this scope needs; None when the agent has, or has been sent, everything."""
         if view.gone:
-            if position.version == view.version:
+            told = position.keep is None or position.keep is view.keep
+            if position.version == view.version and told:
                 return None
-            position.phase, position.version = Phase.GONE, view.version
+            position.phase, position.version, position.keep = Phase.GONE, view.version, view.keep
             return self._send(name, _gone(view.version, confirmed=view.confirmed))
         phase = position.phase
         if phase is Phase.WAIT or (

@@ -142,7 +142,8 @@ class Context:
 
     def commit(self, former: Iterable[tuple[_Readers, Hashable]]) -> tuple[tuple[_Readers, Hashable], ...]:
         """Register these reads and forget the former run's others."""
-        assert self._reader is not None, "an untracked context is never committed"
+        if self._reader is None:
+            raise TypeError("an untracked context is never committed")
         for readers, what in former:
             if (id(readers), what) not in self._seen:
                 readers.forget(what, self._reader)

@@ -10,8 +10,8 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from google.protobuf.json_format import ParseDict
 from xds_support import Endpoints, Rig, Spot, destination, template
 
+from agent.discovery.locality import Locality
 from agent.xds.endpoints import load_assignment
-from agent.xds.ports import Locality
 from agent.xds.resolver import Resolver
 from fingerpost.relay.v1.endpoints_pb2 import EndpointsTemplate
 

@@ -23,9 +23,10 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from google.protobuf.json_format import ParseDict
 
 from agent.apply.disk import Disk
+from agent.discovery.locality import Locality
 from agent.xds.bootstrap import bootstrap
 from agent.xds.gateways import Gateways
-from agent.xds.ports import Applied, CertificateFiles, Locality
+from agent.xds.ports import Applied, CertificateFiles
 from agent.xds.server import AdsServer
 from agent.xds.tokens import Tokens, ensure_token
 from fingerpost.relay.pieces import PieceList, Role, diff, field, piece
