@@ -23,7 +23,7 @@ fmt: $(STAMP)
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
 check: $(STAMP)
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-color | tail -n 6
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 unit: $(STAMP)
 	@$(BIN)/pytest tests

@@ -146,6 +146,8 @@ class Agent:
             self._want_certificates(derived)
         if derived.services_changed:
             self.gateways_.services_changed(derived.services_changed)
+        if derived.nodes_changed:
+            self.gateways_.places_changed()
         if derived.secrets_changed:
             self.gateways_.secrets_changed(derived.secrets_changed)
 

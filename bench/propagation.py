@@ -11,7 +11,8 @@ import os
 import sys
 import tempfile
 import time
-from multiprocessing.connection import wait
+from collections.abc import Iterable, Iterator
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from bench import world
@@ -21,6 +22,13 @@ from bench.processes import AgentGroup, cpu_seconds, envoy, fetch, server
 
 GROUPS = 2
 WARM = 10
+Message = tuple[str, str, int, int]  # "offered" or "acked", cluster, version, unix nanoseconds
+
+
+def _messages(ready: Iterable[object]) -> Iterator[Message]:
+    for pipe in ready:
+        assert isinstance(pipe, Connection)
+        yield pipe.recv()
 
 
 def _collect(groups: list[AgentGroup], after: int, agents: int, acking: str, patience: float = 20) -> tuple[int, int]:
@@ -32,8 +40,7 @@ def _collect(groups: list[AgentGroup], after: int, agents: int, acking: str, pat
         ready = wait([g.pipe for g in groups], timeout=max(0.0, end - time.monotonic()))
         if not ready:
             raise TimeoutError(f"{len(offered)} of {agents} agents have offered it, ACK: {bool(acked)}")
-        for pipe in ready:
-            kind, cluster, version, at = pipe.recv()  # type: ignore[union-attr]
+        for kind, cluster, version, at in _messages(ready):
             if version <= after:
                 continue
             if kind == "offered":
@@ -101,9 +108,8 @@ def _settle(groups: list[AgentGroup], admin_port: int, agents: int) -> None:
         ready = wait([g.pipe for g in groups], timeout=1.5)
         if not ready and len(seen) == agents:
             return
-        for pipe in ready:
-            message = pipe.recv()  # type: ignore[union-attr]
-            seen[message[1]] = message[2]
+        for _, cluster, version, _ in _messages(ready):
+            seen[cluster] = version
     raise TimeoutError(f"{len(seen)} of {agents} agents are in sync")
 
 

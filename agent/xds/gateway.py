@@ -116,6 +116,10 @@ class Gateway:
     def hosts_changed(self, hosts: Iterable[str]) -> None:
         self._endpoints_changed(self._by_host, hosts)
 
+    def places_changed(self) -> None:
+        for session in self.sessions:
+            session.endpoints_changed(self._table("endpoints"))
+
     # ------------------------------------------------------------------ what the proxies get
 
     def view(self) -> View:

@@ -91,6 +91,11 @@ class Gateways:
         for gateway in self._gateways.values():
             gateway.services_changed(services)
 
+    def places_changed(self) -> None:
+        """Some node is elsewhere now: proxies may be nearer to other endpoints."""
+        for gateway in self._gateways.values():
+            gateway.places_changed()
+
     def secrets_changed(self, secrets: Collection[tuple[str, str]]) -> None:
         namespaces = {namespace for namespace, _ in secrets}
         for name, gateway in self._gateways.items():

@@ -234,6 +234,7 @@ class Ingest:
             attached = await self._store.attach(0)
             loaded = await self._store.load()
             await self._store.beat(self._settings.lease)
+            await self._store.succeed(SERVER)
             await self._liveness.look()
         except (StoreUnavailable, StoreChanged) as e:
             self._turns.lose(e)

@@ -115,12 +115,16 @@ class Publisher:
     def publish(self, turn: Turn, version: int, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
         self.config_version = max(self.config_version, version)
         touched: dict[str, None] = {}
-        formerly = {c: self._had(c) for g in turn.gateways if (c := self._gateways.get(g)) is not None}
-        self._change_sets(turn, version, seen_unix_nanos, traceparent, touched)
+        moves: dict[tuple[GatewayClass, GatewayClass], set[str]] = {}
         for gateway, gateway_class in turn.gateways.items():
             former = self._gateways.get(gateway)
             if former is not None and gateway_class is not None:
-                self._weigh_move(gateway, former, gateway_class, formerly[former])
+                moves.setdefault((former, gateway_class), set()).add(gateway[0])
+        formerly = {former: Had(self._losses.contributions(former), self._held.get(former)) for former, _ in moves}
+        self._change_sets(turn, version, seen_unix_nanos, traceparent, touched)
+        for (former, to), clusters in moves.items():
+            self._weigh_move(clusters, former, to, formerly[former])
+        for gateway, gateway_class in turn.gateways.items():
             self._move(gateway, gateway_class, version, seen_unix_nanos)
             touched[gateway[0]] = None
         self._warming = turn.warming if turn.warming is not None else self._warming
@@ -228,10 +232,7 @@ class Publisher:
         self._confirmed.discard(gateway_class)
         self._relist(concerned)
 
-    def _had(self, gateway_class: GatewayClass) -> Had:
-        return Had(self._losses.contributions(gateway_class), self._held.get(gateway_class))
-
-    def _weigh_move(self, gateway: GatewayKey, former: GatewayClass, to: GatewayClass, had: Had) -> None:
+    def _weigh_move(self, clusters: Collection[str], former: GatewayClass, to: GatewayClass, had: Had) -> None:
         """A gateway that loses a listener, or all of them, is of another class then: what is not there is lost too.
 
         The listeners' own contributions are kept with the tables', or nobody could reach what is kept. A loss that was
@@ -250,7 +251,7 @@ class Publisher:
             contributions, waiting = contributions | carried, waiting | had.held.waiting
         if too_large:
             lost = loss.lost | (self._sets[former].named() - there)
-            concerned = frozenset(cluster_of(c) for c in lost) | {gateway[0]}
+            concerned = frozenset((*clusters, *(cluster_of(c) for c in lost)))
             contributions, waiting = contributions | lost, waiting | concerned
             self._relist(concerned)
         if contributions:

@@ -112,7 +112,7 @@ class RelayServer:
         self._streams.add(stream)
         self._idle.clear()
         try:
-            hello = await self._hello(context, request)
+            hello = await self._hello(context, request, stream)
             cluster = hello.cluster
             await session(hello, context.peer(), stream)
         except Refused as refusal:
@@ -127,7 +127,7 @@ class RelayServer:
             if not self._streams:
                 self._idle.set()
 
-    async def _hello(self, context: _Context, request: Any) -> pb.Hello:
+    async def _hello(self, context: _Context, request: Any, stream: Stream) -> pb.Hello:
         try:
             async with asyncio.timeout(self._settings.hello_timeout):
                 frame = await context.read()
@@ -135,6 +135,7 @@ class RelayServer:
             raise Refused(Reason.PROTOCOL, "no Hello came") from error
         if not isinstance(frame, bytes):
             raise LinkLost("the agent closed the stream before Hello")
+        stream.bytes_in += len(frame)
         message = parse(request, frame)
         if message.WhichOneof("body") != "hello":
             raise Refused(Reason.PROTOCOL, "the first message must be Hello")

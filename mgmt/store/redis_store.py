@@ -29,7 +29,7 @@ from mgmt.store.values import (
 
 _ATTACH, _WRITE, _CLAIM = Script(scripts.ATTACH), Script(scripts.WRITE), Script(scripts.CLAIM)
 _LEASE, _RELEASE, _RAISE = Script(scripts.LEASE), Script(scripts.RELEASE), Script(scripts.RAISE)
-_HASHES = Script(scripts.HASHES)
+_HASHES, _SUCCEED = Script(scripts.HASHES), Script(scripts.SUCCEED)
 _SETS_A_TRIP = 50
 _TAIL_COUNT = 5000
 _BULK_TIMEOUT = 60.0  # of reading everything
@@ -152,6 +152,10 @@ class RedisStore:
         """An exclusive claim for `ttl` seconds; call again to renew. None while another replica holds it."""
         token, _ = await self._client.script(_LEASE, self._epoch, source, self.replica, int(ttl * 1000))
         return Fence(source, token) if token else None
+
+    async def succeed(self, source: Source) -> None:
+        """For a replica that starts: its predecessor of the same name is gone, so that one's lease need not run out."""
+        await self._client.script(_SUCCEED, source, self.replica)
 
     async def release(self, source: Source) -> None:
         await self._client.script(_RELEASE, source, self.replica)

@@ -149,6 +149,18 @@ return {token, id(current())}
 """
 )
 
+# ARGV: source, replica. Ends the lease of another instance of the same name.
+SUCCEED = (
+    _COMMON
+    + """
+local function name(replica) return string.match(replica, '^(.*)/') end
+local lease = P .. 'lease:' .. ARGV[1]
+local holder = redis.call('GET', lease)
+if holder and holder ~= ARGV[2] and name(holder) and name(holder) == name(ARGV[2]) then redis.call('DEL', lease) end
+return 1
+"""
+)
+
 # ARGV: source, replica.
 RELEASE = (
     _COMMON

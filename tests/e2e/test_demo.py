@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,15 @@ def test_an_example_says_what_it_shows_and_holds_no_secret(file: Path) -> None:
     assert documents
     assert not [one for one in documents if one["kind"] == "Secret"]
     assert text.startswith(("# ", "apiVersion: v1\nkind: Namespace"))
+
+
+def test_the_manifests_of_the_first_steps_are_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "first-steps.md").read_text()
+    found = re.findall(r"cat > first/(\S+) <<'EOF'\n(.*?)EOF\n", text, re.DOTALL)
+    assert len(found) == 2
+    for name, manifest in found:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(manifest)
+    report = validate_path([str(tmp_path)])
+    assert report.checked > 0
+    assert render(report).splitlines()[-1] in text

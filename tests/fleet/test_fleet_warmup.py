@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 
@@ -110,10 +112,34 @@ async def _amnesia(root: Path) -> AsyncIterator[Plane]:
                 await until(lambda: all(server.ever(c) for c in fleet.clusters), why="all were connected")
         shutil.rmtree(root / "mgmt" / "redis")
         served = {c: effective(a) for c, a in agents.items()}
+        seen: set[str] = set()
+        versions: list[int] = []
+
+        def look() -> None:
+            versions.append(len(versions))
+            seen.update(f"{c} {key}" for c, a in agents.items() for key, d in served[c].items() if effective(a).get(key) != d)
+
         server = await stack.enter_async_context(fleet.server(relay_address=f"127.0.0.1:{port}"))
+        for agent in agents.values():
+            _watch(agent, look)
         await until(lambda: all(a.pull.connected and a.push.in_step for a in agents.values()), why="both are back")
         assert {c: effective(a) for c, a in agents.items()} == served
+        assert versions
+        assert seen == set(), "something was other for a moment"
+        for agent in agents.values():
+            _watch(agent, lambda: None)
         yield Plane(fleet, server, agents)
+
+
+def _watch(agent: Agent, look: Callable[[], None]) -> None:
+    """`look` is called after each version that the agent takes."""
+    take = agent._on_version
+
+    def taken(*version: Any) -> None:
+        take(*version)
+        look()
+
+    agent.desired._on_version = taken
 
 
 @pytest.mark.spec("M-45", "M-48", "M-51")
@@ -159,4 +185,12 @@ async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) ->
         m.write_text(fleet.folder("mgmt") / "fleet.yaml", marked)
         await until(lambda: plane.reaches("one", "two"), 5, "three is still among the endpoints")
         await fleet.answers("one", "/basket", "one 0", timeout=5)
-        assert (await fleet.get("one", "/far", "far.example")).status == 404
+        assert (await fleet.get("one", "/far", "far.example")).status == 200, "its own tables go only when a person says so"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            admin = f"http://127.0.0.1:{plane.server.admin_port}"
+            await client.post(f"{admin}/release", json={"cluster": "one"})
+
+        async def gone() -> bool:
+            return (await fleet.get("one", "/far", "far.example")).status == 404
+
+        await until(gone, 5, "released")

@@ -1,8 +1,8 @@
 """Safe mode (relay.md §7.3): what must stay as it is while a cluster that once reported has not done so yet.
 
-A contribution depends on every cluster in which its workspace, or one that it imports from, could own a namespace: a
-missing input is never read
-as an empty one. Only asked while a cluster is cold, so it may look at everything.
+A contribution depends on every cluster in which its workspace, or one that it imports from, could own a namespace, and
+on those of the workspace whose gateway carries it; what that one imports besides is no input of it. A missing input is
+never read as an empty one. Only asked while a cluster is cold, so it may look at everything.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Warmup:
         self._views = views
         self._composer = composer
 
-    def workspace_dependencies(self) -> dict[str, frozenset[str]]:
-        """Workspace -> the clusters it depends on, imports included."""
+    def _workspace_dependencies(self) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+        """Workspace -> the clusters in which it could own a namespace; the same with those that it imports from."""
         context = Context.untracked()
         clusters = {name: c.labels for name, c in self._owners.all_clusters(context).items()}
         workspaces = self._owners.workspaces.items
@@ -36,15 +36,15 @@ class Warmup:
         for name in workspaces:
             imported = [other for other in workspaces if self._owners.sharing(context, other, name)]
             out[name] = own[name].union(*(own[other] for other in imported))
-        return out
+        return own, out
 
     def keeps(self, cold: frozenset[str]) -> Mapping[GatewayClass, Mapping[str, str]]:
-        depends = self.workspace_dependencies()
+        own, depends = self._workspace_dependencies()
         context = Context.untracked()
 
-        def waiting(key: ObjectKey, *workspaces: str) -> str:
+        def waiting(key: ObjectKey, *carriers: str) -> str:
             owner = self._owners.owner(context, key)
-            needed = frozenset().union(*(depends.get(w, frozenset()) for w in (owner or "", *workspaces)))
+            needed = depends.get(owner or "", frozenset()).union(*(own.get(w, frozenset()) for w in carriers))
             return ", ".join(sorted((needed | {key.cluster}) & cold))
 
         out: dict[GatewayClass, dict[str, str]] = {}

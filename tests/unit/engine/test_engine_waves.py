@@ -229,5 +229,5 @@ def test_questions_from_outside_leave_no_trace() -> None:
     world = World()
     world.turn(x=1)
     assert Context.untracked().get(world.others, "x") == 1
-    with pytest.raises(AssertionError):
+    with pytest.raises(TypeError):
         Context.untracked().commit(())

@@ -199,6 +199,17 @@ async def test_a_drop_comes_before_what_was_written_after_it(connect: Connect) -
     assert set(missed[1:]) == {Entry(key("www"), stored("2")), Entry(key("api"), None)}
 
 
+async def test_a_lease_of_a_predecessor_of_the_same_name_need_not_run_out(connect: Connect) -> None:
+    dead, other, again = await connect("a/1"), await connect("b/1"), await connect("a/2")
+    fence = await dead.lease(EAST, 30)
+    assert fence is not None
+    await other.succeed(EAST)
+    assert await other.lease(EAST, 30) is None
+    await again.succeed(EAST)
+    assert await again.lease(EAST, 30) is not None
+    assert (await dead.write([upserts(fence, www="1")], 0)).refused == {EAST}
+
+
 async def test_a_lease_is_held_by_one_and_goes_over_when_released(connect: Connect) -> None:
     a, b = await connect("a"), await connect("b")
     first = await a.lease(EAST, 30)

@@ -188,6 +188,19 @@ def test_the_journal_gives_back_what_was_written_also_when_its_end_is_cut_off(tm
     assert (cut.version, cut.wanted[ROUTES]) == (1, first)
 
 
+def test_a_state_that_the_file_holds_already_is_not_written_again(tmp_path: Path) -> None:
+    journal, state = Journal(tmp_path / "gw.state"), GatewayState(GATEWAY)
+    first = routes(tables("a", "b"))
+    state.apply(1, {ROUTES: first}, {}, confirmed=False, now=1)
+    assert journal.record(state)[0]
+    state.apply(1, {ROUTES: first}, {}, confirmed=True, now=2)
+    assert journal.record(state) == (b"", False)
+    state.apply(1, {}, {table("a"): "why"}, confirmed=False, now=3)
+    assert journal.record(state)[0], "a new pin is written, though no list and no version changed"
+    state.apply(2, {}, {table("a"): "why"}, confirmed=False, now=4)
+    assert journal.record(state)[0], "so is a new version"
+
+
 @given(st.data())
 def test_the_joined_bytes_are_those_of_a_full_join_after_any_edits(data: st.DataObject) -> None:
     bodies = st.tuples(st.sampled_from(Role), st.binary(min_size=1, max_size=3))

@@ -1,0 +1,112 @@
+"""Bad input: a message that names what is wrong, and everything else goes on."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_harness import Fleet, running_fleet
+from tests.fleet.fleet_network import Client, until
+from tests.fleet.fleet_processes import module
+
+pytestmark = [pytest.mark.fleet, pytest.mark.redis]
+_GONE = {"ref": {"name": "gone", "namespace": "shop", "cluster": "east"}, "port": {"number": 80}}
+
+
+def _regex(pattern: str) -> m.Object:
+    return m.says("/", "x") | {"matchers": [{"uri": {"regex": pattern}}]}
+
+
+# file name -> its text or object, and where the words are to be found: words that have to be there
+_MISTAKES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "regex": (m.table("regex", [_regex("/a(b")]), ("http[0]", "matchers[0].uri.regex", "/a(b", "missing )")),
+    "types": (m.table("types", [{"name": "t", "directResponse": {"status": "many"}}]), ("spec.http[0]", "status")),
+    "missing": (m.table("missing", [m.to("/", _GONE)]), ("spec.http[0].forwardTo.destinations[0]", "gone")),
+    "unknown": (m.table("unknown", [m.says("/", "x") | {"retryy": 3}]), ("spec.http[0].retryy",)),
+    "port": (
+        m.gloo("VirtualGateway", "gw", "port", {"listeners": [{"http": {}, "port": {"number": 99999}}]}),
+        ("spec.listeners[0].port", "99999"),
+    ),
+}
+
+
+async def _said(fleet: Fleet, admin: int, kind: str, name: str) -> str:
+    return await fleet.client.text(admin, f"/objects?kind={kind}&name={name}&detail=true")
+
+
+@pytest.mark.envoy
+async def test_each_mistake_is_named_and_everything_else_is_served(tmp_path: Path) -> None:
+    async with running_fleet(tmp_path, "east") as fleet:
+        fleet.write_world()
+        fleet.write("mgmt", "brittle.yaml", m.table("brittle", [m.says("/who", "still there")]))
+        server = await fleet.start_server()
+        fleet.start_envoy(await fleet.start_agent("east", server.relay.port))
+        await fleet.answers("east", "/who", "still there", host="brittle.example")
+        folder = fleet.folder("mgmt")
+        m.write_text(folder / "brittle.yaml", "kind: RouteTable\n  name: [oops")
+        m.write_text(folder / "list.yaml", "- 1\n- 2\n")
+        for name, (wrong, _) in _MISTAKES.items():
+            fleet.write("mgmt", f"{name}.yaml", wrong)
+        fleet.write("mgmt", "last.yaml", m.table("last", [m.says("/who", "good")]))
+        await fleet.answers("east", "/who", "good", timeout=5, host="last.example")
+        for name, (wrong, words) in _MISTAKES.items():
+            said = ""
+
+            async def named(name: str = name, wrong: m.Object = wrong, words: tuple[str, ...] = words) -> bool:
+                nonlocal said
+                said = await _said(fleet, server.admin_port, wrong["kind"], name)
+                return all(word in said for word in words)
+
+            await until(named, 3, lambda name=name, words=words: f"{name}: {words} in {said}")
+        findings = {f.source: f for f in server.ingest.findings}
+        assert {"brittle.yaml", "list.yaml"} <= set(findings)
+        assert "line 2" in findings["brittle.yaml"].message, findings
+        assert (await fleet.get("east", "/who", "brittle.example")).text == "still there"
+        assert (await fleet.get("east", "/hi")).text == "hi"
+
+
+async def test_a_wrong_redis_url_ends_the_server_with_what_to_do(tmp_path: Path) -> None:
+    server = module("mgmt", tmp_path / "log", state_dir=tmp_path / "state", redis_url="http://nowhere:1")
+    try:
+        assert await server.ended() == 1
+    finally:
+        server.kill()
+    last = server.said().splitlines()[-1]
+    assert last.startswith("fingerpost-mgmt: ")
+    assert 'the scheme is "http"' in last
+    assert "redis://" in last
+
+
+@pytest.mark.parametrize("flag", ["relay_address", "admin_address"])
+async def test_a_port_in_use_is_named(tmp_path: Path, flag: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        flags = {"relay_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", flag: taken}
+        server = module("mgmt", tmp_path / "log", state_dir=tmp_path / "state", **flags)
+        try:
+            assert await server.ended() == 1
+        finally:
+            server.kill()
+    last = server.said().splitlines()[-1]
+    assert last.startswith("fingerpost-mgmt: ")
+    assert taken in last
+    assert "Traceback" not in server.said()
+
+
+async def test_a_redis_that_is_away_does_not_keep_the_server_from_starting(tmp_path: Path) -> None:
+    flags = {"relay_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", "redis_url": "redis://127.0.0.1:1"}
+    server = module("mgmt", tmp_path / "log", state_dir=tmp_path / "state", **flags)
+    client = Client()
+    try:
+        ready = await server.ready("mgmt.server.ready")
+        said = await client.text(ready["admin"], "/readyz")
+        assert "redis is away" in said
+    finally:
+        await client.close()
+        await server.stop()

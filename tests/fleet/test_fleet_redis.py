@@ -1,0 +1,74 @@
+"""Redis forgets, or is away, while the fleet runs (relay.md §6.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from mgmt.store.embedded import EmbeddedRedis
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_harness import Fleet, effective, running_fleet
+from tests.fleet.fleet_network import settled, steadily, until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
+
+
+async def _inputs(redis: EmbeddedRedis) -> dict[tuple[bytes, bytes], bytes]:
+    client = Redis(unix_socket_path=str(redis.socket))
+    keys = [key async for key in client.scan_iter("fp:1:{fp}:in:*")]
+    found = {(key, name): value for key in keys for name, value in (await client.hgetall(key)).items()}
+    await client.aclose()
+    return {k: v for k, v in found.items() if b"Session" not in k[0]}  # a new epoch is a new session record
+
+
+def _statuses(fleet: Fleet) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in (fleet.root / "mgmt" / "cluster" / "status").rglob("*.*") if p.is_file()}
+
+
+@pytest.mark.spec("M-39", "M-40")
+async def test_a_redis_that_forgets_or_is_away_disturbs_nobody(tmp_path: Path) -> None:
+    redis = EmbeddedRedis(tmp_path)
+    await redis.start()
+    try:
+        async with running_fleet(tmp_path) as fleet:
+            fleet.write_world()
+            await fleet.backend("east")
+            server = await fleet.start_server(redis_url=redis.url)
+            agents = [await fleet.start_agent(c, server.relay.port) for c in fleet.clusters]
+            fleet.start_envoy(agents[0])
+            await fleet.answers("east", "/cart", "east 0")
+            await until(lambda: all(a.push.in_step for a in agents), why="all is stored")
+            await settled(lambda: _statuses(fleet), 0.5)
+            stored, statuses = await _inputs(redis), _statuses(fleet)
+            served = [effective(a) for a in agents]
+            assert any(b'"www"' in value for value in stored.values())
+            assert statuses
+            client = Redis(unix_socket_path=str(redis.socket))
+            await client.flushall()
+            await client.aclose()
+
+            async def restored() -> bool:
+                return await _inputs(redis) == stored
+
+            await until(restored, 30, "Redis holds the state again")
+            await steadily(lambda: [effective(a) for a in agents] == served, 1, "a gateway was changed")
+            assert _statuses(fleet) == statuses
+
+            await redis.stop()
+            await until(lambda: not server.ingest.synced, why="the server has noticed")
+            fleet.write_www("/basket")
+            await fleet.answers("east", "/basket", "east 0", timeout=2)
+            fleet.write("west", "own.yaml", m.table("own", [m.says("/own", "from west")]))
+            await fleet.answers("east", "/own", "from west", timeout=2, host="own.example")
+            await redis.start()
+
+            async def caught_up() -> bool:
+                found = b"".join((await _inputs(redis)).values())
+                return b"/basket" in found and b"from west" in found
+
+            await until(caught_up, 30, "Redis was given what it missed")
+            assert (await fleet.get("east", "/basket")).text == "east 0"
+    finally:
+        await redis.stop()
