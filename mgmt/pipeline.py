@@ -30,6 +30,7 @@ class Result(NamedTuple):
     changed: tuple[ObjectKey, ...]
     seen_unix_nanos: int
     traceparent: str
+    cold: frozenset[str] = frozenset()
 
 
 class Pipeline:
@@ -47,12 +48,16 @@ class Pipeline:
         self.changed_at: dict[ObjectKey, int] = {}
         self._translator, self._publisher, self._metrics = translator, publisher, metrics
         self._on_statuses, self._on_published, self._observe = on_statuses, on_published, observe
+        self._cold: frozenset[str] = frozenset()
+        self._homes: set[str] = set()
         self._failed: dict[tuple[str, object], str] = {}
 
     def clusters(self, states: ClusterStates, *, hold: bool) -> None:
         """Before the turn in which it counts: who is not there yet (relay.md §7.3)."""
         cold = [name for name, s in states.clusters.items() if not s.ready and not s.skip_warming]
-        self._translator.set_cold(cold if hold else ())
+        self._cold = frozenset(cold if hold else ())
+        self._homes = {self._translator.place.cluster, *states.clusters}
+        self._translator.set_cold(self._cold)
         for name, state in states.clusters.items():
             self._metrics.set("relay_translation_held", float(hold and not state.ready), cluster=name)
 
@@ -65,7 +70,7 @@ class Pipeline:
         self._observe("gloo_mesh_translation_time_sec", time.perf_counter() - began)
         seen = [change.seen_unix_nanos for change in changes if change.seen_unix_nanos]
         traceparent = next((change.traceparent for change in changes if change.traceparent), "")
-        return Result(turn, tuple(change.key for change in changes), min(seen, default=0), traceparent)
+        return Result(turn, tuple(change.key for change in changes), min(seen, default=0), traceparent, self._cold)
 
     def publish(self, results: Sequence[object], seq: int) -> None:
         for result in results:
@@ -73,6 +78,7 @@ class Pipeline:
                 raise TypeError(f"expected a Result, got {type(result).__name__}")
             for key in result.changed:
                 self.changed_at[key] = seq
+            self._publisher.set_cold(result.cold, self._homes)
             self._publisher.publish(result.turn, seq, result.seen_unix_nanos, result.traceparent)
             mine = {k: s for k, s in result.turn.statuses.items() if k.cluster == self._translator.place.cluster}
             if mine:

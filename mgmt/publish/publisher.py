@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
+from fingerpost.relay.pieces import KEEP_CLUSTER
 from mgmt.publish.arrival import Arrivals
 from mgmt.publish.guard import GuardSettings, Had, Held, Loss, cluster_of, clusters_concerned, reasons
 from mgmt.publish.losses import LossMeter
@@ -49,6 +50,8 @@ class Publisher:
         self._confirmed: set[GatewayClass] = set()
         self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
         self._warming: Mapping[GatewayClass, Mapping[str, str]] = {}
+        self._cold: frozenset[str] = frozenset()
+        self._homes: frozenset[str] = frozenset()
         self._losses = LossMeter()
         self._ready = asyncio.Event()
         self._seen = 0
@@ -251,7 +254,9 @@ class Publisher:
             contributions, waiting = contributions | carried, waiting | had.held.waiting
         if too_large:
             lost = loss.lost | (self._sets[former].named() - there)
-            concerned = frozenset((*clusters, *(cluster_of(c) for c in lost)))
+            # Gateways of one cluster may move because its own objects are missing; those of many, for what they share.
+            own = clusters if len(clusters) == 1 else ()
+            concerned = frozenset((*own, *(cluster_of(c) for c in lost)))
             contributions, waiting = contributions | lost, waiting | concerned
             self._relist(concerned)
         if contributions:
@@ -310,10 +315,18 @@ class Publisher:
         """cluster/gateway -> what is held there, for `check` and `/reports`."""
         return {f"{c}/{n}": self._held[k] for (c, n), k in self._gateways.items() if k in self._held}
 
+    def set_cold(self, cold: Collection[str], homes: Collection[str]) -> None:
+        """Before `publish`. A gateway whose own cluster is cold keeps what it has from all `homes` of objects: what is
+        missing, such as the VirtualGateway that a table is bound to, may only not have been told yet.
+        """
+        self._cold, self._homes = frozenset(cold), frozenset(homes)
+
     def _refresh_keeps(self, version: int, touched: dict[str, None]) -> None:
         for gateway, gateway_class in self._gateways.items():
             scope = self._scopes[gateway[0]][gateway[1]]
             keep = dict(self._warming.get(gateway_class, {}))
+            if gateway[0] in self._cold:
+                keep |= {f"{KEEP_CLUSTER}{home}": f"WaitingForCluster: {gateway[0]}" for home in self._homes}
             if held := self._held.get(gateway_class):
                 keep |= reasons([held])
             confirmed = gateway_class in self._confirmed and not keep

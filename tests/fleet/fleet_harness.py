@@ -23,7 +23,7 @@ from tests.fleet import fleet_processes as processes
 from tests.fleet.fleet_network import Answer, Block, Client, backend, free_block, free_port, until
 
 GATEWAY = "gw/ingress"
-_QUICK = {"heartbeat": 1.0}
+_HEARTBEAT = 1.0
 
 
 class Fleet:
@@ -80,7 +80,7 @@ class Fleet:
                 "directory": self.folder("mgmt"),
                 "relay_address": "127.0.0.1:0",
                 "admin_address": "127.0.0.1:0",
-                **_QUICK,
+                "heartbeat": _HEARTBEAT,
                 **changed,
             }
         )
@@ -102,7 +102,7 @@ class Fleet:
             xds_address="127.0.0.1:0",
             admin_address="127.0.0.1:0",
             retry_ceiling=0.2,
-            **_QUICK,
+            heartbeat=_HEARTBEAT,
         )
 
     @asynccontextmanager
@@ -120,7 +120,7 @@ class Fleet:
             "directory": self.folder("mgmt"),
             "relay_address": f"127.0.0.1:{relay or free_port()}",
             "admin_address": "127.0.0.1:0",
-            **_QUICK,
+            "heartbeat": _HEARTBEAT,
             **flags,
         }
         process = processes.module("mgmt", self.root / "mgmt.log", **settings)

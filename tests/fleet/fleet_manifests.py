@@ -67,7 +67,12 @@ def virtual_destination(name: str, namespace: str = "shop", app: str = "") -> Ob
 
 
 def table(
-    name: str, routes: Sequence[Object], *, host: str = "", namespace: str = "shop", edge: tuple[str, str] = ("edge", "gw")
+    name: str,
+    routes: Sequence[Object],
+    *,
+    host: str = "",
+    namespace: str = "shop",
+    edge: tuple[str, str] = ("edge", "gw"),
 ) -> Object:
     """Without a host of its own: `<name>.example`."""
     spec = {

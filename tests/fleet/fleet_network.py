@@ -10,24 +10,23 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import httpx
 
 from tests.fleet.fleet_manifests import HOST, HTTP_PORT
 
-T = TypeVar("T")
 _PAUSE = 0.01
 
 
-async def until(what: Callable[[], T | Awaitable[T]], timeout: float = 20, why: str | Callable[[], object] = "") -> T:
+async def until(what: Callable[[], Any], timeout: float = 20, why: str | Callable[[], object] = "") -> Any:
     """What `what` answers as soon as that is true. It is asked again and again: much of what is waited for is another
     process.
     """
     end = time.monotonic() + timeout
     while True:
         found = what()
-        answer: T = await found if isinstance(found, Awaitable) else found
+        answer = await found if isinstance(found, Awaitable) else found
         if answer:
             return answer
         if time.monotonic() > end:

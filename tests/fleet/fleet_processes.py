@@ -71,7 +71,8 @@ class Process:
             found = [json.loads(row) for row in text.splitlines() if f'"{event}"' in row]
             return found[0] if found else {}
 
-        return await until(line, 40, lambda: self.said()[-2000:])
+        found: dict[str, Any] = await until(line, 40, lambda: self.said()[-2000:])
+        return found
 
 
 def module(name: str, log: Path, **flags: object) -> Process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,16 @@ _MISTAKES: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-async def _said(fleet: Fleet, admin: int, kind: str, name: str) -> str:
-    return await fleet.client.text(admin, f"/objects?kind={kind}&name={name}&detail=true")
+async def _names(fleet: Fleet, admin: int, kind: str, name: str, words: Collection[str]) -> None:
+    """Until what is told of the object contains all the words."""
+    said = ""
+
+    async def told() -> bool:
+        nonlocal said
+        said = await fleet.client.text(admin, f"/objects?kind={kind}&name={name}&detail=true")
+        return all(word in said for word in words)
+
+    await until(told, 3, lambda: f"{name}: {words} in {said}")
 
 
 @pytest.mark.envoy
@@ -54,14 +63,7 @@ async def test_each_mistake_is_named_and_everything_else_is_served(tmp_path: Pat
         fleet.write("mgmt", "last.yaml", m.table("last", [m.says("/who", "good")]))
         await fleet.answers("east", "/who", "good", timeout=5, host="last.example")
         for name, (wrong, words) in _MISTAKES.items():
-            said = ""
-
-            async def named(name: str = name, wrong: m.Object = wrong, words: tuple[str, ...] = words) -> bool:
-                nonlocal said
-                said = await _said(fleet, server.admin_port, wrong["kind"], name)
-                return all(word in said for word in words)
-
-            await until(named, 3, lambda name=name, words=words: f"{name}: {words} in {said}")
+            await _names(fleet, server.admin_port, wrong["kind"], name, words)
         findings = {f.source: f for f in server.ingest.findings}
         assert {"brittle.yaml", "list.yaml"} <= set(findings)
         assert "line 2" in findings["brittle.yaml"].message, findings

@@ -7,6 +7,7 @@ import base64
 import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from envoy.config.listener.v3 import listener_pb2
@@ -45,7 +46,9 @@ async def _call(address: str, port: int, sni: str, host: str, files: Certificate
 def _exposed(agent: Agent) -> list[str]:
     """The server names that the gateway's east-west listener takes."""
     effective = agent.gateways_.states()[GATEWAY].effective
-    listeners = [listener_pb2.Listener.FromString(join(p)) for (type_, _), p in effective.items() if type_ == "listener"]
+    listeners = [
+        listener_pb2.Listener.FromString(join(p)) for (type_, _), p in effective.items() if type_ == "listener"
+    ]
     mine = [x for x in listeners if x.address.socket_address.port_value == m.EASTWEST_PORT]
     return [name for x in mine for chain in x.filter_chains for name in chain.filter_chain_match.server_names]
 
@@ -99,7 +102,7 @@ def _traces(values: Iterable[bytes]) -> Iterator[bytes]:
 
 
 async def _redis_content(socket: Path) -> bytes:
-    redis = Redis(unix_socket_path=str(socket))
+    redis: Any = Redis(unix_socket_path=str(socket))
     found = bytearray()
     async for key in redis.scan_iter("*"):
         kind = await redis.type(key)

@@ -105,17 +105,17 @@ async def test_an_agent_deletes_nothing_for_a_server_that_sends_nothing(
         fleet.write("mgmt", "tables.yaml", *_tables("m"))
         server, agent = await _start(fleet)
         await until(lambda: _all_served(fleet, "m"), why="all tables are served")
-        held = effective(agent)
+        before = effective(agent)
         monkeypatch.setattr(Publisher, "_weigh", lambda *_: None)  # this server has lost its wits and its guards
         monkeypatch.setattr(Publisher, "_check_agent_guard", lambda *_: None)
-        turn = Turn()
-        for gateway_class, resources in server.publisher._sets.items():
-            turn.classes[gateway_class] = dict.fromkeys(resources.resources)
+        turn = Turn(classes={c: dict.fromkeys(held.resources) for c, held in server.publisher._sets.items()})
         server.publisher.publish(turn, server.publisher.config_version + 1)
         await until(lambda: not agent.desired.scopes[GATEWAY].lists, why="the empty version is there")
         await steadily(lambda: _all_served(fleet, "m"), _HOLD, "an empty version was taken for a deletion")
         kept = effective(agent)
-        assert {k: v for k, v in held.items() if k[0] == "routes"} == {k: v for k, v in kept.items() if k[0] == "routes"}
+        assert {k: v for k, v in before.items() if k[0] == "routes"} == {
+            k: v for k, v in kept.items() if k[0] == "routes"
+        }
 
         def reported() -> set[str]:
             return {e.code for e in server.publisher.arrivals.gateways["east", GATEWAY].exceptions}

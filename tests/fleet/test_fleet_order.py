@@ -40,7 +40,6 @@ async def _appears(fleet: Fleet, path: str) -> list[Answer]:
     raise AssertionError(f"{path} never came: {answers[-1]}")
 
 
-
 @pytest.mark.fleet
 @pytest.mark.envoy
 @pytest.mark.redis

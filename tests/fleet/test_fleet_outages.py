@@ -24,7 +24,7 @@ async def test_what_is_stored_survives_the_sigkill_of_server_and_redis(tmp_path:
         agent = await fleet.start_agent("east", ready["relay"])
         await until(lambda: agent.push.in_step, why="the agent is in step")
         redis = int((tmp_path / "mgmt" / "redis" / "redis.pid").read_text())
-        stored = []
+        stored: list[bool] = []
 
         def kill_both(_version: int) -> None:
             if not stored:

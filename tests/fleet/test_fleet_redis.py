@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
 
 
 async def _inputs(redis: EmbeddedRedis) -> dict[tuple[bytes, bytes], bytes]:
-    client = Redis(unix_socket_path=str(redis.socket))
+    client: Any = Redis(unix_socket_path=str(redis.socket))
     keys = [key async for key in client.scan_iter("fp:1:{fp}:in:*")]
     found = {(key, name): value for key in keys for name, value in (await client.hgetall(key)).items()}
     await client.aclose()
@@ -24,7 +25,11 @@ async def _inputs(redis: EmbeddedRedis) -> dict[tuple[bytes, bytes], bytes]:
 
 
 def _statuses(fleet: Fleet) -> dict[str, int]:
-    return {str(p): p.stat().st_mtime_ns for p in (fleet.root / "mgmt" / "cluster" / "status").rglob("*.*") if p.is_file()}
+    return {
+        str(p): p.stat().st_mtime_ns
+        for p in (fleet.root / "mgmt" / "cluster" / "status").rglob("[!.]*.json")
+        if p.is_file()
+    }
 
 
 @pytest.mark.spec("M-39", "M-40")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mgmt.translate.routing import matchers
+from mgmt.translate.check.regex import regex_problem
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, Fleet, running_fleet
 from tests.fleet.fleet_network import until
@@ -29,8 +29,8 @@ def _write_tables(fleet: Fleet, edit: int) -> None:
 async def test_all_but_the_culprit_are_live_and_its_author_reads_envoys_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = matchers.regex_problem
-    monkeypatch.setattr(matchers, "regex_problem", lambda text: None if text == _BROKEN else real(text))
+    blind = "mgmt.translate.routing.matchers.regex_problem"
+    monkeypatch.setattr(blind, lambda text: None if text == _BROKEN else regex_problem(text))
     async with running_fleet(tmp_path, "east") as fleet:
         fleet.write_world()
         culprit = [m.says("/fine", "before"), m.says("/other", "the culprit's other route")]

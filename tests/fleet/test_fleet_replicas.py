@@ -19,9 +19,7 @@ async def test_an_edit_that_one_server_sees_is_live_in_an_envoy_of_the_other(tmp
         fleet.write_world()
         shared = {"redis_url": redis.url, "ca_dir": tmp_path / "ca"}
         first = await fleet.start_server(**shared, replica="first")
-        second = await fleet.start_server(
-            **shared, replica="second", state_dir=tmp_path / "second", directory=None
-        )
+        second = await fleet.start_server(**shared, replica="second", state_dir=tmp_path / "second", directory=None)
         east = await fleet.start_agent("east", first.relay.port)
         west = await fleet.start_agent("west", second.relay.port)
         for agent in (east, west):

@@ -20,7 +20,7 @@ _BUDGET = 64_000
 def _written(fleet: Fleet) -> dict[str, int]:
     """Everything that agents keep, and the statuses that the server writes; not those about its agents themselves."""
     folders = [fleet.root / "mgmt" / "cluster" / "status", *(fleet.root / f"agent-{c}" for c in fleet.clusters)]
-    files = [p for folder in folders for p in folder.rglob("*") if p.is_file()]
+    files = [p for folder in folders for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")]
     return {str(p): p.stat().st_mtime_ns for p in files if "KubernetesCluster" not in str(p)}
 
 

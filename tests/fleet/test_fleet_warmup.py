@@ -34,7 +34,7 @@ def _settings(namespace: str, *, imports: Sequence[str] = (), exports: Sequence[
 
 
 def _write_world(fleet: Fleet) -> None:
-    """`shop` is everywhere, `solo` only in clusters one and two; both put tables on one gateway, that of workspace `edge`."""
+    """`shop` is everywhere, `solo` only in clusters one and two; both put tables on the gateways of `edge`."""
     near = ("mgmt", "one", "two")
     fleet.write(
         "mgmt",
@@ -53,7 +53,9 @@ def _write_world(fleet: Fleet) -> None:
     _write_solo(fleet, "first")
     for cluster in fleet.clusters:
         fleet.write_cluster(cluster)
-    policy = m.gloo("OutlierDetectionPolicy", "shop", "eject", {"config": {"consecutiveErrors": 7}}, "resilience.policy")
+    policy = m.gloo(
+        "OutlierDetectionPolicy", "shop", "eject", {"config": {"consecutiveErrors": 7}}, "resilience.policy"
+    )
     policy["spec"]["applyToDestinations"] = [{"kind": "VIRTUAL_DESTINATION"}]
     fleet.write("three", "own.yaml", m.table("far", [m.says("/far", "kept in three")]), policy)
 
@@ -65,7 +67,9 @@ def _write_solo(fleet: Fleet, text: str) -> None:
 def _carts(agent: Agent) -> dict[str, set[str]]:
     """Envoy cluster -> the clusters behind it."""
     state = agent.gateways_.states()[GATEWAY]
-    found = [endpoints_pb2.EndpointsTemplate.FromString(join(p)) for k, p in state.effective.items() if k[0] == "endpoints"]
+    found = [
+        endpoints_pb2.EndpointsTemplate.FromString(join(p)) for k, p in state.effective.items() if k[0] == "endpoints"
+    ]
     return {t.cluster_name: {part.cluster for part in t.parts} for t in found}
 
 
@@ -117,7 +121,9 @@ async def _amnesia(root: Path) -> AsyncIterator[Plane]:
 
         def look() -> None:
             versions.append(len(versions))
-            seen.update(f"{c} {key}" for c, a in agents.items() for key, d in served[c].items() if effective(a).get(key) != d)
+            seen.update(
+                f"{c} {key}" for c, a in agents.items() for key, d in served[c].items() if effective(a).get(key) != d
+            )
 
         server = await stack.enter_async_context(fleet.server(relay_address=f"127.0.0.1:{port}"))
         for agent in agents.values():
@@ -167,7 +173,7 @@ async def test_only_what_depends_on_the_missing_cluster_is_held(tmp_path: Path) 
         assert not [c for c in plane.held() if "/solo/" in c]
         async with fleet.agent("three", plane.server.relay.port):
             await fleet.answers("one", "/basket", "one 0", timeout=5)
-            await until(lambda: not plane.held(), 5, lambda: plane.held())
+            await until(lambda: not plane.held(), 5, plane.held)
             assert plane.reaches("one", "two", "three")
             assert all(_ejects_at(a) == {7} for a in agents.values())
             await fleet.answers("one", "/far", "kept in three", host="far.example")
@@ -180,12 +186,17 @@ async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) ->
         fleet.write_www("/basket")
         await until(lambda: plane.held().get(_HELD), why="held at first")
         text = (fleet.folder("mgmt") / "fleet.yaml").read_text()
-        marked = text.replace("name: three\n  namespace: gloo-mesh\nspec: {}", "name: three\n  namespace: gloo-mesh\nspec: {skipWarming: true}")
+        marked = text.replace(
+            "name: three\n  namespace: gloo-mesh\nspec: {}",
+            "name: three\n  namespace: gloo-mesh\nspec: {skipWarming: true}",
+        )
         assert marked != text
         m.write_text(fleet.folder("mgmt") / "fleet.yaml", marked)
         await until(lambda: plane.reaches("one", "two"), 5, "three is still among the endpoints")
         await fleet.answers("one", "/basket", "one 0", timeout=5)
-        assert (await fleet.get("one", "/far", "far.example")).status == 200, "its own tables go only when a person says so"
+        assert (await fleet.get("one", "/far", "far.example")).status == 200, (
+            "its own tables go only when a person says so"
+        )
         async with httpx.AsyncClient(trust_env=False) as client:
             admin = f"http://127.0.0.1:{plane.server.admin_port}"
             await client.post(f"{admin}/release", json={"cluster": "one"})

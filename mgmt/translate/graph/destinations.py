@@ -35,6 +35,7 @@ from mgmt.translate.routing.eastwest import (
     effective_selectors,
     hosts_held,
     select_east_west,
+    without_taken,
 )
 from mgmt.translate.routing.external_services import ExternalBacking, external_upstream, resolve_external
 from mgmt.translate.routing.virtual_destinations import Backing, select_backing
@@ -146,7 +147,12 @@ class DestinationGraph:
                 candidates.append(gateway)
         effective = context.get(self._owners.settings, name)
         about = effective.chosen if effective and effective.chosen else workspace.key._replace(type=SETTINGS)
-        return {name: select_east_west(about, selectors, candidates)}
+
+        def taken(key: ObjectKey) -> frozenset[int]:
+            planned = context.get(self._gateways.plans, key)
+            return frozenset(port.port for port in planned.plan.ports) if planned else frozenset()
+
+        return {name: without_taken(select_east_west(about, selectors, candidates), about, taken)}
 
     def _east_west_of(self, context: Context, workspace: str) -> Callable[[str], tuple[EastWestGateway, ...]]:
         selection = context.get(self.east_west, workspace)

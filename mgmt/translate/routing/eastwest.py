@@ -7,8 +7,10 @@ An east-west listener only ever leads to Services of its own cluster, so a reque
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from fingerpost.api.admin.workspace_settings import EastWestGatewaySelector, Options
 from fingerpost.api.common import ClientMode, ObjectSelector, PortSelector
@@ -97,6 +99,29 @@ def select_east_west(
             continue
         gateways.append(gateway)
     return EastWestSelection(tuple(gateways), tuple(report.problems))
+
+
+def without_taken(
+    selection: EastWestSelection, settings: ObjectKey, taken: Callable[[ObjectKey], Collection[int]]
+) -> EastWestSelection:
+    """A port on which a VirtualGateway listens is not free for the traffic between clusters: with two listeners of one
+    address Envoy would refuse both.
+    """
+    report = Reporter(settings)
+    gateways = []
+    for gateway in selection.gateways:
+        port = gateway.termination.target if gateway.termination else 0
+        if port and port in taken(gateway.key):
+            gateway = msgspec.structs.replace(gateway, termination=None)  # noqa: PLW2901  (the same one, poorer)
+            report.warn(
+                "spec.options.eastWestGateways",
+                "GatewayPortTaken",
+                f"gateway service {gateway.key.namespace}/{gateway.key.name} in cluster {gateway.key.cluster} serves a "
+                f"VirtualGateway on port {port} already; set tlsTerminationPort to a port of its own",
+            )
+        if gateway.passthrough is not None or gateway.termination is not None:
+            gateways.append(gateway)
+    return EastWestSelection(tuple(gateways), (*selection.problems, *report.problems))
 
 
 def _matches(entry: EastWestGatewaySelector, candidate: GatewayView) -> bool:

@@ -39,8 +39,9 @@ CLUSTER = """
   metadata: {name: ingress, namespace: gw}
   spec:
     workloadLabels: {app: gateway, istio: eastwestgateway}
-    ports: [{number: 80, name: http, target: 8080}, {number: 443, name: https, target: 8443},
-            {number: 81, name: plain, target: 8081}, {number: 15443, name: tls, target: 15443}]
+    ports: [{number: 80, name: http, target: 8080}, {number: 443, name: https-edge, target: 8443},
+            {number: 81, name: plain, target: 8081}, {number: 15443, name: tls, target: 15443},
+            {number: 16443, name: https, target: 16443}]
     serviceType: LOAD_BALANCER
     externalAddresses: [{address: 192.0.2.9, ports: {'80': 30080}}]
     serviceAccounts: [gw]

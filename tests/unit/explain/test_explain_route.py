@@ -57,7 +57,7 @@ def test_destination_with_endpoints_per_cluster_and_policies() -> None:
     assert destination.envoy_cluster == "outbound|80||cart.mesh"
     east, west = destination.endpoints
     assert (east.cluster, east.local, east.ready, east.order) == ("east", True, True, "nearest first")
-    assert (west.cluster, west.addresses, west.order) == ("west", ("192.0.2.9:443",), "when nearer ones fail")
+    assert (west.cluster, west.addresses, west.order) == ("west", ("192.0.2.9:16443",), "when nearer ones fail")
     assert [str(p.policy) for p in destination.policies] == ["OutlierDetectionPolicy shop/old"]
     (lost,) = destination.not_applied
     assert (str(lost.policy), lost.reason) == ("OutlierDetectionPolicy shop/young", "younger than shop/old")
@@ -227,7 +227,7 @@ action      forward
 destination VirtualDestination shop/cart cart.mesh:80      RouteTable shop/www  http[0].forwardTo.destinations[0]  \
 (cluster mgmt)
             east: ready endpoints of Service shop/cart port 8000 (local, priority 0)
-            west: ready endpoints via 192.0.2.9:443 (priority 0)
+            west: ready endpoints via 192.0.2.9:16443 (priority 0)
 not taken   rest-www.shop.mgmt  any request                matches as well, but the route taken comes before it
             own-www.shop.mgmt  prefix /own                 path "/cart/7" does not begin with "/own"
 written as  listener 0.0.0.0_8080, routes http.8080

@@ -135,6 +135,15 @@ def test_a_gateway_that_loses_its_listeners_keeps_them_and_the_tables() -> None:
     assert (held(plane), plane.scope().confirmed) == (frozenset(), True)
 
 
+def test_gateways_of_several_clusters_move_for_what_they_share() -> None:
+    """So a cluster whose agent is away does not keep the others waiting."""
+    plane = serving(2)
+    plane.serve(EMPTY, (), gateways=(EAST, WEST))
+    assert plane.relists[-1] == {"mgmt"}
+    plane.agree("mgmt")
+    assert (held(plane), plane.scope(EAST).confirmed, plane.scope(WEST).confirmed) == (frozenset(), True, True)
+
+
 def test_a_gateway_of_another_class_with_the_same_tables_loses_nothing() -> None:
     plane = serving(20)
     plane.serve(TWO, tables(20), gateways=(EAST,), extra={LISTENER: listener()})

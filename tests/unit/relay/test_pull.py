@@ -312,6 +312,21 @@ async def test_keep_confirmed_interest_and_gone(world: World) -> None:
         assert len(agent.desired.pieces) == 0
 
 
+async def test_a_confirmation_that_comes_later_reaches_the_agent_of_a_gateway_that_is_gone(world: World) -> None:
+    world.publisher.publish(GW, {ROUTES: PieceList(numbered(3))})
+    agent = world.agent()
+    async with running(agent):
+        await until(lambda: agent.has(world.publisher))
+        view = world.publisher.views[GW]
+        view.gone, view.keep, view.confirmed = True, {}, False
+        world.publisher.publish(GW, {ROUTES: None})
+        await until(lambda: not agent.desired.scopes)
+        assert agent.confirmed[-1] is False
+        view.keep, view.confirmed = {}, True  # the version stays
+        world.publisher.wake()
+        await until(lambda: agent.confirmed[-1])
+
+
 async def test_reports_and_certificates(world: World) -> None:
     agent = world.agent()
     report = ScopeApplied(
