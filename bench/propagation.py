@@ -22,6 +22,7 @@ from bench.processes import AgentGroup, cpu_seconds, envoy, fetch, server
 
 GROUPS = 2
 WARM = 10
+PAUSE = 0.1  # seconds between edits, so that each one meets an idle fleet
 Message = tuple[str, str, int, int]  # "offered" or "acked", cluster, version, unix nanoseconds
 
 
@@ -88,6 +89,7 @@ def measure(root: Path, agents: int, tables: int, edits: int) -> None:
         agents=agents,
         tables=tables,
         edits=edits,
+        pause_ms=round(PAUSE * 1000),
         **spread("offered_", offered),
         **spread("acked_", acked),
         **spread("envoy_floor_", floors),
@@ -129,6 +131,7 @@ def _edit(
         began = time.time_ns()
         os.replace(fresh, target)
         offer, ack = _collect(groups, last, agents, "c0")
+        time.sleep(PAUSE)
         last = _version(admin_port)
         if edit > WARM:
             offered.append((offer - began) / 1e6)

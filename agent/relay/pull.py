@@ -21,7 +21,7 @@ from fingerpost.relay.v1 import relay_pb2 as pb
 
 _WANTED = 30000  # hashes in one message
 _URGENT = 8  # messages not acknowledged, from which the answer does not wait
-_ANSWER_DELAY = 0.005  # seconds
+_ANSWER_DELAY = 0.025  # seconds
 
 
 class CertificateRefused(RelayError):

@@ -322,15 +322,22 @@ class Publisher:
         self._cold, self._homes = frozenset(cold), frozenset(homes)
 
     def _refresh_keeps(self, version: int, touched: dict[str, None]) -> None:
-        for gateway, gateway_class in self._gateways.items():
-            scope = self._scopes[gateway[0]][gateway[1]]
-            keep = dict(self._warming.get(gateway_class, {}))
-            if gateway[0] in self._cold:
-                keep |= {f"{KEEP_CLUSTER}{home}": f"WaitingForCluster: {gateway[0]}" for home in self._homes}
-            if held := self._held.get(gateway_class):
-                keep |= reasons([held])
-            confirmed = gateway_class in self._confirmed and not keep
-            if keep != scope.keep or confirmed != scope.confirmed:
-                scope.keep, scope.confirmed = keep, confirmed
-                scope.note(version, (), scope.digest.total, 0)
-                touched[gateway[0]] = None
+        """What each class keeps is found once, not once per gateway: a class is costly to look up."""
+        for gateway_class, members in self._members.items():
+            common = dict(self._warming.get(gateway_class, {}))
+            held = self._held.get(gateway_class)
+            of_guard = reasons([held]) if held else {}
+            confirmed = gateway_class in self._confirmed
+            for cluster, name in members:
+                scope = self._scopes[cluster][name]
+                keep = {**common, **self._kept_of_cold(cluster), **of_guard}
+                if keep != scope.keep or (confirmed and not keep) != scope.confirmed:
+                    scope.keep, scope.confirmed = keep, confirmed and not keep
+                    scope.note(version, (), scope.digest.total, 0)
+                    touched[cluster] = None
+
+    def _kept_of_cold(self, cluster: str) -> dict[str, str]:
+        """A gateway of a cold cluster keeps what it holds from everywhere."""
+        if cluster not in self._cold:
+            return {}
+        return {f"{KEEP_CLUSTER}{home}": f"WaitingForCluster: {cluster}" for home in self._homes}
