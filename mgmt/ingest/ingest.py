@@ -259,7 +259,7 @@ class Ingest:
     async def _follow(self) -> None:
         """Tail the others' changes; when Redis is lost, come back to it."""
         retry = retry_if_exception_type(StoreError)
-        wait = wait_exponential_jitter(self._settings.retry_first, self._settings.retry_ceiling)
+        wait = wait_exponential_jitter(multiplier=self._settings.retry_first, max=self._settings.retry_ceiling)
         while True:
             if self._turns.synced:
                 try:

@@ -95,7 +95,8 @@ class Plane:
 
 
 @asynccontextmanager
-async def _amnesia(root: Path) -> AsyncIterator[Plane]:
+async def _amnesia(root: Path, **settings: Any) -> AsyncIterator[Plane]:
+    """A server without memory and without cluster three; `settings` are those of its second life."""
     async with running_fleet(root, "one", "two", "three") as fleet, AsyncExitStack() as stack:
         _write_world(fleet)
         await fleet.backend("one")
@@ -125,10 +126,14 @@ async def _amnesia(root: Path) -> AsyncIterator[Plane]:
                 f"{c} {key}" for c, a in agents.items() for key, d in served[c].items() if effective(a).get(key) != d
             )
 
-        server = await stack.enter_async_context(fleet.server(relay_address=f"127.0.0.1:{port}"))
+        server = await stack.enter_async_context(fleet.server(relay_address=f"127.0.0.1:{port}", **settings))
         for agent in agents.values():
             _watch(agent, look)
-        await until(lambda: all(a.pull.connected and a.push.in_step for a in agents.values()), why="both are back")
+        await until(lambda: all(a.push.in_step for a in agents.values()), why="both are back")
+        if settings:
+            yield Plane(fleet, server, agents)
+            return
+        await until(lambda: all(a.pull.connected for a in agents.values()), why="both are served")
         assert {c: effective(a) for c, a in agents.items()} == served
         assert versions
         assert seen == set(), "something was other for a moment"
@@ -205,3 +210,25 @@ async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) ->
             return (await fleet.get("one", "/far", "far.example")).status == 404
 
         await until(gone, 5, "released")
+
+
+@pytest.mark.spec("M-47")
+async def test_strict_changes_nothing_anywhere_until_all_are_there(tmp_path: Path) -> None:
+    async with _amnesia(tmp_path, safe_mode="strict") as plane:
+        fleet = plane.fleet
+        _write_solo(fleet, "second")
+
+        async def unchanged() -> bool:
+            return (await fleet.get("one", "/who", "solo.example")).text == "first"
+
+        await steadily(unchanged, _HOLD, "an output changed while cluster three was missing")
+        async with fleet.agent("three", plane.server.relay.port):
+            await fleet.answers("one", "/who", "second", timeout=10, host="solo.example")
+
+
+@pytest.mark.spec("M-47")
+async def test_with_safe_mode_off_the_missing_cluster_is_left_out_when_the_window_is_over(tmp_path: Path) -> None:
+    async with _amnesia(tmp_path, safe_mode="off", safe_start_window=1.0) as plane:
+        plane.fleet.write_www("/basket")
+        await plane.fleet.answers("one", "/basket", "one 0", timeout=10)
+        await until(lambda: plane.reaches("one", "two"), 5, "three is still among the endpoints")

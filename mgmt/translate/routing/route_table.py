@@ -137,9 +137,14 @@ def _note_unimplemented(table: RouteTable, report: Reporter) -> None:
     if not spec.hosts:
         message = f"hosts is empty: delegate {_UNIMPLEMENTED}, so nothing leads to the routes of this table"
         report.warn("spec.hosts", "NotImplemented", message)
-    elif spec.workload_selectors or not spec.virtual_gateways:
+    elif spec.workload_selectors:
         message = f"workloadSelectors: routing between workloads {_UNIMPLEMENTED}, only virtualGateways serve the table"
         report.warn("spec.workloadSelectors", "NotImplemented", message)
+    elif not spec.virtual_gateways:
+        message = (
+            f"virtualGateways is empty: routing between workloads {_UNIMPLEMENTED}, so the table is served nowhere"
+        )
+        report.warn("spec.virtualGateways", "NotImplemented", message)
 
 
 def port_problems(plan: TablePlan, ports: Collection[int]) -> tuple[Problem, ...]:
