@@ -26,7 +26,7 @@ from mgmt.admin.app import app as admin_app
 from mgmt.admin.ports import Bell, Plane, StoreInfo
 from mgmt.authority import Authority
 from mgmt.ingest.ingest import Ingest, IngestSettings, running
-from mgmt.ingest.values import ClusterStates
+from mgmt.ingest.values import ClusterStates, State
 from mgmt.pipeline import Pipeline
 from mgmt.publish.guard import GuardSettings
 from mgmt.publish.publisher import Publisher
@@ -149,7 +149,9 @@ class Server:
             return
 
     def _may_serve(self) -> bool:
-        """What safe mode asks for besides what it keeps (relay.md §7.3)."""
+        """What safe mode asks for besides keeps (relay.md §7.3). Nobody is served before the folder was listed."""
+        if self._folder is not None and self.ingest.states.management.state not in (State.WARM, State.CACHED):
+            return False
         waiting = any(not state.ready for state in self.ingest.states.clusters.values())
         return self.settings.safe_mode == "on" or not waiting or self._window_over
 
