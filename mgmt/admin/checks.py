@@ -149,13 +149,12 @@ def _resources(plane: Plane) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     missing: Counter[str] = Counter()
     bad: dict[ApprovalState, list[tuple[ObjectKey, Status]]] = {state: [] for state in _BAD}
-    for collection in plane.translator.statuses.collections:
-        for key, status in collection.items.items():
-            counts[status.approval.value] += 1
-            if any(p.code == "NotImplemented" and not p.path for p in status.problems):
-                missing[key.type] += 1
-            elif status.approval in bad:
-                bad[status.approval].append((key, status))
+    for key, status in plane.translator.all_statuses():
+        counts[status.approval.value] += 1
+        if any(p.code == "NotImplemented" and not p.path for p in status.problems):
+            missing[key.type] += 1
+        elif status.approval in bad:
+            bad[status.approval].append((key, status))
     rows = [[state.value, str(counts[state.value])] for state in ApprovalState if counts[state.value]]
 
     def found() -> Found:

@@ -17,12 +17,7 @@ from mgmt.translate.translator import gateway_key
 def reports_json(plane: Plane, reach: Reach, keys: Iterable[ObjectKey] | None = None) -> list[dict[str, Any]]:
     """All objects that have a status, or just `keys`; sorted, so that two answers can be compared."""
     wanted = None if keys is None else frozenset(keys)
-    found = [
-        (key, status)
-        for collection in plane.translator.statuses.collections
-        for key, status in collection.items.items()
-        if wanted is None or key in wanted
-    ]
+    found = [(key, status) for key, status in plane.translator.all_statuses() if wanted is None or key in wanted]
     return [report(plane, reach, key, status) for key, status in sorted(found, key=lambda item: item[0])]
 
 

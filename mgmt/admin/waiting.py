@@ -16,6 +16,7 @@ from mgmt.admin.reach import SERVED, Reach, arrival_json
 from mgmt.publish.arrival import ArrivalView
 from mgmt.store.values import Stored
 from mgmt.translate.graph.inputs import ROUTE_TABLE, VIRTUAL_GATEWAY
+from mgmt.translate.status import TRANSLATION_FAILED
 
 LONGEST = 600.0
 _GOOD = (ApprovalState.ACCEPTED, ApprovalState.WARNING)
@@ -96,6 +97,8 @@ def _taken(plane: Plane, key: ObjectKey, stored: Stored) -> Verdict | None:
         if key.type in SERVED:
             return None  # a Service has no status of ours
         return Verdict(outcome=Outcome.WAITING, reason=f"{key} has not been translated yet", key=key)
+    if any(problem.code == TRANSLATION_FAILED for problem in status.problems):
+        return Verdict(outcome=Outcome.IMPOSSIBLE, reason=f"{key} is FAILED: {status.message}", key=key)
     unread = status.observed_generation == 0 and status.approval not in _GOOD  # its generation could not be read either
     if wanted and status.observed_generation != wanted and not unread:
         reason = (

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from fingerpost.api.common import ApprovalState
+from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
 
 _APPROVAL = {
@@ -17,6 +18,7 @@ _APPROVAL = {
     Severity.INFO: ApprovalState.ACCEPTED,
 }
 _LONGEST = 2048
+TRANSLATION_FAILED = "TranslationFailed"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,19 @@ def fold(
         workspace=workspace,
         counts=counts or {},
         problems=found,
+    )
+
+
+def failed(status: Status, ref: ObjectKey, wrong: str, generation: int) -> Status:
+    """The translation of the object raised; what was in force before still is."""
+    message = f"the translation failed ({wrong}); what was translated before stays in force"
+    problem = Problem(ref=ref, severity=Severity.FAILED, code=TRANSLATION_FAILED, message=message)
+    return msgspec.structs.replace(
+        status,
+        approval=ApprovalState.FAILED,
+        message=message,
+        observed_generation=generation,
+        problems=(*status.problems, problem),
     )
 
 

@@ -7,7 +7,7 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fingerpost.objects import ObjectKey
@@ -27,7 +27,7 @@ from mgmt.translate.graph.warmup import Warmup
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.ir import Destination
 from mgmt.translate.scopes import Composer, GatewayClass, GatewayKey, ResourceKey, RouteClass, RouteContribution
-from mgmt.translate.status import Status
+from mgmt.translate.status import Status, failed
 from mgmt.translate.turn import Turn
 
 
@@ -77,6 +77,8 @@ class Translator:
         self._warmup = Warmup(self.owners, self.tables, self.views, self.composer)
         self._cold: frozenset[str] = frozenset()
         self._warming = False
+        self._failing: dict[ObjectKey, str] = {}
+        self._translated: dict[ObjectKey, int] = {}  # the generation that is in force
 
     def feed(self, changes: Iterable[tuple[ObjectKey, bytes | None]]) -> None:
         for key, body in changes:
@@ -127,13 +129,36 @@ class Translator:
         for collection in self.statuses.collections:
             for key, (_, new) in collection.delta.items():
                 out[key] = new
-        return out
+        before, self._failing = self._failing, failed_objects(self.engine.failures())
+        for key in before.keys() | self._failing.keys():
+            if key not in out and before.get(key) != self._failing.get(key) and (found := self._found(key)):
+                out[key] = found
+        for key, status in out.items():
+            if status is None:
+                self._translated.pop(key, None)
+            elif key not in self._failing:
+                self._translated[key] = status.observed_generation
+        return {key: self._shown(key, status) if status else None for key, status in out.items()}
 
-    def status(self, key: ObjectKey) -> Status | None:
+    def _found(self, key: ObjectKey) -> Status | None:
         for collection in self.statuses.collections:
             if key in collection.items:
                 return collection.items[key]
         return None
+
+    def _shown(self, key: ObjectKey, status: Status) -> Status:
+        """A unit that raised is FAILED, and the generation in force is the one before (M-54)."""
+        wrong = self._failing.get(key)
+        return status if wrong is None else failed(status, key, wrong, self._translated.get(key, 0))
+
+    def status(self, key: ObjectKey) -> Status | None:
+        status = self._found(key)
+        return self._shown(key, status) if status is not None else None
+
+    def all_statuses(self) -> Iterator[tuple[ObjectKey, Status]]:
+        for collection in self.statuses.collections:
+            for key, status in collection.items.items():
+                yield key, self._shown(key, status)
 
     def failures(self) -> list[Failure]:
         return self.engine.failures()
@@ -141,6 +166,19 @@ class Translator:
     def peek(self) -> Context:
         """For questions from outside (explain, describe): reads that nobody needs to remember."""
         return Context.untracked()
+
+
+def failed_objects(failures: Iterable[Failure]) -> dict[ObjectKey, str]:
+    """Whose translation raised, and with what: the first user's object that the unit's key names."""
+    out: dict[ObjectKey, str] = {}
+    for failure in failures:
+        key = failure.key
+        parts = (key,) if isinstance(key, ObjectKey) else key if isinstance(key, tuple) else (key,)
+        named = [p.object if isinstance(p, Destination) else p for p in parts]
+        about = next((p for p in named if isinstance(p, ObjectKey)), None)
+        if about is not None:
+            out.setdefault(about, f"{failure.node}: {type(failure.error).__name__}: {failure.error}")
+    return out
 
 
 def _resources(destination: Destination, built: Built | None) -> dict[ResourceKey, PieceList] | None:

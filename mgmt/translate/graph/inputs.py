@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from fingerpost.api.decode import decode
+from fingerpost.api.kinds import KINDS
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
 from mgmt.translate.check import check_object
@@ -27,17 +28,8 @@ SERVICE = "core/Service"
 GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
 SERVICE_FACTS = "fingerpost.dev/ServiceFacts"
 
-USERS = (
-    ROUTE_TABLE,
-    VIRTUAL_GATEWAY,
-    VIRTUAL_DESTINATION,
-    EXTERNAL_SERVICE,
-    EXTERNAL_ENDPOINT,
-    WORKSPACE,
-    SETTINGS,
-    KUBERNETES_CLUSTER,
-    OUTLIER_DETECTION,
-)
+# Every kind with a model takes part; `StatusGraph` insists on a status step for each.
+USERS = tuple(kind.type for kind in KINDS if kind.model is not None and kind.written_by_users)
 FACTS = (NAMESPACE, SERVICE, GATEWAY, SERVICE_FACTS)
 
 

@@ -19,6 +19,7 @@ from mgmt.translate.graph.inputs import (
     OUTLIER_DETECTION,
     ROUTE_TABLE,
     SETTINGS,
+    USERS,
     VIRTUAL_DESTINATION,
     VIRTUAL_GATEWAY,
     WORKSPACE,
@@ -67,6 +68,9 @@ class StatusGraph:
             EXTERNAL_ENDPOINT: self._nothing,
             OUTLIER_DETECTION: self._policy,
         }
+        missing = set(USERS) - {*kinds, WORKSPACE, SETTINGS, KUBERNETES_CLUSTER}
+        if missing:
+            raise TypeError(f"kinds with a model but without a status step would be accepted in silence: {missing}")
         self.collections: list[Collection[ObjectKey, Status]] = []
         for type_, more in kinds.items():
             run = self._owned(more)

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter, Severity
-from mgmt.translate.routing.destination_views import age
+from mgmt.translate.workspace.seniority import seniority
 
 Target = TypeVar("Target", bound=Hashable)
 
@@ -38,7 +38,7 @@ def settle(contenders: Iterable[Contender[Target]], target_type: str) -> Precede
     """All contenders are of one kind. `target_type` is `route`, `destination`, `listener` or `workload`."""
     holders: dict[Target, Contender[Target]] = {}
     problems: list[Problem] = []
-    for contender in sorted(contenders, key=lambda c: age(c.created, c.key)):
+    for contender in sorted(contenders, key=lambda c: seniority(c.created, c.key)):
         lost: set[ObjectKey] = set()
         missed = 0
         for target in contender.targets:

@@ -130,11 +130,6 @@ def speaks_http2(app_protocol: str, port_name: str) -> bool:
     return app_protocol in _HTTP2_APP_PROTOCOLS or port_name.startswith(("http2", "grpc"))
 
 
-def age(created: str, key: ObjectKey) -> tuple[str, str, str, str]:
-    """Sorts the oldest first, with the tie-break of policies-traffic.md §1.4 and destinations.md §5.2."""
-    return (created, key.namespace, key.name, key.cluster)
-
-
 def service_view(key: ObjectKey, service: Service) -> ServiceView | None:
     """None when the Service hides itself (destinations.md §2.5). Ports that are not TCP are no destinations."""
     meta, spec = service.metadata, service.spec

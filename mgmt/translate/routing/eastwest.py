@@ -18,9 +18,10 @@ from fingerpost.api.internal.discovered_gateway import DiscoveredGatewaySpec, Ga
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter
 from mgmt.translate.ir import MESH, Address, Destination, Value
-from mgmt.translate.routing.destination_views import NamedPort, age, describe_port, select_port
+from mgmt.translate.routing.destination_views import NamedPort, describe_port, select_port
 from mgmt.translate.routing.gateways import GatewayView
 from mgmt.translate.workspace.selectors import labels_match, selector_matches
+from mgmt.translate.workspace.seniority import seniority
 
 _DEFAULT = EastWestGatewaySelector(selector=ObjectSelector(labels={"istio": "eastwestgateway"}))
 _PASSTHROUGH_PORT = PortSelector(name="tls")
@@ -272,7 +273,7 @@ class EastWestChain(NamedTuple):
 def hosts_held(exposures: Iterable[Exposure]) -> dict[str, ObjectKey]:
     """A gateway tells destinations apart by host alone, so the oldest owner has the host to itself (§5.3, D-91)."""
     holders: dict[str, ObjectKey] = {}
-    for exposure in sorted(exposures, key=lambda e: age(e.created, e.owner)):
+    for exposure in sorted(exposures, key=lambda e: seniority(e.created, e.owner)):
         holders.setdefault(exposure.host, exposure.owner)
     return holders
 

@@ -21,11 +21,11 @@ from mgmt.translate.routing.destination_views import (
     NamedPort,
     ServiceView,
     VirtualDestinationView,
-    age,
     describe_port,
     select_port,
 )
 from mgmt.translate.workspace.selectors import selector_matches
+from mgmt.translate.workspace.seniority import seniority
 
 Owner = Callable[[ObjectKey], str | None]  # the workspace of an object
 
@@ -67,7 +67,7 @@ def select_backing(
             by_cluster[view.key.cluster].append(view)
     chosen = []
     for cluster in sorted(by_cluster):
-        first, *ignored = sorted(by_cluster[cluster], key=lambda v: age(v.created, v.key))
+        first, *ignored = sorted(by_cluster[cluster], key=lambda v: seniority(v.created, v.key))
         if ignored:
             names = ", ".join(f"{v.key.namespace}/{v.key.name}" for v in ignored)
             report.warn(
@@ -145,7 +145,7 @@ def claim_hosts(claims: Iterable[HostClaim]) -> HostClaims:
     """The oldest object has the host (D-43). All claims are of one workspace, or of one east-west gateway."""
     holders: dict[str, ObjectKey] = {}
     lost: dict[HostClaim, ObjectKey] = {}
-    for claim in sorted(claims, key=lambda c: (age(c.created, c.key), c.host)):
+    for claim in sorted(claims, key=lambda c: (seniority(c.created, c.key), c.host)):
         holder = holders.setdefault(claim.host, claim.key)
         if holder != claim.key:
             lost[claim] = holder
