@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-stop test check fmt unit fleet bench clean
+.PHONY: demo demo-stop test check fmt unit clean
 
 $(STAMP): pyproject.toml constraints.txt proto/hatch_build.py $(wildcard proto/fingerpost/relay/v1/*.proto)
 	@$(PYTHON) -m venv $(VENV)

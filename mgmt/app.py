@@ -56,7 +56,6 @@ class ServedPublisher(Publisher):
     server: Server
 
     def seen(self, cluster: str, config_version: int) -> None:
-        super().seen(cluster, config_version)
         self.server.ingest.seen(config_version)
 
     async def sign(self, cluster: str, id_: str, csr: bytes) -> tuple[bytes, bytes]:

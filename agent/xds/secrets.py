@@ -26,14 +26,6 @@ class Unusable(NamedTuple):
     reason: str
 
 
-def secret_names(sds_name: str) -> tuple[str, ...]:
-    """The Secrets of the gateway's namespace that a name of SDS is made of; none for the gateway's own certificate."""
-    name = sds_name.removeprefix(PREFIX)
-    if name == sds_name:
-        return ()
-    return (name.removesuffix(CA_SUFFIX), name) if name.endswith(CA_SUFFIX) else (name,)
-
-
 def render(
     sds_name: str, gateway: str, cluster: str, secrets: Secrets, own: CertificateFiles | None
 ) -> bytes | Unusable:

@@ -54,7 +54,6 @@ class Publisher:
         self._homes: frozenset[str] = frozenset()
         self._losses = LossMeter()
         self._ready = asyncio.Event()
-        self._seen = 0
 
     # ---------------------------------------------------------------- what the relay reads
 
@@ -104,14 +103,6 @@ class Publisher:
             concerned = frozenset(cluster_of(c) for c in meant)
             self._held[gateway_class] = Held(meant, concerned, self._now())
             self._relist(concerned)
-
-    def seen(self, cluster: str, config_version: int) -> None:
-        """Remember the highest version that any agent knows; the turn loop raises Redis' seq above it."""
-        self._seen = max(self._seen, config_version)
-
-    @property
-    def highest_seen(self) -> int:
-        return self._seen
 
     # ---------------------------------------------------------------- publishing
 

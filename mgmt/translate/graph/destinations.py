@@ -25,7 +25,7 @@ from mgmt.translate.routing.destination_upstreams import (
     service_upstream,
     virtual_upstream,
 )
-from mgmt.translate.routing.destination_views import ExternalServiceView, ServiceView, VirtualDestinationView
+from mgmt.translate.routing.destination_views import ExternalServiceView, VirtualDestinationView
 from mgmt.translate.routing.eastwest import (
     EastWestGateway,
     EastWestSelection,
@@ -113,7 +113,6 @@ class DestinationGraph:
         self.used = engine.fold("destinations used", (contributions,), lambda _, c: c.uses, _Present)
         self._used_by_object = self.used.index(lambda d, _: (d.object,))
         self.exposed = engine.step("exposed", self.backing, self._expose)
-        self._exposed_by_cluster = self.exposed.index(lambda key, _: (key[1],))
         self.at_gateway = engine.fold("exposed at gateways", (self.exposed,), lambda _, e: e.gateways, _AtGateway)
         self._holders = engine.fold("hosts at clusters", (self.exposed,), lambda key, _: (key[1],), _HostsOf)
         self._local = engine.step("local destinations", self.at_gateway, self._locals)
@@ -246,14 +245,6 @@ class DestinationGraph:
                 cluster=PieceList(encode_cluster(resolved.upstream)), endpoints=endpoints, problems=resolved.problems
             )
         }
-
-    def view_of(
-        self, context: Context, key: ObjectKey
-    ) -> ServiceView | VirtualDestinationView | ExternalServiceView | None:
-        found = context.get(self._views.services, key)
-        if found is not None:
-            return found[0]
-        return context.get(self._views.virtual, key) or context.get(self._views.external, key)
 
 
 class _HostsOf(_AtGateway):

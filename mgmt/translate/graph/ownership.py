@@ -53,7 +53,6 @@ class OwnershipGraph:
         self.clusters = engine.step("home cluster", self._home, self._home_cluster)
         self.workspaces = engine.step("workspaces", inputs[WORKSPACE], self._workspace)
         self.pairs = engine.step("owners", inputs[NAMESPACE], self._owner)
-        self.owned_pairs = self.pairs.index(lambda _, v: (v.workspace,) if v.workspace else ())
         self.settings_of = engine.step("settings' workspaces", inputs[SETTINGS], self._settings_owner)
         self._settings_by_workspace = self.settings_of.index(lambda _, workspace: (workspace,))
         self.settings = engine.step("effective settings", self.workspaces, self._effective)
