@@ -37,6 +37,7 @@ from mgmt.settings import Settings
 from mgmt.status.clusters import EverConnected, cluster_status
 from mgmt.status.writer import StatusWriter
 from mgmt.store.embedded import embedded_redis
+from mgmt.store.errors import StoreError
 from mgmt.store.redis_store import RedisStore
 from mgmt.store.settings import StoreSettings
 from mgmt.translate.graph.inputs import GATEWAY, KUBERNETES_CLUSTER
@@ -56,7 +57,12 @@ class ServedPublisher(Publisher):
     server: Server
 
     def seen(self, cluster: str, config_version: int) -> None:
+        super().seen(cluster, config_version)
         self.server.ingest.seen(config_version)
+
+    async def ready(self, cluster: str) -> None:
+        await super().ready(cluster)
+        await self.server.until(lambda: not self.is_behind, _PATIENCE)
 
     async def sign(self, cluster: str, id_: str, csr: bytes) -> tuple[bytes, bytes]:
         namespace, _, name = id_.partition("/")
@@ -79,7 +85,9 @@ class ServedIngest(Ingest):
 
     async def open(self, cluster: str, session: SessionInfo) -> Fence:
         fence = await super().open(cluster, session)
-        self.relisting.opened(cluster, fence, session.control, session.types)
+        accepted = self.accepted_types(cluster)
+        types = [t for t in session.types if accepted is None or t in accepted]  # of others no listing ever ends
+        self.relisting.opened(cluster, fence, session.control, types)
         return fence
 
     def listed(self, cluster: str, fence: Fence, type_: str) -> None:
@@ -98,9 +106,9 @@ class Server:
     admin_port: int
 
     def __init__(
-        self, settings: Settings, folder: DirectoryCluster | None, store: RedisStore, metrics: Telemetry, redis_pid: int
+        self, settings: Settings, folder: DirectoryCluster | None, store: RedisStore, metrics: Telemetry
     ) -> None:
-        self.settings, self.redis_pid = settings, redis_pid
+        self.settings = settings
         self._folder, self._store, self._metrics = folder, store, metrics
         self._place = Place(cluster=settings.cluster, admin_namespace=settings.admin_namespace)
         self._bell = Bell()
@@ -229,11 +237,14 @@ class Server:
         await settle()
 
     async def _store_info(self) -> StoreInfo:
-        found = await self._store.status()
+        try:
+            found = await self._store.status()
+        except StoreError:
+            return StoreInfo(where=self._store.where, embedded=not self.settings.redis_url, reachable=False)
         persistence = "appendonly" if found.append_only else "none"
         return StoreInfo(
             where=found.where,
-            embedded=bool(self.redis_pid),
+            embedded=not self.settings.redis_url,
             reachable=self.ingest.synced,
             persistence=persistence,
             eviction=found.eviction_policy,
@@ -310,16 +321,16 @@ async def running_server(settings: Settings, metrics: Telemetry | None = None) -
         if settings.directory is not None:
             folder = DirectoryCluster(settings.cluster, settings.directory, settings.state_dir / "cluster")
             await stack.enter_async_context(folder)
-        url, redis_pid = settings.redis_url, 0
+        url = settings.redis_url
         if not url:
             redis = await stack.enter_async_context(embedded_redis(settings.state_dir / "redis"))
-            url, redis_pid = redis.url, redis.pid
+            url = redis.url
         store = RedisStore(
             StoreSettings(url=url, username=settings.redis_username, password=settings.redis_password),
             f"{settings.replica}/{time.time_ns():x}",
         )
         stack.push_async_callback(store.close)
         telemetry = metrics or Telemetry("fingerpost-mgmt", __version__)
-        server = Server(settings, folder, store, telemetry, redis_pid)
+        server = Server(settings, folder, store, telemetry)
         await stack.enter_async_context(server.running())
         yield server

@@ -84,6 +84,8 @@ class Pipeline:
             if mine:
                 self._on_statuses(mine)
         self._publisher.config_version = max(self._publisher.config_version, seq)
+        if self._publisher.catch_up(seq):  # what agents hold of before says nothing about these inputs
+            self.changed_at = dict.fromkeys(self.changed_at, seq)
         self._on_published(seq)
 
     def _scopes(self, statuses: Mapping[ObjectKey, Status | None]) -> dict[str, dict[ResourceKey, PieceList | None]]:

@@ -92,7 +92,8 @@ def _table(found: list[Json], *, wide: bool) -> str:
 def _share(arrival: Json | None) -> str:
     if arrival is None:
         return ""
-    bare = " (no proxy)" if arrival["noProxy"] and len(arrival["noProxy"]) == arrival["arrived"] else ""
+    count = len(arrival["noProxy"])
+    bare = "" if not count else " (no proxy)" if count == arrival["arrived"] else f" ({count} no proxy)"
     return f"{arrival['arrived']}/{arrival['total']}{bare}"
 
 

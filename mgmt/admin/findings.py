@@ -149,6 +149,12 @@ CODES = MappingProxyType(
             meaning="A proxy has not acknowledged the newest version for some time.",
             hint="look at that Envoy: is it running, is it overloaded",
         ),
+        "CHK086": Code(
+            section=GATEWAYS,
+            severity="warning",
+            meaning="No proxy is connected to a gateway, so nobody serves what the gateway has.",
+            hint="start the Envoy of {object} with what fingerpost proxy bootstrap prints",
+        ),
         "CHK091": Code(
             section=SOURCES,
             severity="error",

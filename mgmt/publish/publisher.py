@@ -53,6 +53,7 @@ class Publisher:
         self._cold: frozenset[str] = frozenset()
         self._homes: frozenset[str] = frozenset()
         self._losses = LossMeter()
+        self._ahead = 0  # a config_version that an agent holds and this replica has not reached
         self._ready = asyncio.Event()
 
     # ---------------------------------------------------------------- what the relay reads
@@ -67,6 +68,14 @@ class Publisher:
     @property
     def is_open(self) -> bool:
         return self._ready.is_set()
+
+    def seen(self, cluster: str, config_version: int) -> None:
+        self._ahead = max(self._ahead, config_version)
+
+    @property
+    def is_behind(self) -> bool:
+        """An agent knows a version that this replica has not reached; what it is told now it would refuse as old."""
+        return self._ahead > self.config_version
 
     def scopes(self, cluster: str) -> Mapping[str, Scope]:
         return self._scopes.get(cluster, {})
@@ -272,17 +281,34 @@ class Publisher:
         self._refresh_keeps(version, touched)
         self._wake(touched)
 
+    def catch_up(self, version: int) -> bool:
+        """At a version that agents do not know yet every scope is told again, if one of them was ahead: Redis has lost
+        its memory then, and scopes that do not change would stay below what agents hold. Says whether it did so.
+        """
+        if not self._ahead or version < self._ahead:
+            return False
+        self._ahead = 0
+        for scopes in self._scopes.values():
+            for scope in scopes.values():
+                if scope.version < version:
+                    scope.note(version, (), scope.digest.total, 0)
+        self._wake(self._scopes)
+        return True
+
     def _withdraw(self, scope: Scope, version: int) -> None:
         """A gateway that is gone is meant to be gone."""
         scope.keep, scope.confirmed = {}, True  # a new `keep`: by that the relay tells a publication of an old version
         scope.note(version, (), scope.digest.total, 0)
 
     def release(self, cluster: str, version: int) -> frozenset[str]:
-        """A person says that the losses of this cluster's gateways are meant. Returns the contributions let go."""
+        """A person says that what this cluster's gateways lose, and what waits for its new listing, is meant. Returns
+        the contributions let go.
+        """
         touched: dict[str, None] = {}
         released: frozenset[str] = frozenset()
-        for gateway, gateway_class in self._gateways.items():
-            if gateway[0] == cluster and (held := self._held.get(gateway_class)):
+        for (home, _), gateway_class in self._gateways.items():
+            held = self._held.get(gateway_class)
+            if held is not None and (home == cluster or cluster in held.waiting):
                 released |= held.contributions
                 self._let_go(gateway_class)
         for name, scope in self._scopes.get(cluster, {}).items():

@@ -3,7 +3,7 @@
 `appendfsync always`: an answered write is on the disk, so it survives SIGKILL of both processes and a power cut. Not
 `everysec`: Redis then postpones the write itself for up to two seconds while an fsync is under way, yet answers. One
 turn is one write, so there is one fsync per turn (0.2 ms where this was measured), hidden behind the translation.
-It dies with a clean shutdown; one that outlived a killed server is taken over again.
+It dies with a clean shutdown; one that outlived a killed server is taken over again, one that dies is started again.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Never
+
+import structlog
 
 from mgmt.store.client import Client
 from mgmt.store.errors import StoreMisconfigured, StoreUnavailable
 from mgmt.store.settings import StoreSettings
 
+log = structlog.get_logger()
 _START_TIMEOUT = 60.0  # a large append-only file takes a while to be read
 _STOP_TIMEOUT = 10.0
 _LEFTOVER_TIMEOUT = 5.0
 _POLL = 0.02
+_LOOK = 0.5  # seconds between two looks whether it still runs
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
 
 
@@ -59,6 +64,7 @@ class EmbeddedRedis:
 
     async def start(self) -> None:
         """Returns when Redis answers. Raises StoreMisconfigured with Redis' own words when it cannot start."""
+        self._process = None
         if leftover := self._running():
             if await self._answers(_LEFTOVER_TIMEOUT):
                 self._pid = leftover
@@ -78,6 +84,23 @@ class EmbeddedRedis:
             words = self._last_words()
             await self.stop()
             raise StoreMisconfigured(f"redis-server in {self.folder} did not start: {words}")
+
+    async def keep(self) -> Never:
+        """Starts it again whenever it has ended without being asked to."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if self._alive():
+                continue
+            log.warning("store.redis.ended", folder=str(self.folder), remedy="it is started again")
+            try:
+                await self.start()
+            except StoreMisconfigured as e:
+                log.error("store.redis.not_started", folder=str(self.folder), error=str(e))
+
+    def _alive(self) -> bool:
+        if self._process is not None:
+            return self._process.returncode is None
+        return bool(self._pid) and _exists(self._pid)
 
     def _arguments(self) -> list[str]:
         settings = {
@@ -213,7 +236,12 @@ async def embedded_redis(folder: Path, *, port: int = 0, fsync: str = "always") 
     try:
         await redis.start()
         try:
-            yield redis
+            keeping = asyncio.create_task(redis.keep(), name="store.redis")
+            try:
+                yield redis
+            finally:
+                keeping.cancel()
+                await asyncio.wait([keeping])
         finally:
             await redis.stop()
     finally:

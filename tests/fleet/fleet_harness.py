@@ -165,7 +165,7 @@ async def running_fleet(root: Path, *clusters: str) -> AsyncIterator[Fleet]:
         stack.push_async_callback(fleet.client.close)
         fleet.folder("mgmt").mkdir(parents=True)
         for cluster in fleet.clusters:
-            fleet.folder(cluster).mkdir(parents=True)
+            fleet.folder(cluster).mkdir(parents=True, exist_ok=True)
         yield fleet
 
 

@@ -73,17 +73,23 @@ async def test_all_files_gone_at_once_wait_for_a_person(tmp_path: Path) -> None:
         await until(lambda: _no_exceptions(server), why="no guard holds anything any more")
 
 
-async def test_a_large_loss_goes_out_when_a_new_listing_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running_fleet(tmp_path, "east") as fleet:
+@pytest.mark.parametrize("clusters", [("east",), ("mgmt", "east")], ids=["folder", "folder and agent of mgmt"])
+async def test_a_large_loss_goes_out_when_a_new_listing_agrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusters: tuple[str, ...]
+) -> None:
+    async with running_fleet(tmp_path, *clusters) as fleet:
         fleet.write_world()
         fleet.write("mgmt", "tables.yaml", *_tables("m"))
         server, _ = await _start(fleet)
+        if "mgmt" in clusters:  # of what it finds only services and the like are taken, so only those are listed
+            agent = await fleet.start_agent("mgmt", server.relay.port)
+            await until(lambda: agent.push.in_step, why="the agent of the management cluster is in step")
         await until(lambda: _all_served(fleet, "m"), why="all tables are served")
         asked: list[Collection[str]] = []
         monkeypatch.setattr(server.publisher, "_relist", asked.append)  # the listing is on its way
         fleet.write("mgmt", "tables.yaml", *_tables("m", 2))
         await until(lambda: asked, why="the guard asks for a new listing")
-        assert asked == [{"mgmt"}]
+        assert {frozenset(clusters) for clusters in asked} == {frozenset({"mgmt"})}
         await steadily(lambda: _all_served(fleet, "m"), _HOLD, "a large loss went out before the new listing")
         reasons = {e.message for e in server.publisher.arrivals.gateways["east", GATEWAY].exceptions}
         assert reasons == {"large loss held, waiting for a new listing of mgmt"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from redis.asyncio import Redis
 from mgmt.store.embedded import EmbeddedRedis
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet, effective, running_fleet
-from tests.fleet.fleet_network import settled, steadily, until
+from tests.fleet.fleet_network import free_port, settled, steadily, until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
 
@@ -77,3 +80,43 @@ async def test_a_redis_that_forgets_or_is_away_disturbs_nobody(tmp_path: Path) -
             assert (await fleet.get("east", "/basket")).text == "east 0"
     finally:
         await redis.stop()
+
+
+async def test_a_restarted_server_whose_redis_was_lost_is_obeyed(tmp_path: Path) -> None:
+    """Agents hold higher versions than the new Redis counts, also of gateways that do not change (design D4)."""
+    async with running_fleet(tmp_path) as fleet:
+        fleet.write_world()
+        await fleet.backend("east")
+        port = free_port()
+        async with fleet.server(relay_address=f"127.0.0.1:{port}"):
+            agents = [await fleet.start_agent(c, port) for c in fleet.clusters]
+            fleet.start_envoy(agents[0])
+            await fleet.answers("east", "/cart", "east 0")
+            for number in range(30):
+                fleet.write_www(f"/cart{number}")
+                await fleet.answers("east", f"/cart{number}", "east 0")
+            held = max(a.desired.config_version for a in agents)
+        shutil.rmtree(tmp_path / "mgmt" / "redis")
+        async with fleet.server(relay_address=f"127.0.0.1:{port}") as server:
+            await until(lambda: server.publisher.config_version > held, why="Redis counts on from what agents hold")
+            await until(
+                lambda: all(a.desired.config_version > held for a in agents), why="agents take the new versions"
+            )
+            fleet.write_www("/basket")
+            await fleet.answers("east", "/basket", "east 0")
+
+
+async def test_an_embedded_redis_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    async with running_fleet(tmp_path, "east") as fleet:
+        fleet.write_world()
+        server = await fleet.start_server()
+        agent = await fleet.start_agent("east", server.relay.port)
+        await until(lambda: agent.push.in_step, why="all is stored")
+        pid_file = tmp_path / "mgmt" / "redis" / "redis.pid"
+        pid = int(pid_file.read_text())
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: int(pid_file.read_text()) != pid, why="another one runs")
+        await until(lambda: server.ingest.synced, why="the server has found it")
+        fleet.write("east", "own.yaml", m.table("own", [m.says("/own", "from east")]))
+        fleet.start_envoy(agent)
+        await fleet.answers("east", "/own", "from east", host="own.example")
