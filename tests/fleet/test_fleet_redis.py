@@ -88,22 +88,24 @@ async def test_a_restarted_server_whose_redis_was_lost_is_obeyed(tmp_path: Path)
         fleet.write_world()
         await fleet.backend("east")
         port = free_port()
-        async with fleet.server(relay_address=f"127.0.0.1:{port}"):
-            agents = [await fleet.start_agent(c, port) for c in fleet.clusters]
-            fleet.start_envoy(agents[0])
-            await fleet.answers("east", "/cart", "east 0")
-            for number in range(30):
+        async with fleet.server(relay_address=f"127.0.0.1:{port}") as server, fleet.agent("east", port) as east:
+            async with fleet.agent("west", port) as west:
+                await until(lambda: west.push.in_step and east.push.in_step, why="all is stored")
+            for number in range(20):  # east learns of versions that west does not know
+                before = server.publisher.config_version
                 fleet.write_www(f"/cart{number}")
-                await fleet.answers("east", f"/cart{number}", "east 0")
-            held = max(a.desired.config_version for a in agents)
+                await until(lambda before=before: east.desired.config_version > before, why="east has it")
+            held = east.desired.config_version
         shutil.rmtree(tmp_path / "mgmt" / "redis")
-        async with fleet.server(relay_address=f"127.0.0.1:{port}") as server:
-            await until(lambda: server.publisher.config_version > held, why="Redis counts on from what agents hold")
-            await until(
-                lambda: all(a.desired.config_version > held for a in agents), why="agents take the new versions"
-            )
-            fleet.write_www("/basket")
-            await fleet.answers("east", "/basket", "east 0")
+        async with fleet.server(relay_address=f"127.0.0.1:{port}") as server, fleet.agent("west", port) as west:
+            await until(lambda: west.pull.connected and server.publisher.is_open, why="the server speaks to west")
+            assert server.publisher.config_version < held
+            async with fleet.agent("east", port) as east:
+                await until(lambda: east.desired.config_version > held, why="east takes the new version")
+                await until(lambda: west.desired.config_version > held, why="and so does west")
+                fleet.start_envoy(east)
+                fleet.write_www("/basket")
+                await fleet.answers("east", "/basket", "east 0")
 
 
 async def test_an_embedded_redis_that_is_killed_is_started_again(tmp_path: Path) -> None:

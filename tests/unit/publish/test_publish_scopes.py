@@ -123,3 +123,21 @@ def test_safe_mode_keeps_come_and_go_with_the_turns_that_say_so() -> None:
     assert plane.scope().keep == keep
     plane.publisher.publish(Turn(warming={}), 4)
     assert plane.scope().keep == {}
+
+
+def test_after_an_agent_was_ahead_every_scope_is_told_again_above_it() -> None:
+    """Redis has lost its memory: an unchanged scope would stay below what the agent holds, who refuses it as old."""
+    plane = Plane()
+    plane.serve(ONE, tables(2), gateways=(EAST, WEST))
+    plane.watch("east")
+    plane.publisher.seen("east", 50)
+    assert plane.publisher.is_behind
+    assert not plane.publisher.catch_up(49)
+    assert plane.scope().version == 1
+    plane.publisher.config_version = 51
+    assert plane.publisher.catch_up(51)
+    assert not plane.publisher.is_behind
+    assert [plane.scope(g).version for g in (EAST, WEST)] == [51, 51]
+    assert chained(plane.scope())
+    assert plane.woken == ["east"]
+    assert not plane.publisher.catch_up(52)
