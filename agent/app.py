@@ -30,7 +30,7 @@ from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.cluster.directory.cluster import DirectoryCluster
 from fingerpost.cluster.protocol import Batch, ClusterFailed, Finding
-from fingerpost.http import listen
+from fingerpost.http import listen, loopback_only
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied, ScopeException
@@ -335,6 +335,7 @@ async def running_agent(
     settings: Settings, metrics: Telemetry | None = None, observed: Reports | None = None
 ) -> AsyncIterator[Agent]:
     """The whole agent, until the context is left."""
+    loopback_only(settings.server_address, "server_address")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     state = settings.state_dir / "cluster"
     async with DirectoryCluster(settings.cluster, settings.directory, state, keep_secrets=True) as cluster:

@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 
 from fingerpost import __version__
 from fingerpost.cluster.directory.cluster import DirectoryCluster
-from fingerpost.http import listen
+from fingerpost.http import listen, loopback_only
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.reasons import Reason, Refused
@@ -315,6 +315,7 @@ class Server:
 @asynccontextmanager
 async def running_server(settings: Settings, metrics: Telemetry | None = None) -> AsyncIterator[Server]:
     """The whole server, until the context is left. Raises the edge errors of its parts, each with a remedy."""
+    loopback_only(settings.relay_address, "relay_address")
     async with AsyncExitStack() as stack:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         folder = None
