@@ -26,7 +26,7 @@ async def keep_linked(
     while True:
         began, wish = clock(), 0.0
         try:
-            await connect()
+            await _to_its_end(connect)
             reason = LinkLost("the stream ended")
         except LinkLost as error:
             reason, wish = error, error.retry_after
@@ -36,3 +36,17 @@ async def keep_linked(
         ceiling = min(ceiling * settings.retry_factor, settings.retry_ceiling)
         lost(reason, pause)
         await asyncio.sleep(pause)
+
+
+async def _to_its_end(connect: Callable[[], Awaitable[None]]) -> None:
+    """A task group whose tasks fail while it is cancelled raises their errors alone, and the cancellation is lost
+    (CPython before 3.13). In a task of its own such a link cannot swallow the cancellation of who holds it.
+    """
+    link = asyncio.ensure_future(connect())
+    try:
+        await asyncio.wait([link])
+    except asyncio.CancelledError:
+        link.cancel()
+        await asyncio.wait([link])
+        raise
+    link.result()

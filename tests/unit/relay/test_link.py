@@ -88,6 +88,33 @@ async def test_three_missed_heartbeats_end_the_stream() -> None:
     assert all(pb.PushRequest.FromString(f).HasField("heartbeat") for f in sent)
 
 
+async def test_a_link_that_breaks_while_it_is_cancelled_is_not_held_any_longer() -> None:
+    begun = 0
+
+    async def breaks() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            raise LinkLost("gone in the same moment") from None
+
+    async def connect() -> None:
+        nonlocal begun
+        begun += 1
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(breaks())
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from several
+
+    holding = asyncio.create_task(keep_linked(connect, FAST))
+    await until(lambda: begun)
+    holding.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([holding])
+    assert holding.cancelled()
+    assert begun == 1
+
+
 async def test_reconnects_back_off_with_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     ceilings: list[float] = []
     pauses: list[float] = []
