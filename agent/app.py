@@ -14,6 +14,7 @@ import structlog
 from agent.admin.app import admin_app
 from agent.apply.certificates import Certificates, NotIssued, spiffe
 from agent.apply.disk import Disk
+from agent.discovery.kinds import is_passed_on
 from agent.discovery.secret_key import load_secret_key
 from agent.discovery.world import Derived, World
 from agent.relay.desired import DesiredState, Key
@@ -28,6 +29,7 @@ from agent.xds.server import AdsServer
 from agent.xds.tokens import Tokens
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
+from fingerpost.api.kinds import KINDS
 from fingerpost.cluster.directory.cluster import DirectoryCluster
 from fingerpost.cluster.protocol import Batch, ClusterFailed, Finding
 from fingerpost.http import listen, loopback_only
@@ -45,9 +47,15 @@ _GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
 _CLUSTER_SCOPE = ""
 _STATUS_PAUSE = 0.1
 _STATUSES_A_TURN = 20  # 200 a second
-# What this agent reads and pushes, announced even when there is none, so that the server knows an empty listing from
-# a missing one.
-_ALWAYS = ("core/Namespace", "core/Service", _GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts")
+# What this agent reads and pushes, announced even when there is none: the server knows an empty listing from a missing
+# one, and lets go what it still holds of a kind whose last object went while this agent was away.
+_ALWAYS = (
+    "core/Service",
+    _GATEWAY,
+    "fingerpost.dev/ServiceFacts",
+    "fingerpost.dev/SecretFacts",
+    *(kind.type for kind in KINDS if is_passed_on(kind.type)),
+)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
 
 

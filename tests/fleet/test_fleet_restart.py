@@ -81,3 +81,28 @@ async def test_a_restart_with_nothing_changed_moves_and_writes_nothing(tmp_path:
 
 def _in_step(agents: dict[str, Agent]) -> bool:
     return all(a.pull.connected and a.push.in_step for a in agents.values())
+
+
+@pytest.mark.fleet
+@pytest.mark.envoy
+@pytest.mark.redis
+async def test_the_last_object_of_a_kind_that_goes_while_its_agent_is_away_is_gone_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    async with running_fleet(tmp_path) as fleet:
+        fleet.write_world()
+        fleet.write("west", "own.yaml", m.table("own", [m.says("/who", "west's own")]))
+        server = await fleet.start_server()
+        port = server.relay.port
+        east = await fleet.start_agent("east", port)
+        fleet.start_envoy(east)
+        async with fleet.agent("west", port):
+            await fleet.answers("east", "/who", "west's own", host="own.example")
+        (fleet.folder("west") / "own.yaml").unlink()
+        await fleet.start_agent("west", port)
+
+        async def gone() -> bool:
+            return (await fleet.get("east", "/who", "own.example")).status == 404
+
+        await until(gone, 10, "the table is still served")
+        await fleet.answers("east", "/hi", "hi")
