@@ -31,7 +31,7 @@ from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
 from fingerpost.cluster.directory.cluster import DirectoryCluster
-from fingerpost.cluster.protocol import Batch, ClusterFailed, Finding
+from fingerpost.cluster.protocol import Batch, ClusterFailed
 from fingerpost.http import listen, loopback_only
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
@@ -117,7 +117,6 @@ class Agent:
         self._status_wake = asyncio.Event()
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
-        self._findings: frozenset[Finding] = frozenset()
         self.xds_port = 0
         self.admin_port = 0
 
@@ -135,9 +134,6 @@ class Agent:
     def _take(self, batch: Batch) -> None:
         derived = self.world.apply(batch.changes, listed=batch.listed)
         self._spread(derived, batch.seen_unix_nanos)
-        for finding in set(batch.findings) - self._findings:
-            log.warning("cluster.source.finding", source=finding.source, code=finding.code, message=finding.message)
-        self._findings = frozenset(batch.findings)
         if batch.listed:
             types = {*_ALWAYS, *self.push.facts.types}
             self.push.complete(types)

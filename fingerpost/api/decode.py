@@ -13,6 +13,7 @@ import msgspec
 
 from fingerpost.api.base import ApiStruct, decode_hook
 from fingerpost.api.kinds import BY_TYPE, Kind
+from fingerpost.api.likeness import doubt
 from fingerpost.api.schema import Message, Mistake, mistakes, tree_of, unknown_fields
 from fingerpost.objects import ObjectKey, type_of
 from fingerpost.problems import Problem, Severity
@@ -99,7 +100,9 @@ def _without_model(key: ObjectKey) -> Problem:
     if key.type in BY_TYPE:
         text = f"{key.kind} is not implemented in this version"
         return _problem(key, Severity.FAILED, Mistake("", "NotImplemented", text))
-    text = f'"{key.type}" is not a kind that is served; see the list of kinds'
+    wrong = doubt(f"{key.type.rpartition('/')[0]}/v2", key.kind)
+    remedy = f": {wrong.message}" if wrong is not None else "; correct apiVersion and kind, or remove the object"
+    text = f'"{key.type}" is not a kind that is served{remedy}'
     return _problem(key, Severity.INVALID, Mistake("kind", "UnknownKind", text))
 
 

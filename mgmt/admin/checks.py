@@ -9,7 +9,7 @@ from typing import Any
 from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey
 from mgmt.admin import findings as f
-from mgmt.admin.findings import finding
+from mgmt.admin.findings import finding, source_finding
 from mgmt.admin.ports import Plane, StoreInfo
 from mgmt.admin.times import ago
 from mgmt.ingest.values import ClusterState, State
@@ -20,7 +20,6 @@ from mgmt.translate.status import Status
 Found = Iterator[dict[str, Any]]
 MOST_BAD = 10
 _SAFE_EVICTION = ("", "noeviction")
-_WHOLE_FOLDER = ("RootVanished", "AllFilesGone")
 _BAD = (ApprovalState.FAILED, ApprovalState.INVALID, ApprovalState.WARNING, ApprovalState.PENDING)
 _CODE_OF = {ApprovalState.WARNING: "CHK072", ApprovalState.PENDING: "CHK073"}
 
@@ -216,6 +215,4 @@ def _gateway(where: str, state: GatewayState, now: Callable[[], int]) -> Found:
 
 def _sources(plane: Plane) -> Found:
     for found in plane.ingest.findings:
-        code = "CHK092" if found.code in _WHOLE_FOLDER else "CHK091"
-        about = plane.management if code == "CHK092" else found.source
-        yield finding(code, about, f"{found.source}: {found.message}" if found.source else found.message)
+        yield source_finding(plane.management, *found)

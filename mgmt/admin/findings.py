@@ -158,15 +158,28 @@ CODES = MappingProxyType(
         "CHK091": Code(
             section=SOURCES,
             severity="error",
-            meaning="A file of the management cluster's folder is broken; what it held before stays in force.",
+            meaning="A file of a cluster's folder is broken; what it held before stays in force.",
             hint="correct the file; fingerpost validate -f checks it beforehand",
         ),
         "CHK092": Code(
             section=SOURCES,
             severity="error",
-            meaning="The folder of the management cluster, or all of its files, went at once. That is taken for an "
+            meaning="The folder of a cluster is not there, or all of its files went at once. That is taken for an "
             "accident, and everything stays in force.",
-            hint="bring the folder back; if the loss is meant: fingerpost release {object}",
+            hint="bring the folder and its files back; if the loss is meant: fingerpost release {object}",
+        ),
+        "CHK093": Code(
+            section=SOURCES,
+            severity="warning",
+            meaning="An object in a cluster's folder has an apiVersion or kind that nobody reads, but that is near to "
+            "one that is read. It has no effect; what its file held under that name before stays in force.",
+            hint="correct apiVersion and kind in the file; fingerpost validate -f checks it beforehand",
+        ),
+        "CHK094": Code(
+            section=SOURCES,
+            severity="warning",
+            meaning="An agent of the contexts file did not answer, so what is wrong with its folder is missing here.",
+            hint="start the agent, or correct its address with fingerpost config set-context",
         ),
     }
 )
@@ -182,3 +195,12 @@ def finding(code: str, about: str, message: str, hint: str = "") -> dict[str, An
         "message": message,
         "hint": hint or entry.hint.replace("{object}", about),
     }
+
+
+_SOURCE_CODES = {"RootVanished": "CHK092", "AllFilesGone": "CHK092", "UnknownKind": "CHK093", "WrongVersion": "CHK093"}
+
+
+def source_finding(cluster: str, source: str, code: str, message: str) -> dict[str, Any]:
+    """What a cluster's folder says of itself; `source` is the file, empty for the folder as a whole."""
+    said = message if source in message else f"{source}: {message}"
+    return finding(_SOURCE_CODES.get(code, "CHK091"), source or cluster, said)

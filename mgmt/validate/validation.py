@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
+from fingerpost.api.likeness import doubt
+from fingerpost.api.schema import Mistake
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
 from mgmt.translate.graph.inputs import FACTS, GATEWAY
@@ -17,6 +21,13 @@ from mgmt.validate.report import Finding, Level, Report, in_order, label, level_
 from mgmt.validate.sources import read_sources
 from mgmt.validate.surroundings import complete
 
+
+class _Type(msgspec.Struct):
+    apiVersion: str  # noqa: N815  (as it is written)
+    kind: str
+
+
+_type = msgspec.json.Decoder(_Type)
 _NO_GATEWAYS = "no gateway is in this set, so it cannot be seen which one this selects"
 
 
@@ -42,12 +53,25 @@ def validate_manifests(manifests: Manifests, place: Place) -> Report:
 
 def _problems(translator: Translator, objects: Mapping[ObjectKey, Written]) -> Iterable[Problem]:
     """Of the objects in the set only; what is assumed has no place to mend it."""
-    for key in objects:
+    for key, written in objects.items():
         status = translator.status(key)
         if status is not None:
             yield from (p for p in status.problems if p.ref in objects)
         elif key.type in FACTS and (decoded := translator.inputs[key.type].items.get(key)) is not None:
             yield from decoded.problems
+        elif (wrong := _doubt(written.body)) is not None:
+            yield Problem(
+                ref=key,
+                path=wrong.path,
+                severity=Severity.WARNING,
+                code=wrong.code,
+                message=f"the object has no effect: {wrong.message}",
+            )
+
+
+def _doubt(body: bytes) -> Mistake | None:
+    written = _type.decode(body)
+    return doubt(written.apiVersion, written.kind)
 
 
 def _finding(objects: Mapping[ObjectKey, Written], problem: Problem, gateways: bool) -> Finding:

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import msgspec
+import structlog
 
 from fingerpost.cluster.directory.events import FolderEvents, Happened
 from fingerpost.cluster.directory.folder import Folder
@@ -28,6 +29,7 @@ from fingerpost.cluster.feeds import Feed
 from fingerpost.cluster.protocol import Batch, Change, ClusterFailed, Finding
 from fingerpost.objects import ObjectKey
 
+log = structlog.get_logger()
 _T = TypeVar("_T")
 
 # seconds without further losses before a loss is believed: `rm -r` and editors that write anew take that long
@@ -201,6 +203,7 @@ class DirectoryCluster:
         anew = bool(relists) or listable != self._folder.listable
         if anew or changes or findings != known:
             self._tell(changes, findings, happened.seen, anew=anew)
+        _say(known, findings)
         if self._records.dirty:
             self._unsaved.set()
         _answer(relists, None)
@@ -259,9 +262,17 @@ class DirectoryCluster:
 
     def _say_unwritten(self, findings: tuple[Finding, ...]) -> None:
         if self._unwritten != findings:
+            _say(self._unwritten, findings)
             self._unwritten = findings
             for feed in self._feeds:
                 feed.change((), self.findings, 0)
+
+
+def _say(known: Collection[Finding], findings: Collection[Finding]) -> None:
+    """Each once, when it comes up."""
+    for finding in findings:
+        if finding not in known:
+            log.warning("cluster.source.finding", source=finding.source, code=finding.code, message=finding.message)
 
 
 def _answer(waiting: list[asyncio.Future[_T]], result: _T) -> None:

@@ -90,16 +90,11 @@ class Folder:
         if reading.signature is not None:
             self._signatures[path] = reading.signature
         self._note_findings(path, manifest.findings)
-        objects: Iterable[ManifestObject] = manifest.objects
-        if manifest.broken:
-            objects = last
-        elif manifest.flawed:
-            given = {one.key for one in manifest.objects}
-            objects = (*manifest.objects, *(one for one in last if one.key not in given))
-        elif last and not manifest.objects and path not in self.uncertain:
+        objects = manifest.over(last)
+        if last and not objects and path not in self.uncertain:
             self.uncertain.add(path)  # truncated just now, or emptied for good?
             return
-        self._keep(path, tuple(objects))
+        self._keep(path, objects)
 
     def conclude(self, readings: Iterable[Reading]) -> None:
         """The uncertain files were read once more after some quiet: what is absent now is gone."""

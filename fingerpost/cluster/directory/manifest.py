@@ -1,6 +1,7 @@
 """One file of manifests to the objects in it: checks what an API server would refuse, fills in what it would fill in.
 
-Pure. What is wrong becomes a Finding; the other documents of the file stay usable. Unknown kinds pass.
+Pure. What is wrong becomes a Finding; the other documents of the file stay usable. Unknown kinds pass, with a finding
+when they look like a kind of ours.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from fingerpost.api.likeness import doubt
 from fingerpost.cluster.directory.documents import NotYaml, documents
 from fingerpost.cluster.protocol import Finding
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
@@ -59,12 +61,30 @@ class ManifestObject(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """`broken`: nothing could be read. `flawed`: some documents could not, so absence from `objects` proves nothing."""
+    """`broken`: nothing could be read. `flawed`: some documents could not, so absence from `objects` proves nothing.
+
+    `doubted`: apiVersion or kind is probably misspelled, so an object of that name may have been meant.
+    """
 
     objects: tuple[ManifestObject, ...]
     findings: tuple[Finding, ...]
     broken: bool = False
     flawed: bool = False
+    doubted: frozenset[ObjectKey] = frozenset()
+
+    def over(self, last: Iterable[ManifestObject]) -> tuple[ManifestObject, ...]:
+        """The objects in force when those of `last` were: what cannot be read, or is doubted, takes nothing away."""
+        if self.broken:
+            return tuple(last)
+        before = {one.key: one for one in last}
+        given = {one.key: before.get(one.key, one) if one.key in self.doubted else one for one in self.objects}
+        names = {(key.namespace, key.name) for key in self.doubted}
+        kept = {
+            key: one
+            for key, one in before.items()
+            if key not in given and (self.flawed or (key.namespace, key.name) in names)
+        }
+        return (*given.values(), *kept.values())
 
 
 class _Refused(Exception):
@@ -84,6 +104,7 @@ def read_manifest(source: str, data: bytes, cluster: str) -> Manifest:
         return Manifest((), (Finding(source, "NotYaml", message),), broken=True)
     objects: dict[ObjectKey, ManifestObject] = {}
     findings: list[Finding] = []
+    doubted: set[ObjectKey] = set()
     flawed = False
     for number, line, value in found:
         for where, item in _items(f"file {source}, document {number} (line {line})", value):
@@ -96,9 +117,16 @@ def read_manifest(source: str, data: bytes, cluster: str) -> Manifest:
             if one.key in objects:
                 message = f"{where}: {one.key} is in this file twice; the first stays in force, remove one of them"
                 findings.append(Finding(source, "DuplicateObject", message))
-            else:
-                objects[one.key] = one
-    return Manifest(tuple(objects.values()), tuple(findings), flawed=flawed)
+                continue
+            objects[one.key] = one
+            if (wrong := doubt(item["apiVersion"], item["kind"])) is not None:
+                message = (
+                    f"{where}: {one.key} has no effect: {wrong.message}; correct {wrong.path}, until then what the "
+                    "file held under this name stays in force"
+                )
+                findings.append(Finding(source, wrong.code, message))
+                doubted.add(one.key)
+    return Manifest(tuple(objects.values()), tuple(findings), flawed=flawed, doubted=frozenset(doubted))
 
 
 def read_object(value: Any, cluster: str) -> ManifestObject | tuple[str, str]:

@@ -155,12 +155,15 @@ async def test_check_lists_bad_objects_kinds_without_meaning_and_broken_files() 
     world.fed.findings = (
         Finding("shop/a.yaml", "NotYaml", "line 3 is no YAML"),
         Finding("", "AllFilesGone", "all files went at once"),
+        Finding("b.yaml", "UnknownKind", "file b.yaml: did you mean RouteTable?"),
     )
     found = await findings(world)
     assert "RouteTable shop/www" in found["CHK071"]["message"]
     assert "JWTPolicy is not implemented" in found["CHK074"]["message"]
     assert found["CHK091"]["message"] == "shop/a.yaml: line 3 is no YAML"
     assert "fingerpost release mgmt" in found["CHK092"]["hint"]
+    assert found["CHK093"]["message"] == "file b.yaml: did you mean RouteTable?"
+    assert (found["CHK093"]["severity"], found["CHK093"]["object"]) == ("warning", "b.yaml")
 
 
 async def test_a_held_loss_is_reported_and_a_person_can_release_it() -> None:

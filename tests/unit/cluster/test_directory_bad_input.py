@@ -16,7 +16,7 @@ from fingerpost.cluster.directory.documents import NotYaml, documents
 from fingerpost.cluster.directory.manifest import read_manifest
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.objects import ObjectKey
-from tests.unit.cluster.folder_world import Place, Watcher, table
+from tests.unit.cluster.folder_world import Place, Watcher, hosts, table
 
 GOOD = table("good")
 MISTAKES = {
@@ -47,6 +47,44 @@ def test_a_wrong_document_is_named_and_the_others_stay(case: str) -> None:
     assert "file team/a.yaml" in finding.message
     for word in words:
         assert word in finding.message
+
+
+SLIPS = {
+    "group": ("networking.gloo.solo.io", "networging.gloo.solo", "UnknownKind"),
+    "kind": ("RouteTable", "RouteTabel", "UnknownKind"),
+    "version": ("solo.io/v2", "solo.io/v1", "WrongVersion"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+async def test_a_misspelled_kind_is_a_finding_and_takes_nothing_away(
+    place: Place, slip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new, code = SLIPS[slip]
+    both = table("a") + "---\n" + table("b")
+    place.write("a.yaml", both)
+    async with place.cluster() as cluster:
+        watcher = Watcher(cluster.watch())
+        await watcher.next()
+        place.write("a.yaml", table("a", "edited.example.com").replace(old, new) + "---\n" + table("c"))
+        await watcher.until(lambda: watcher.named("c") is not None)
+        (finding,) = watcher.findings
+        assert finding.code == code
+        for word in ("file a.yaml, document 1 (line 1)", "shop/a", new, "RouteTable", "correct "):
+            assert word in finding.message
+        assert finding.message in capsys.readouterr().out.replace('\\"', '"')
+        kept = watcher.objects[ObjectKey("networking.gloo.solo.io/RouteTable", "c1", "shop", "a")]
+        assert (hosts(kept), kept["apiVersion"]) == (["a.example.com"], "networking.gloo.solo.io/v2")
+        assert watcher.named("b") is None, "what was removed beside it is gone"
+        place.write("a.yaml", table("a", "edited.example.com"))
+        await watcher.until(lambda: not watcher.findings)
+        assert [hosts(o) for o in watcher.objects.values() if o["kind"] != "Namespace"] == [["edited.example.com"]]
+
+
+def test_objects_of_others_are_no_findings() -> None:
+    text = "apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {name: a, namespace: shop}\n---\n"
+    text += "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a, namespace: shop}\n"
+    assert read_manifest("a.yaml", text.encode(), "c1").findings == ()
 
 
 def test_a_finding_about_a_secret_never_shows_its_value() -> None:

@@ -172,6 +172,22 @@ def test_lines_in_documents_with_anchors_comments_and_lists(tmp_path: Path) -> N
     assert wrong.line == len(MARKED.splitlines())
 
 
+def test_a_misspelled_group_is_a_warning_and_a_foreign_kind_is_none() -> None:
+    foreign = "apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {name: c, namespace: shop}\n---\n"
+    report = checked(foreign + SERVICE + GOOD.replace("networking.gloo.solo.io", "networging.gloo.solo"))
+    (finding,) = [f for f in report.findings if f.level is not Level.NOTE]
+    assert (finding.level, finding.object, finding.path) == (Level.WARNING, "RouteTable shop/www", "apiVersion")
+    assert 'did you mean "networking.gloo.solo.io/v2"?' in finding.message
+    assert finding.line == foreign.count("\n") + SERVICE.count("\n") + 2
+
+
+def test_a_misspelled_kind_or_version_of_a_known_group_is_an_error() -> None:
+    (kind,) = errors(checked(GATEWAY + GOOD.replace("RouteTable", "RouteTabel")))
+    assert "did you mean RouteTable?" in kind
+    (version,) = errors(checked(GATEWAY + GOOD.replace("io/v2", "io/v1")))
+    assert 'served as "networking.gloo.solo.io/v2"' in version
+
+
 def test_text_that_is_no_yaml_names_its_line() -> None:
     report = checked(GOOD + "a: [1\nb: }\n")
     (finding,) = [f for f in report.findings if f.code == "NotYaml"]
