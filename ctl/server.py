@@ -44,6 +44,13 @@ def post(path: str, body: Mapping[str, Any]) -> Answers:
     return _asked("POST", path, {}, body, 0.0)
 
 
+def get_each(addresses: Sequence[str], path: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """The answers by address, of agents too; and of each that gave none the reason."""
+    replies = asyncio.run(_ask_all("GET", addresses, path, {}, None, 0.0))
+    good = {r.address: r.body for r in replies if r.status == 200}
+    return good, {r.address: r.trouble or f"it answered {r.status}" for r in replies if r.address not in good}
+
+
 def first(answers: Answers) -> dict[str, Any]:
     return answers.bodies[0]
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ctl.contexts import chosen
 from ctl.exits import Code, usage
 from ctl.flags import current
 from ctl.merge import sections
 from ctl.output import Document, emit, mark, paint
-from ctl.server import Answers, get
+from ctl.server import Answers, get, get_each
 from ctl.table import table
-from mgmt.admin.findings import DEPLOYMENT, SECTIONS, finding
+from mgmt.admin.findings import DEPLOYMENT, SECTIONS, SOURCES, finding, source_finding
 
 _LABELS = {"error": " ERROR", "warning": " WARN "}
 _COLORS = {"error": "fail", "warning": "warn"}
@@ -26,6 +27,7 @@ def check(only: Sequence[str], fail_on: str, exit_zero: bool) -> int:
     answers = get("/check", patience=max(0.0, current().timeout - current().request_timeout))
     found = sections(answers.bodies)
     _say_missing(found, answers)
+    silent = _ask_agents(found)
     found = [section for section in found if section["title"] in titles]
     findings = [f for section in found for f in section["findings"]]
     errors = sum(f["severity"] == "error" for f in findings)
@@ -49,7 +51,9 @@ def check(only: Sequence[str], fail_on: str, exit_zero: bool) -> int:
         return Code.DONE
     if answers.missing:
         return Code.PARTIAL
-    return Code.FINDINGS if errors or (fail_on == "warning" and warnings) else Code.DONE
+    if errors or (fail_on == "warning" and warnings):
+        return Code.FINDINGS
+    return Code.PARTIAL if silent else Code.DONE
 
 
 def _titles(only: Sequence[str]) -> Sequence[str]:
@@ -64,6 +68,23 @@ def _say_missing(found: list[dict[str, Any]], answers: Answers) -> None:
     into = next(section for section in found if section["title"] == DEPLOYMENT)
     for address, trouble in answers.missing.items():
         into["findings"].append(finding("CHK032", address, f"management server {address} does not answer: {trouble}"))
+
+
+def _ask_agents(found: list[dict[str, Any]]) -> bool:
+    """What is wrong with their folders only the agents know. True when one gave no answer."""
+    agents = {address.rstrip("/"): cluster for cluster, address in sorted(chosen()[1].agents.items())}
+    answers, silent = get_each(list(agents), "/findings")
+    into = next(section for section in found if section["title"] == SOURCES)["findings"]
+    known = {f["message"] for f in into}  # the agent of the management cluster may read the server's folder
+    for address, cluster in agents.items():
+        for one in answers.get(address, {}).get("findings", ()):
+            said = source_finding(cluster, one["source"], one["code"], one["message"])
+            if said["message"] not in known:
+                into.append(said | {"message": f"{cluster}: {said['message']}"})
+        if address in silent:
+            message = f"{cluster}: its agent at {address} does not answer: {silent[address]}"
+            into.append(finding("CHK094", cluster, message))
+    return bool(silent)
 
 
 def _text(found: list[dict[str, Any]], summary: str) -> str:

@@ -118,7 +118,13 @@ def agent() -> Iterator[Callable[[], str]]:
             async def release(_: Request) -> JSONResponse:
                 return JSONResponse({"gateways": ["gw/ingress"], "objects": 3})
 
-            world.app = Starlette(routes=[Route("/bootstrap", answer), Route("/release", release, methods=["POST"])])
+            async def findings(_: Request) -> JSONResponse:
+                wrong = {"source": "a.yaml", "code": "NotYaml", "message": "file a.yaml, line 3: repair the file"}
+                gone = {"source": "", "code": "RootVanished", "message": "the folder /east does not exist; create it"}
+                return JSONResponse({"cluster": "east", "findings": [wrong, gone]})
+
+            routes = [Route("/bootstrap", answer), Route("/findings", findings)]
+            world.app = Starlette(routes=[*routes, Route("/release", release, methods=["POST"])])
             return stack.enter_context(serving(world)).url
 
         yield start

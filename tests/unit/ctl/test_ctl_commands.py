@@ -13,6 +13,7 @@ import pytest
 import yaml
 from admin_world import NOW, SECOND, WWW, World, warm
 
+from fingerpost.cluster.protocol import Finding
 from mgmt.admin.findings import SECTIONS
 from mgmt.ingest.values import ClusterState, ClusterStates, State
 
@@ -176,6 +177,23 @@ def test_check_ends_with_1_when_an_agent_is_missing(fingerpost: Any, servers: An
     assert fingerpost("check", "--section", "nonsense").code == 2
     document = json.loads(fingerpost("check", "-o", "json").out)
     assert [f["code"] for f in document["findings"]] == ["CHK041"]
+
+
+def test_check_tells_what_is_wrong_with_the_folders_of_agents(
+    fingerpost: Any, servers: Any, agent: Callable[[], str], closed_port: str
+) -> None:
+    world = healthy()
+    servers(world, agents={"east": agent()})
+    result = fingerpost("check", "--section", "sources")
+    assert result.code == 1
+    assert "CHK091 east: file a.yaml, line 3: repair the file" in result.out
+    assert "CHK092 east: the folder /east does not exist; create it" in result.out
+    assert "fingerpost release east" in result.out
+    world.fed.findings = (Finding("a.yaml", "NotYaml", "file a.yaml, line 3: repair the file"),)
+    assert fingerpost("check").out.count("line 3: repair") == 1, "one folder of server and agent is told of once"
+    servers(healthy(), agents={"east": closed_port})
+    silent = fingerpost("check")
+    assert (silent.code, f"CHK094 east: its agent at {closed_port} does not answer" in silent.out) == (6, True)
 
 
 @pytest.mark.spec("C-2")
