@@ -11,6 +11,8 @@ from ctl.exits import Code, Failed
 from ctl.output import Document, emit, note
 from ctl.server import post
 
+_MOST = 20
+
 
 def release(cluster: str) -> int:
     answers = post("/release", {"cluster": cluster})
@@ -24,7 +26,7 @@ def release(cluster: str) -> int:
     emit(
         Document(
             "Release",
-            text=lambda: "\n".join([text, *(f"  {c}" for c in contributions)]),
+            text=lambda: "\n".join([text, *_listed(contributions)]),
             spec={
                 "cluster": cluster,
                 "contributions": contributions,
@@ -41,6 +43,12 @@ def release(cluster: str) -> int:
     if silent:
         note(f"warning: the agent was not told: {silent}")
     return Code.PARTIAL if answers.missing or silent else Code.DONE
+
+
+def _listed(contributions: list[str]) -> list[str]:
+    more = len(contributions) - _MOST
+    rest = [f"  ... and {more} more; -o json shows all"] if more > 0 else []
+    return [*(f"  {c}" for c in contributions[:_MOST]), *rest]
 
 
 def _agent(cluster: str) -> tuple[Mapping[str, Any], str]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from admin_world import NOW, SECOND, WWW, World, warm
+from starlette.responses import JSONResponse
 
 from fingerpost.cluster.protocol import Finding
 from mgmt.admin.findings import SECTIONS
@@ -255,6 +256,27 @@ def test_release_tells_servers_and_agent_and_says_what_was_let_go(
     assert (refused.code, "east, mgmt, west" in refused.err) == (2, True)
 
 
+def test_a_long_release_is_cut_and_json_has_all_of_it(fingerpost: Any, servers: Any) -> None:
+    world = healthy()
+    many = [f"networking.gloo.solo.io/RouteTable/mgmt/shop/t{i:02}" for i in range(23)]
+    inner = world.app
+
+    async def released(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/release":
+            return await inner(scope, receive, send)
+        answer = JSONResponse({"cluster": "east", "contributions": many, "objects": 0})
+        return await answer(scope, receive, send)
+
+    world.app = released  # type: ignore[assignment]
+    servers(world)
+    lines = fingerpost("release", "east").out.splitlines()
+    assert [line.strip() for line in lines[1:21]] == many[:20]
+    assert lines[21:] == ["  ... and 3 more; -o json shows all"]
+    assert json.loads(fingerpost("release", "east", "-o", "json").out)["spec"]["contributions"] == many
+    del many[20:]
+    assert len(fingerpost("release", "east").out.splitlines()) == 21
+
+
 def test_explain_asks_the_server(fingerpost: Any, servers: Any) -> None:
     servers(healthy())
     found = fingerpost(
@@ -327,6 +349,31 @@ def test_bootstrap_is_what_the_agent_gives(fingerpost: Any, servers: Any, agent:
     unknown = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/none")
     assert (unknown.code, "no gateway gw/none" in unknown.err) == (2, True)
     assert "it knows: east" in fingerpost("proxy", "bootstrap", "--cluster", "west", "--gateway", "gw/x").err
+
+
+@pytest.mark.spec("C-5")
+def test_bootstrap_is_refused_for_what_the_server_does_not_know(
+    fingerpost: Any, servers: Any, agent: Callable[[], Any], closed_port: str
+) -> None:
+    world = healthy()
+    url = agent()
+    servers(world, agents={"east": url, "easst": url})
+    good = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/ingress")
+    assert (good.code, good.err) == (0, "")
+    gateway = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/ingres")
+    assert (gateway.code, gateway.out) == (2, "")
+    assert "there is no gateway gw/ingres in east; there are: gw/ingress; did you mean gw/ingress?" in gateway.err
+    assert "hint: a gateway is a Service that selects a pod with the label" in gateway.err
+    cluster = fingerpost("proxy", "bootstrap", "--cluster", "easst", "--gateway", "gw/ingress")
+    assert (cluster.code, cluster.out) == (2, "")
+    assert "--cluster is easst, which no server knows; clusters are: east, west; did you mean east?" in cluster.err
+    world.fed.states = ClusterStates(clusters={"east": ClusterState(state=State.CACHED, ready=True, since=NOW)})
+    unsure = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/later")
+    assert (unsure.code, yaml.safe_load(unsure.out)["gateway"]) == (0, "gw/later")
+    assert "warning: no gateway gw/later is known in east, but east is Cached" in unsure.err
+    servers(agents={"east": url}, silent=(closed_port,))
+    offline = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/later")
+    assert (offline.code, f"no management server answers at {closed_port}" in offline.err) == (0, True)
 
 
 def test_a_server_that_answers_only_others_is_forbidden(fingerpost: Any, servers: Any) -> None:
