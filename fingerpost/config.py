@@ -1,22 +1,74 @@
 """Settings of a process: one frozen struct, merged once from defaults, a YAML file, the environment and flags, in this
 order.
+
+The types here say what a setting must be; the description in each is what a person is told.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import yaml
+from msgspec import Meta
+
+from fingerpost.api.limits import CLUSTER_NAME, CLUSTER_NAME_RULE
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class BadSettings(ValueError):
-    """The message names the setting, the value found and where it came from."""
+    """The message names the setting, the value found, where it came from and what it must be."""
+
+
+def _writable(folder: Path) -> str:
+    """Why it is not; it is made when it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        return "it is a file"
+    except OSError as wrong:
+        return wrong.strerror or str(wrong)
+    return "" if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
+
+
+def _readable(folder: Path) -> str:
+    """A folder that is not there yet is waited for (design D8)."""
+    if not os.path.exists(folder):
+        return ""
+    if not os.path.isdir(folder):
+        return "it is a file"
+    return "" if os.access(folder, os.R_OK | os.X_OK) else "permission denied"
+
+
+_PORT = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]"
+_HOST = r"^(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)"
+_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z"
+
+ClusterName = Annotated[str, Meta(pattern=rf"^{CLUSTER_NAME}\Z", description=CLUSTER_NAME_RULE)]
+NamespaceName = Annotated[str, Meta(pattern=_LABEL, description="1 to 63 lower-case letters, digits and -")]
+ListenAddress = Annotated[
+    str,
+    Meta(
+        pattern=rf"{_HOST}:(0|{_PORT})\Z",
+        description="HOST:PORT such as 127.0.0.1:9900, the port from 0 (any) to 65535",
+    ),
+]
+PeerAddress = Annotated[
+    str, Meta(pattern=rf"{_HOST}:({_PORT})\Z", description="HOST:PORT such as 127.0.0.1:9900, the port from 1 to 65535")
+]
+Seconds = Annotated[float, Meta(gt=0, le=86400, description="a number of seconds above 0 and up to 86400")]
+Wait = Annotated[float, Meta(ge=0, le=86400, description="a number of seconds from 0 to 86400")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a share from 0 to 1")]
+Count = Annotated[int, Meta(ge=0, description="a whole number from 0")]
+StateFolder = Annotated[Path, Meta(description="a folder that this process can write to", extra={"refuses": _writable})]
+ManifestFolder = Annotated[
+    Path, Meta(description="a folder of manifests that this process can read", extra={"refuses": _readable})
+]
 
 
 def _flag(name: str) -> str:
@@ -24,7 +76,7 @@ def _flag(name: str) -> str:
 
 
 def _hook(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and value:
         return Path(value)
     raise TypeError(f"expected {kind.__name__}, got {value!r}")
 
@@ -38,28 +90,64 @@ def load(kind: type[S], prefix: str, argv: Sequence[str], environ: Mapping[str, 
         default = "" if field.required else f" (default: {field.default!r})"
         parser.add_argument(_flag(field.encode_name), dest=field.encode_name, help=f"{field.encode_name}{default}")
     given = vars(parser.parse_args(argv))
-    values: dict[str, Any] = {}
-    if given.get("settings"):
-        values |= _from_file(Path(given["settings"]), {f.encode_name for f in fields})
-    values |= {f.encode_name: environ[name] for f in fields if (name := prefix + f.encode_name.upper()) in environ}
-    values |= {name: value for name, value in given.items() if value is not None and name != "settings"}
+    values: dict[str, tuple[str, Any]] = {}  # by name: where it comes from, and the value
+    if file := given.pop("settings"):
+        found = _from_file(Path(file), {f.encode_name for f in fields})
+        values |= {name: (f"{name} in {file}", value) for name, value in found.items()}
+    for field in fields:
+        if (variable := prefix + field.encode_name.upper()) in environ:
+            values[field.encode_name] = variable, environ[variable]
+    values |= {name: (_flag(name), value) for name, value in given.items() if value is not None}
     missing = [_flag(f.encode_name) for f in fields if f.required and f.encode_name not in values]
     if missing:
         raise BadSettings(f"missing: {', '.join(missing)} (or {prefix}... in the environment)")
+    chosen = {f.name: _converted(f.type, *values[f.encode_name]) for f in fields if f.encode_name in values}
+    return kind(**chosen)
+
+
+def _converted(kind: Any, origin: str, value: Any) -> Any:
     try:
-        return msgspec.convert(values, kind, strict=False, dec_hook=_hook)
+        found = msgspec.convert(value, kind, strict=False, dec_hook=_hook)
     except msgspec.ValidationError as wrong:
-        raise BadSettings(str(wrong).replace("`$.", "`")) from wrong
+        raise BadSettings(f"{_said(origin, value)}, it must be {_wanted(kind) or wrong}") from wrong
+    for meta in _metas(kind):
+        refuses: Callable[[Any], str] | None = (meta.extra or {}).get("refuses")
+        if refuses is not None and found is not None and (reason := refuses(found)):
+            raise BadSettings(f"{_said(origin, value)}, it must be {meta.description} ({reason}); name another")
+    return found
+
+
+def _said(origin: str, value: Any) -> str:
+    secret = "password" in origin.lower()
+    return f"{origin} is not usable" if secret else f'{origin} is "{value}"'
+
+
+def _wanted(kind: Any) -> str:
+    if described := next((meta.description for meta in _metas(kind) if meta.description), ""):
+        return described
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    return {bool: "true or false", str: "text, in a file in quotes"}.get(kind, "")
+
+
+def _metas(kind: Any) -> Iterator[Meta]:
+    for part in get_args(kind):
+        if isinstance(part, Meta):
+            yield part
+        else:
+            yield from _metas(part)
 
 
 def _from_file(path: Path, known: set[str]) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as wrong:
-        raise BadSettings(f"{path}: {wrong}") from wrong
+    except OSError as wrong:
+        raise BadSettings(f"--settings is {path}, which cannot be read ({wrong.strerror}); correct the path") from wrong
+    except (ValueError, yaml.YAMLError) as wrong:
+        raise BadSettings(f"{path} is no YAML: {' '.join(str(wrong).split())}") from wrong
     if not isinstance(found, dict):
-        raise BadSettings(f"{path}: expected names and values")
-    unknown = sorted(set(found) - known)
+        raise BadSettings(f"{path}: expected names and values, such as state_dir: /var/lib/fingerpost")
+    unknown = sorted(map(str, set(found) - known))
     if unknown:
         raise BadSettings(f"{path}: unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
     return found

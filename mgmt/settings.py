@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from fingerpost.config import (
+    ClusterName,
+    Count,
+    ListenAddress,
+    ManifestFolder,
+    NamespaceName,
+    Seconds,
+    Share,
+    StateFolder,
+    Wait,
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,17 +24,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     file.
     """
 
-    state_dir: Path
+    state_dir: StateFolder
     """Where this server keeps what it owns: its own Redis, its certificate authority, statuses."""
-    directory: Path | None = None
+    directory: ManifestFolder | None = None
     """The management cluster as a folder of manifests. Absent: this replica reads none."""
-    cluster: str = "mgmt"
+    cluster: ClusterName = "mgmt"
     """The name of the management cluster (`common.cluster`)."""
-    admin_namespace: str = "gloo-mesh"
+    admin_namespace: NamespaceName = "gloo-mesh"
     """Where Workspaces and KubernetesClusters count (`common.adminNamespace`)."""
-    relay_address: str = "127.0.0.1:9900"
+    relay_address: ListenAddress = "127.0.0.1:9900"
     """Where agents connect. Plaintext on loopback only, for now."""
-    admin_address: str = "127.0.0.1:9091"
+    admin_address: ListenAddress = "127.0.0.1:9091"
     """Metrics, and the API of the command line."""
     redis_url: str = ""
     """Empty: the server starts its own Redis in the state folder."""
@@ -31,17 +42,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_password: str = ""
     replica: str = "mgmt-0"
     """The name of this replica; replicas on one Redis need different ones."""
-    ca_dir: Path | None = None
+    ca_dir: StateFolder | None = None
     """The certificate authority of the gateways. Replicas on one Redis share it. Absent: in the state folder."""
     safe_mode: Literal["on", "strict", "off"] = "on"
     """`on`: hold what depends on a cluster that has not reported since the start. `strict`: hold everything. `off`:
     nothing.
     """
-    safe_start_window: float = 180.0
+    safe_start_window: Wait = 180.0
     """Seconds to wait for clusters before publishing when `safe_mode` is off."""
-    guard_share: float = 0.5
-    guard_floor: int = 10
+    guard_share: Share = 0.5
+    guard_floor: Count = 10
     """A loss of more than this share and at least this many contributions is held until the inputs were listed anew."""
-    heartbeat: float = 10.0
-    lease: float = 10.0
+    heartbeat: Seconds = 10.0
+    lease: Seconds = 10.0
     verbose: bool = False

@@ -12,6 +12,7 @@ from fingerpost.api.core.pod import Pod
 from fingerpost.api.core.service import Service
 from fingerpost.api.decode import decode
 from fingerpost.api.internal.discovered_gateway import TYPE as GATEWAY
+from fingerpost.api.limits import CLUSTER_NAME
 from fingerpost.cluster.directory.manifest import NAMESPACE_TYPE, declared_by_use
 from fingerpost.objects import ObjectKey, canonical
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, SERVICE, WORKSPACE
@@ -21,7 +22,7 @@ from mgmt.validate.report import Finding, Level
 _POD = "core/Pod"
 _GATEWAY_LABEL = "gateway.gloo.solo.io/type"
 _SERVICE_TYPES = {"NodePort": "NODE_PORT", "LoadBalancer": "LOAD_BALANCER", "ExternalName": "EXTERNAL_NAME"}
-_CLUSTER_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_CLUSTER_NAME = re.compile(CLUSTER_NAME)
 
 Objects = dict[ObjectKey, bytes]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Collection
 from pathlib import Path
@@ -109,6 +110,34 @@ async def test_a_redis_that_is_away_does_not_keep_the_server_from_starting(tmp_p
         ready = await server.ready("mgmt.server.ready")
         said = await client.text(ready["admin"], "/readyz")
         assert "redis is away" in said
+    finally:
+        await client.close()
+        await server.stop()
+
+
+async def test_a_folder_that_is_not_there_is_waited_for_and_told_of(tmp_path: Path) -> None:
+    root = tmp_path / "manifests"
+    flags = {"relay_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", "directory": root}
+    server = module("mgmt", tmp_path / "log", state_dir=tmp_path / "state", **flags)
+    client = Client()
+    try:
+        admin = (await server.ready("mgmt.server.ready"))["admin"]
+        lines = [json.loads(line) for line in server.said().splitlines() if "cluster.source.finding" in line]
+        assert [line["level"] for line in lines] == ["warning"]
+        assert f"the folder {root} does not exist" in lines[0]["message"]
+        assert "create it" in lines[0]["message"]
+
+        async def missing() -> bool:
+            said = await client.text(admin, "/check")
+            return "CHK092" in said and str(root) in said
+
+        await until(missing, 5, server.said)
+        m.write(root / "a.yaml", m.table("a", [m.says("/", "x")]))
+
+        async def taken() -> bool:
+            return '"name":"a"' in await client.text(admin, "/objects?kind=routetable") and not await missing()
+
+        await until(taken, 5, server.said)
     finally:
         await client.close()
         await server.stop()
