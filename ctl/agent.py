@@ -30,4 +30,5 @@ def ask(address: str, method: str, path: str, query: dict[str, Any] | None = Non
     error = body.get("error") if isinstance(body, dict) else None
     said = error.get("message", "") if isinstance(error, dict) else str(error or response.text[:200])
     code = Code.FORBIDDEN if response.status_code in (401, 403) else Code.USAGE
-    raise Failed(code, f"the agent at {address} answered {response.status_code}: {said}")
+    hint = "" if said else "is this the admin address of an agent? fingerpost config view shows it"
+    raise Failed(code, f"the agent at {address} answered {response.status_code}: {said or 'nothing'}", hint)

@@ -15,6 +15,9 @@ from ctl.flags import Flags, current
 DEFAULT_SERVER = "http://127.0.0.1:9091"
 _SHAPE = "current: NAME, contexts: {NAME: {server: http://127.0.0.1:9091, agents: {CLUSTER: http://...}}}"
 
+_OTHER_FILE = "make it accessible, or name another with --config"
+NO_CONTEXT = "use one of these, or write it: fingerpost config set-context NAME --server URL"
+
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """`server` and `servers` together are all replicas."""
@@ -49,13 +52,15 @@ def load(*, must_exist: bool | None = None) -> Contexts:
             raise usage(f"the contexts file {where} does not exist", f"create it: {_SHAPE}") from None
         return Contexts()
     except OSError as e:
-        raise usage(f"the contexts file {where} cannot be read: {e.strerror}") from e
+        raise usage(f"the contexts file {where} cannot be read: {e.strerror}", _OTHER_FILE) from e
     import yaml
 
     try:
         return msgspec.convert(yaml.safe_load(text) or {}, Contexts)
     except yaml.YAMLError as e:
-        raise usage(f"the contexts file {where} is not YAML: {' '.join(str(e).split())}") from e
+        raise usage(
+            f"the contexts file {where} is not YAML: {' '.join(str(e).split())}", f"its form is {_SHAPE}"
+        ) from e
     except msgspec.ValidationError as e:
         raise usage(f"the contexts file {where}: {e}", f"its form is {_SHAPE}") from e
 
@@ -72,7 +77,7 @@ def save(contexts: Contexts) -> Path:
         fresh.write_text(as_yaml(value) + "\n")
         fresh.replace(where)
     except OSError as e:
-        raise usage(f"the contexts file {where} cannot be written: {e.strerror}") from e
+        raise usage(f"the contexts file {where} cannot be written: {e.strerror}", _OTHER_FILE) from e
     return where
 
 
@@ -89,6 +94,11 @@ def chosen() -> tuple[str, Context]:
         name = only[0]
     found = contexts.contexts.get(name)
     if found is None:
+        from fingerpost.api.likeness import did_you_mean
+
         there = ", ".join(sorted(contexts.contexts)) or "none"
-        raise usage(f"there is no context {name} in {path()}; there are: {there}", "fingerpost config set-context")
+        raise usage(
+            f"there is no context {name} in {path()}; there are: {there}{did_you_mean(name, contexts.contexts)}",
+            NO_CONTEXT,
+        )
     return name, found

@@ -59,7 +59,9 @@ class AdsServer:
         try:
             port = server.add_insecure_port(address)
         except RuntimeError as failed:
-            raise CannotListen(f"the xDS server cannot listen on {address}: is another agent using it?") from failed
+            raise CannotListen(
+                f"the xDS server cannot listen on {address}: is another agent using it? Choose another xds_address"
+            ) from failed
         await server.start()
         try:
             yield port

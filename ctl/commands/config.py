@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ctl.contexts import Context, load, path, save
+from ctl.contexts import NO_CONTEXT, Context, load, path, save
 from ctl.exits import Code, usage
 from ctl.output import Document, as_yaml, emit
 
@@ -30,7 +30,7 @@ def use(name: str) -> int:
     contexts = load()
     if name not in contexts.contexts:
         there = ", ".join(sorted(contexts.contexts)) or "none"
-        raise usage(f"there is no context {name} in {path()}; there are: {there}", "fingerpost config set-context")
+        raise usage(f"there is no context {name} in {path()}; there are: {there}", NO_CONTEXT)
     save(msgspec.structs.replace(contexts, current=name))
     return _done(f"now using context {name}", name)
 

@@ -50,7 +50,7 @@ def explain_code(code: str) -> int:
 
     known = CODES.get(code.upper())
     if known is None:
-        raise usage(f"no finding is called {code}", f"codes are {', '.join(CODES)}")
+        raise usage(f"no finding is called {code}", f"codes are {', '.join(CODES)}; or explain route URL")
     hint = known.hint.replace("{object}", "NAME")
     lines = [f"{code.upper()}  {known.severity}, section {known.section}", "", known.meaning, "", f"hint: {hint}"]
     spec = {"code": code.upper(), "severity": known.severity, "section": known.section, "meaning": known.meaning}

@@ -39,9 +39,9 @@ def release(cluster: str) -> int:
         )
     )
     for address, trouble in answers.missing.items():
-        note(f"warning: {address} was not told: {trouble}")
+        note(f"warning: {address} was not told: {trouble}; repeat the command when it answers")
     if silent:
-        note(f"warning: the agent was not told: {silent}")
+        note(f"warning: the agent was not told: {silent}; repeat the command when it answers")
     return Code.PARTIAL if answers.missing or silent else Code.DONE
 
 

@@ -20,7 +20,7 @@ def validate(paths: Sequence[str]) -> int:
         raise usage("nothing to validate", "write fingerpost validate -f FILE, -f FOLDER or -f - for standard input")
     for path in paths:
         if path != "-" and not Path(path).exists():
-            raise usage(f"{path} does not exist")
+            raise usage(f"-f is {path}, which does not exist", "name a file, a folder, or - for standard input")
     report = validate_path(paths, stdin=sys.stdin.buffer.read() if "-" in paths else b"")
     findings = []
     for found in report.findings:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from fingerpost.api.kinds import AmbiguousKind, Kind, UnknownKind, find
+from fingerpost.api.kinds import KINDS, AmbiguousKind, Kind, UnknownKind, find
+from fingerpost.api.likeness import did_you_mean
 from fingerpost.objects import ObjectKey
 from mgmt.admin.answers import Refused
 from mgmt.admin.ports import Plane
@@ -40,7 +41,8 @@ def wanted(query: Mapping[str, str]) -> Wanted:
     try:
         kind = find(word)
     except UnknownKind as e:
-        raise Refused(400, "UnknownKind", f"{e}; kinds are written like routetable, routetables or rt") from e
+        near = did_you_mean(word, (one for k in KINDS for one in (k.kind.lower(), k.plural)))
+        raise Refused(400, "UnknownKind", f"{e}{near}; kinds are written like routetable, routetables or rt") from e
     except AmbiguousKind as e:
         raise Refused(400, "AmbiguousKind", str(e)) from e
     if kind.type in REFUSED:

@@ -80,7 +80,9 @@ async def wait(plane: Plane, what: Wanted, condition: Condition, timeout: float)
 def verdict(plane: Plane, what: Wanted, condition: Condition) -> Verdict:
     found = list(matching(plane, what))
     if not found:
-        return Verdict(outcome=Outcome.WAITING, reason=f"there is no {what}")
+        return Verdict(
+            outcome=Outcome.WAITING, reason=f"there is no {what}; apply it, or correct kind, namespace and name"
+        )
     if len(found) > 1:
         clusters = ", ".join(key.cluster for key, _ in found)
         reason = f"{what} exists in the clusters {clusters}; add --cluster with one of them"

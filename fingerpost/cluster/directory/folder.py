@@ -176,7 +176,7 @@ class Folder:
         )
         if self.root_missing:
             message = f"the folder {self._root} does not exist"
-            remedy = kept if held else "; create it, or name another folder"
+            remedy = kept if held else "; create it, or name another folder as directory"
             yield Finding("", "RootVanished", message + remedy)
         elif held:
             yield Finding("", "AllFilesGone", f"all files went at once from the folder {self._root}" + kept)

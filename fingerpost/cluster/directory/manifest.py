@@ -178,14 +178,21 @@ def _object(value: Any, cluster: str) -> ManifestObject:
     api_version = _text(value, "apiVersion", "apiVersion", 'say for example "networking.gloo.solo.io/v2"')
     kind = _text(value, "kind", "kind", 'say for example "RouteTable"')
     if not _API_VERSION.fullmatch(api_version):
-        raise _Refused("WrongValue", f'apiVersion {_shown(api_version)} is not of the form "group/v1" or "v1"')
+        raise _Refused(
+            "WrongValue",
+            f'apiVersion {_shown(api_version)} is not of the form "group/v1" or "v1"; write for example '
+            '"networking.gloo.solo.io/v2"',
+        )
     if not _KIND.fullmatch(kind):
-        raise _Refused("WrongValue", f"kind {_shown(kind)} is not the name of a kind")
+        raise _Refused("WrongValue", f"kind {_shown(kind)} is not the name of a kind; write for example RouteTable")
     type_ = type_of(api_version, kind)
     metadata = _mapping(value, "metadata", "metadata")
     name = _text(metadata, "name", "metadata.name", f"give the {kind} a name")
     if not _named_well(type_, name):
-        raise _Refused("WrongValue", f'metadata.name {_shown(name)} must be of lower-case letters, digits, "-" and "."')
+        raise _Refused(
+            "WrongValue",
+            f'metadata.name {_shown(name)} must be at most {_NAME_LIMIT} lower-case letters, digits, "-" and "."',
+        )
     namespace = _namespace(type_, metadata)
     for field in ("labels", "annotations"):
         for label, text in _mapping(metadata, field, f"metadata.{field}").items():

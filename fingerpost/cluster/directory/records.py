@@ -136,7 +136,10 @@ class Records:
             db.execute("insert or ignore into meta values ('uid', ?)", (fresh_uid,))
             return self._load(db)
         except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
-            raise ClusterFailed(f"the state of the folder in {self._path} cannot be opened: {error}") from error
+            raise ClusterFailed(
+                f"the state of the folder in {self._path} cannot be opened: {error}; make it accessible, or name "
+                "another state_dir"
+            ) from error
 
     def _load(self, db: sqlite3.Connection) -> Remembered:
         ((uid,),) = db.execute("select value from meta where name = 'uid'").fetchall()

@@ -27,7 +27,9 @@ class StatusFiles:
         group, _, kind = key.type.rpartition("/")
         for part in (group, kind, key.name, key.namespace or _NO_NAMESPACE):
             if not part or part.startswith(".") or "/" in part or "\0" in part:
-                raise ClusterFailed(f'no status can be kept for {key}: "{part}" is no name of a file')
+                raise ClusterFailed(
+                    f'no status can be kept for {key}: "{part}" is no name of a file; rename the object'
+                )
         return self._folder / f"{group}_{kind}" / (key.namespace or _NO_NAMESPACE) / f"{key.name}.json"
 
     def write(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
@@ -42,7 +44,9 @@ class StatusFiles:
             fresh.write_bytes(body)
             os.replace(fresh, path)
         except OSError as error:
-            raise ClusterFailed(f"the status of {key} cannot be written to {path}: {error.strerror}") from error
+            raise ClusterFailed(
+                f"the status of {key} cannot be written to {path}: {error.strerror}; make room or repair the folder"
+            ) from error
         self._known[key] = body
         return True
 

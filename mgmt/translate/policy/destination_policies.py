@@ -73,7 +73,12 @@ def _nothing_selected(policy: DestinationPolicy, imported: int) -> Problem:
             f"selects only imported destinations ({imported}), to which the policies of their own workspace apply",
         )
     else:
-        report.add(Severity.INFO, "spec.applyToDestinations", "NothingSelected", "no destination ports selected")
+        report.add(
+            Severity.INFO,
+            "spec.applyToDestinations",
+            "NothingSelected",
+            "no destination ports selected; correct name, labels or port",
+        )
     return report.problems[0]
 
 

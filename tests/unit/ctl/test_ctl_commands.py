@@ -123,6 +123,17 @@ def test_get_gives_scripts_the_objects_themselves(fingerpost: Any, servers: Any)
     assert yaml.safe_load(fingerpost("get", "rt", "-o", "yaml").out)["items"][0]["kind"] == "RouteTable"
 
 
+def test_misspelled_words_are_answered_with_the_nearest_known_ones(fingerpost: Any, servers: Any) -> None:
+    servers(healthy())
+    kind = fingerpost("get", "routetabel")
+    assert (kind.code, 'no kind is called "routetabel"; did you mean routetable?' in kind.err) == (2, True)
+    context = fingerpost("check", "--context", "demmo")
+    assert (context.code, "there are: demo; did you mean demo?" in context.err) == (2, True)
+    assert "hint: use one of these" in context.err
+    file = fingerpost("validate", "-f", "/no/such")
+    assert (file.code, "-f is /no/such, which does not exist\nhint: name a file" in file.err) == (2, True)
+
+
 def test_describe_names_gateways_and_problems(fingerpost: Any, servers: Any) -> None:
     world = World()
     world.answer("east")
@@ -323,57 +334,6 @@ def test_contexts_are_written_used_and_shown(fingerpost: Any, tmp_path: Path) ->
     assert "127.0.0.1:1" in fingerpost("check", "--context", "a").err
     (tmp_path / "config.yaml").write_text("contexts: [1]")
     assert fingerpost("check").code == 2
-
-
-def test_bootstrap_is_what_the_agent_gives(fingerpost: Any, servers: Any, agent: Callable[[], Any]) -> None:
-    servers(agents={"east": agent()}, silent=("http://127.0.0.1:1",))
-    command = (
-        "proxy",
-        "bootstrap",
-        "--cluster",
-        "east",
-        "--gateway",
-        "gw/ingress",
-        "--bind",
-        "127.0.1.5",
-        "--no-delta",
-    )
-    result = fingerpost(*command)
-    assert yaml.safe_load(result.out) == {
-        "gateway": "gw/ingress",
-        "bind": "127.0.1.5",
-        "admin_port": "0",
-        "delta": "false",
-    }
-    assert json.loads(fingerpost(*command, "-o", "json").out)["gateway"] == "gw/ingress"
-    unknown = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/none")
-    assert (unknown.code, "no gateway gw/none" in unknown.err) == (2, True)
-    assert "it knows: east" in fingerpost("proxy", "bootstrap", "--cluster", "west", "--gateway", "gw/x").err
-
-
-@pytest.mark.spec("C-5")
-def test_bootstrap_is_refused_for_what_the_server_does_not_know(
-    fingerpost: Any, servers: Any, agent: Callable[[], Any], closed_port: str
-) -> None:
-    world = healthy()
-    url = agent()
-    servers(world, agents={"east": url, "easst": url})
-    good = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/ingress")
-    assert (good.code, good.err) == (0, "")
-    gateway = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/ingres")
-    assert (gateway.code, gateway.out) == (2, "")
-    assert "there is no gateway gw/ingres in east; there are: gw/ingress; did you mean gw/ingress?" in gateway.err
-    assert "hint: a gateway is a Service that selects a pod with the label" in gateway.err
-    cluster = fingerpost("proxy", "bootstrap", "--cluster", "easst", "--gateway", "gw/ingress")
-    assert (cluster.code, cluster.out) == (2, "")
-    assert "--cluster is easst, which no server knows; clusters are: east, west; did you mean east?" in cluster.err
-    world.fed.states = ClusterStates(clusters={"east": ClusterState(state=State.CACHED, ready=True, since=NOW)})
-    unsure = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/later")
-    assert (unsure.code, yaml.safe_load(unsure.out)["gateway"]) == (0, "gw/later")
-    assert "warning: no gateway gw/later is known in east, but east is Cached" in unsure.err
-    servers(agents={"east": url}, silent=(closed_port,))
-    offline = fingerpost("proxy", "bootstrap", "--cluster", "east", "--gateway", "gw/later")
-    assert (offline.code, f"no management server answers at {closed_port}" in offline.err) == (0, True)
 
 
 def test_a_server_that_answers_only_others_is_forbidden(fingerpost: Any, servers: Any) -> None:
