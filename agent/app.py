@@ -32,14 +32,14 @@ from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
 from fingerpost.cluster.directory.cluster import DirectoryCluster
 from fingerpost.cluster.protocol import Batch, ClusterFailed
-from fingerpost.http import listen, loopback_only
+from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.pieces import PieceList, join
 from fingerpost.relay.reasons import LinkLost
-from fingerpost.relay.settings import RelaySettings
+from fingerpost.relay.settings import RelaySettings, loopback_only
 from fingerpost.telemetry import Telemetry
 
 log = structlog.get_logger()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -16,19 +15,6 @@ _BACKLOG = 128
 
 class CannotListen(OSError):
     """The message names the address and the remedy."""
-
-
-def loopback_only(address: str, what: str) -> None:
-    """The relay has no certificates yet. Raises CannotListen for what is not a loopback address."""
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        safe = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        safe = False
-    if not safe:
-        raise CannotListen(
-            f"{what} {address}: the relay is plaintext, so only loopback is allowed; give 127.0.0.1 and a port"
-        )
 
 
 class BoundServer(NamedTuple):

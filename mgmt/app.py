@@ -16,11 +16,11 @@ from starlette.routing import Mount, Route
 
 from fingerpost import __version__
 from fingerpost.cluster.directory.cluster import DirectoryCluster
-from fingerpost.http import listen, loopback_only
+from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.reasons import Reason, Refused
-from fingerpost.relay.settings import RelaySettings
+from fingerpost.relay.settings import RelaySettings, loopback_only
 from fingerpost.telemetry import Telemetry
 from mgmt.admin.app import app as admin_app
 from mgmt.admin.ports import Bell, Plane, StoreInfo

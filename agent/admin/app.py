@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +13,7 @@ from starlette.routing import Route
 from agent.xds.bootstrap import bootstrap
 from agent.xds.tokens import ensure_token
 from fingerpost import __version__
+from fingerpost.loopback import is_loopback
 
 
 class AgentView(Protocol):
@@ -98,12 +98,7 @@ class Admin(NamedTuple):
 
 def _local(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
     async def guarded(request: Request) -> Response:
-        host = request.client.host if request.client else ""
-        try:
-            near = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            near = False
-        if not near:
+        if request.client is None or not is_loopback(request.client.host):
             return JSONResponse({"error": "this answers to loopback callers only"}, status_code=403)
         answer: Response = await handler(request)
         return answer

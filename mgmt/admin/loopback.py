@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fingerpost.loopback import is_loopback
 from mgmt.admin.answers import error
 
 OPEN = ("/healthz", "/readyz", "/metrics")
@@ -20,7 +19,7 @@ class LoopbackOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _open(scope["path"]):
             client = scope.get("client")
-            if client is not None and not _local(client[0]):
+            if client is not None and not is_loopback(client[0]):
                 message = f"{scope['path']} answers only callers on loopback, not {client[0]}; use a port-forward"
                 await error(403, "NotLoopback", message)(scope, receive, send)
                 return
@@ -32,12 +31,3 @@ class LoopbackOnly:
 
 def _open(path: str) -> bool:
     return any(path == p or path.startswith(f"{p}/") for p in OPEN)
-
-
-def _local(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

@@ -7,9 +7,9 @@ Nothing else in the relay looks at addresses, metadata or certificates.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 from urllib.parse import unquote
 
+from fingerpost.loopback import is_loopback
 from fingerpost.relay.reasons import Reason, Refused
 
 CLUSTER_HEADER = "x-cluster-id"
@@ -33,8 +33,4 @@ def _local(peer: str) -> bool:
     family, _, rest = peer.partition(":")
     if family == "unix":
         return True
-    host = unquote(rest).rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(unquote(rest).rpartition(":")[0].strip("[]"))

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 
 from agent.app import Agent
 from agent.xds.ports import CertificateFiles
-from fingerpost.http import CannotListen
 from fingerpost.relay.pieces import join
+from fingerpost.relay.settings import NotLoopback
 from tests.conformance.listeners.certificates import issue
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, running_fleet
@@ -171,8 +171,8 @@ async def test_a_secret_never_leaves_its_cluster(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["0.0.0.0:9900", "10.0.0.1:9900", "relay.example:9900", ":9900"])
 async def test_a_plaintext_relay_leaves_loopback_on_neither_side(tmp_path: Path, address: str) -> None:
     async with running_fleet(tmp_path, "east") as fleet:
-        with pytest.raises(CannotListen, match=f"relay_address {address}: .* give 127.0.0.1"):
+        with pytest.raises(NotLoopback, match=f"relay_address {address}: .* give 127.0.0.1"):
             await fleet.start_server(relay_address=address)
-        with pytest.raises(CannotListen, match=f"server_address {address}: .* give 127.0.0.1"):
+        with pytest.raises(NotLoopback, match=f"server_address {address}: .* give 127.0.0.1"):
             async with fleet.agent("east", 0, server_address=address):
                 raise AssertionError("it runs")
