@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Never
 
 import structlog
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -237,18 +238,13 @@ class Server:
         await settle()
 
     async def _store_info(self) -> StoreInfo:
+        away = StoreInfo(where=self._store.where, embedded=not self.settings.redis_url, reachable=False)
         try:
             found = await self._store.status()
         except StoreError:
-            return StoreInfo(where=self._store.where, embedded=not self.settings.redis_url, reachable=False)
+            return away
         persistence = "appendonly" if found.append_only else "none"
-        return StoreInfo(
-            where=found.where,
-            embedded=not self.settings.redis_url,
-            reachable=self.ingest.synced,
-            persistence=persistence,
-            eviction=found.eviction_policy,
-        )
+        return structs.replace(away, reachable=True, persistence=persistence, eviction=found.eviction_policy)
 
     async def _release_folder(self) -> int:
         return await self._folder.release() if self._folder else 0
@@ -274,7 +270,6 @@ class Server:
             release_folder=self._release_folder,
             serving=lambda: self.publisher.is_open,
             relist=self.relisting.demand,
-            peers=lambda: self.relay.pulls,
         )
 
     @asynccontextmanager

@@ -14,7 +14,6 @@ from mgmt.admin.ports import Plane, StoreInfo
 from mgmt.admin.times import ago
 from mgmt.ingest.values import ClusterState, State
 from mgmt.publish.arrival import GatewayState
-from mgmt.store.errors import StoreError
 from mgmt.translate.status import Status
 
 Found = Iterator[dict[str, Any]]
@@ -33,7 +32,7 @@ def section(title: str, *, info: list[str], tables: list[dict[str, Any]], found:
 
 
 async def check(plane: Plane) -> dict[str, Any]:
-    store = await _store(plane)
+    store = await plane.store()
     source = f"management cluster {plane.management}: " + (
         f"folder {plane.folder}" if plane.folder else "no folder here"
     )
@@ -50,13 +49,6 @@ async def check(plane: Plane) -> dict[str, Any]:
         section(f.SOURCES, info=[], tables=[], found=_sources(plane)),
     ]
     return {"replica": plane.replica, "version": plane.version, "sections": sections}
-
-
-async def _store(plane: Plane) -> StoreInfo | None:
-    try:
-        return await plane.store()
-    except StoreError:
-        return StoreInfo(where="its address", reachable=False)
 
 
 def _deployment(plane: Plane) -> dict[str, Any]:
@@ -119,9 +111,7 @@ def _warm_up(plane: Plane) -> Found:
             yield finding("CHK051", name, message)
 
 
-def _redis_lines(plane: Plane, store: StoreInfo | None) -> list[str]:
-    if store is None:
-        return []
+def _redis_lines(plane: Plane, store: StoreInfo) -> list[str]:
     kind = "embedded" if store.embedded else "external"
     parts = [f"{kind} at {store.where}", f"seq {plane.ingest.seq}"]
     parts += [f"persistence {store.persistence}"] if store.persistence else []
@@ -129,14 +119,12 @@ def _redis_lines(plane: Plane, store: StoreInfo | None) -> list[str]:
     return [", ".join(parts)]
 
 
-def _redis(plane: Plane, store: StoreInfo | None) -> Found:
-    where = store.where if store else "redis"
-    if not plane.ingest.synced or (store is not None and not store.reachable):
+def _redis(plane: Plane, store: StoreInfo) -> Found:
+    where = store.where
+    if not plane.ingest.synced or not store.reachable:
         yield finding(
             "CHK061", where, f"redis at {where} is not reachable from {plane.replica}; it goes on from memory"
         )
-        return
-    if store is None:
         return
     if store.eviction not in _SAFE_EVICTION:
         yield finding("CHK062", where, f"redis at {where} has maxmemory-policy {store.eviction}, it must be noeviction")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -77,10 +77,6 @@ class Bell:
             self._waiters.discard(waiter)
 
 
-async def _no_store() -> StoreInfo | None:
-    return None
-
-
 async def _nothing_to_release() -> int:
     return 0
 
@@ -94,6 +90,7 @@ class Plane:
     ingest: Ingested
     changed_at: Callable[[ObjectKey], int]  # config_version of the object's last change; 0: since before this process
     turns: Bell  # `mgmt.app` rings it after each `Publisher.publish`
+    store: Callable[[], Awaitable[StoreInfo]]
     version: str
     now: Callable[[], int]  # Unix nanoseconds
     replica: str = "mgmt"
@@ -101,8 +98,6 @@ class Plane:
     admin_namespace: str = "gloo-mesh"
     relay_port: int = 9900
     folder: str = ""  # of the management cluster; "" where there is none
-    peers: Callable[[], Mapping[str, int]] = dict  # open Pull streams per cluster, registered or not
-    store: Callable[[], Awaitable[StoreInfo | None]] = _no_store
     release_folder: Callable[[], Awaitable[int]] = _nothing_to_release  # objects let go of the management folder
     serving: Callable[[], bool] = lambda: True  # first translation done, caught up with Redis, ports open
     relist: Callable[[Sequence[str]], None] = field(default=lambda _: None)

@@ -47,11 +47,6 @@ class RelayServer:
         self.bodies = Bodies(settings.chunk)
         self.port = 0
 
-    @property
-    def pulls(self) -> dict[str, int]:
-        """Open Pull streams per cluster."""
-        return {cluster: count for cluster, count in self._pulls.items() if count}
-
     def handlers(self) -> grpc.GenericRpcHandler[bytes, bytes]:
         """Bytes in and out: frames are parsed here, and bodies that many agents share are serialized once."""
         return grpc.method_handlers_generic_handler(

@@ -115,10 +115,7 @@ class World:
         )
         self.changed: dict[ObjectKey, int] = {}
         self.bell = Bell()
-        self.store: StoreInfo | None = StoreInfo(
-            where="127.0.0.1:6379", persistence="appendonly", eviction="noeviction"
-        )
-        self.store_error: Exception | None = None
+        self.store = StoreInfo(where="127.0.0.1:6379", persistence="appendonly", eviction="noeviction")
         self.folder_released = 0
         self.serving = True
         self.plane = Plane(
@@ -142,9 +139,7 @@ class World:
                 everything[key_of(obj, cluster)] = obj
         self.put(everything)
 
-    async def _store(self) -> StoreInfo | None:
-        if self.store_error is not None:
-            raise self.store_error
+    async def _store(self) -> StoreInfo:
         return self.store
 
     async def _release_folder(self) -> int:

@@ -13,7 +13,6 @@ from fingerpost.relay.applied import ScopeException
 from mgmt.admin.findings import CODES, SECTIONS
 from mgmt.admin.ports import StoreInfo
 from mgmt.ingest.values import ClusterState, ClusterStates, State
-from mgmt.store.errors import StoreUnavailable
 
 
 async def findings(world: World) -> dict[str, dict[str, str]]:
@@ -137,7 +136,7 @@ async def test_check_reports_a_redis_that_may_evict() -> None:
     world.fed.synced = False
     assert "CHK061" in await findings(world)
     world.fed.synced = True
-    world.store_error = StoreUnavailable("away")
+    world.store = StoreInfo(where="127.0.0.1:6379", reachable=False)
     assert "CHK061" in await findings(world)
 
 
