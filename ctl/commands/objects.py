@@ -92,9 +92,10 @@ def _table(found: list[Json], *, wide: bool) -> str:
 def _share(arrival: Json | None) -> str:
     if arrival is None:
         return ""
-    count = len(arrival["noProxy"])
-    bare = "" if not count else " (no proxy)" if count == arrival["arrived"] else f" ({count} no proxy)"
-    return f"{arrival['arrived']}/{arrival['total']}{bare}"
+    share, bare = f"{arrival['arrived']}/{arrival['total']}", len(arrival["noProxy"])
+    if not bare:
+        return share
+    return f"{share} (no proxy)" if bare == arrival["arrived"] else f"{share} ({bare} no proxy)"
 
 
 def describe(kind: str, name: str, cluster: str) -> int:

@@ -291,14 +291,14 @@ class Publisher:
         for scopes in self._scopes.values():
             for scope in scopes.values():
                 if scope.version < version:
-                    scope.note(version, (), scope.digest.total, 0)
+                    scope.republish(version)
         self._wake(self._scopes)
         return True
 
     def _withdraw(self, scope: Scope, version: int) -> None:
         """A gateway that is gone is meant to be gone."""
         scope.keep, scope.confirmed = {}, True  # a new `keep`: by that the relay tells a publication of an old version
-        scope.note(version, (), scope.digest.total, 0)
+        scope.republish(version)
 
     def release(self, cluster: str, version: int) -> frozenset[str]:
         """A person says that what this cluster's gateways lose, and what waits for its new listing, is meant. Returns
@@ -350,7 +350,7 @@ class Publisher:
                 keep = {**common, **self._kept_of_cold(cluster), **of_guard}
                 if keep != scope.keep or (confirmed and not keep) != scope.confirmed:
                     scope.keep, scope.confirmed = keep, confirmed and not keep
-                    scope.note(version, (), scope.digest.total, 0)
+                    scope.republish(version)
                     touched[cluster] = None
 
     def _kept_of_cold(self, cluster: str) -> dict[str, str]:

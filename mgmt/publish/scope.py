@@ -81,9 +81,13 @@ class Scope:
         self.version = entry.version
 
     def note(self, version: int, changed: Iterable[Changed], base: bytes, seen_unix_nanos: int) -> None:
-        """A publication of this scope alone: it moved to another class, or its `keep` or `confirmed` changed."""
+        """A publication of this scope alone."""
         after = self.digest.total
         self.append(LogEntry(version, self.version, base, after, tuple(changed), seen_unix_nanos))
+
+    def republish(self, version: int) -> None:
+        """The resources are the same; `keep` or `confirmed` changed, or agents hold a higher version."""
+        self.note(version, (), self.digest.total, 0)
 
     def move(self, resource_set: ResourceSet, version: int, seen_unix_nanos: int) -> None:
         former, self._set = self._set, resource_set
