@@ -17,7 +17,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Never
 
@@ -231,18 +231,12 @@ def _lock(folder: Path) -> int:
 @asynccontextmanager
 async def embedded_redis(folder: Path, *, port: int = 0, fsync: str = "always") -> AsyncIterator[EmbeddedRedis]:
     """`port` other than 0 also listens on 127.0.0.1, so that a second server can share this Redis."""
-    lock = _lock(folder)
-    redis = EmbeddedRedis(folder, port=port, fsync=fsync)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.callback(os.close, _lock(folder))
+        redis = EmbeddedRedis(folder, port=port, fsync=fsync)
+        stack.push_async_callback(redis.stop)  # also when the start is cancelled
         await redis.start()
-        try:
-            keeping = asyncio.create_task(redis.keep(), name="store.redis")
-            try:
-                yield redis
-            finally:
-                keeping.cancel()
-                await asyncio.wait([keeping])
-        finally:
-            await redis.stop()
-    finally:
-        os.close(lock)
+        keeping = asyncio.create_task(redis.keep(), name="store.redis")
+        stack.push_async_callback(asyncio.wait, [keeping])
+        stack.callback(keeping.cancel)
+        yield redis

@@ -121,6 +121,25 @@ async def test_a_clean_end_leaves_no_process_and_keeps_the_data(tmp_path: Path) 
         assert await names_in(redis) == (1, 1)
 
 
+async def test_a_start_that_is_cancelled_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: asyncio.Future[EmbeddedRedis] = asyncio.get_running_loop().create_future()
+
+    async def silent(redis: EmbeddedRedis, patience: float) -> bool:
+        started.set_result(redis)
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(EmbeddedRedis, "_answers", silent)
+    task = asyncio.create_task(embedded_redis(tmp_path / "r").__aenter__())
+    redis = await started
+    pid = redis.pid
+    assert exists(pid)
+    task.cancel()
+    await asyncio.wait([task])
+    left = exists(pid)
+    await redis.stop()
+    assert not left
+
+
 async def test_two_servers_on_one_folder_is_a_clear_mistake(tmp_path: Path) -> None:
     async with embedded_redis(tmp_path / "r"):
         with pytest.raises(StoreMisconfigured, match="in use by another server"):
