@@ -86,9 +86,7 @@ class ServedIngest(Ingest):
 
     async def open(self, cluster: str, session: SessionInfo) -> Fence:
         fence = await super().open(cluster, session)
-        accepted = self.accepted_types(cluster)
-        types = [t for t in session.types if accepted is None or t in accepted]  # of others no listing ever ends
-        self.relisting.opened(cluster, fence, session.control, types)
+        self.relisting.opened(cluster, fence, session.control, session.types)
         return fence
 
     def listed(self, cluster: str, fence: Fence, type_: str) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from fingerpost.relay.reasons import Reason, Refused
 from mgmt.ingest.inputs import Inputs
-from mgmt.ingest.kinds import accepted_from_agent, record_key
+from mgmt.ingest.kinds import record_key
 from mgmt.ingest.states import Phase, Registration, SessionRecord, encode, record_of
 from mgmt.ingest.turns import Turns
 from mgmt.relay.ports import Fence, SessionInfo
@@ -78,8 +78,7 @@ class Sessions:
             raise Refused(Reason.NOT_REGISTERED, f"cluster {cluster} was deregistered")
         if (other := self._open.pop(cluster, None)) is not None:  # opened while this one waited for its turn
             other.info.control.close(Reason.DUPLICATE, "a newer session of this cluster was opened")
-        accepted = accepted_from_agent(cluster, self._management)
-        missing = {t for t in info.types if accepted is None or t in accepted}
+        missing = set(info.types)
         self._last_fence += 1
         session = Session(Fence(self._last_fence), info, missing, self._now())
         self._open[cluster] = session

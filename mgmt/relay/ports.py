@@ -32,8 +32,8 @@ class SessionControl(Protocol):
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is at the other end of a stream. `types` are the types the agent announced; Warm means that all of them are
-    listed.
+    """Who is at the other end of a stream. `types` are the types that the agent announced and `Ingest.accepted_types`
+    takes; Warm means that all of them are listed.
     """
 
     cluster: str

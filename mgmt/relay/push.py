@@ -52,7 +52,7 @@ class PushSession:
         self._ingest, self._settings, self._metrics = ingest, settings, metrics
         self._fence: Fence | None = None
         self._types: dict[str, _Type] = {}
-        self._accepted: Collection[str] | None = None
+        self._accepted = ingest.accepted_types(hello.cluster)
         self._incoming, self._parts = Sequence(), Parts()
         self._acked = 0
         self._resync: dict[str, None] = {}
@@ -71,12 +71,11 @@ class PushSession:
             version=hello.version,
             role=hello.role,
             features=frozenset(hello.features),
-            types=tuple(d.type for d in hello.digests),
+            types=tuple(d.type for d in hello.digests if self._takes(d.type)),
             peer=self._peer,
             control=self,
         )
         self._fence = await self._ingest.open(self._cluster, info)
-        self._accepted = self._ingest.accepted_types(self._cluster)
         ack = pb.PushHelloAck(features=FEATURES, window=self._settings.window, accepted_types=self._accepted or ())
         for theirs in hello.digests:
             if not self._takes(theirs.type):

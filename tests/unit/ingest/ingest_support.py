@@ -187,6 +187,8 @@ class Agent:
 
     async def connect(self, replica: Replica) -> Agent:
         self.replica = replica
+        accepted = replica.ingest.accepted_types(self.cluster)
+        self.types = tuple(t for t in self.types if accepted is None or t in accepted)  # as the relay does it
         self.fence = await replica.ingest.open(self.cluster, self.info)
         return self
 

@@ -183,6 +183,7 @@ async def test_only_accepted_types_are_sent(world: World) -> None:
         agent.push.update(facts(U, 3, "edited"))
         assert not agent.push._pending()
     assert U not in world.ingest.held
+    assert [s.types for s in world.ingest.sessions] == [(T,)], "of others no listing ever ends"
 
 
 async def test_refusal_by_ingest_and_hang_up(world: World) -> None:
