@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -31,8 +30,6 @@ _BREATH = 200  # objects between two turns of the event loop, so that a long lis
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s?)?")
 _MILLIS = re.compile(r"(\d+(?:\.\d+)?)ms")
 _order = msgspec.json.Decoder(dict[str, Any])
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def app(plane: Plane) -> Starlette:

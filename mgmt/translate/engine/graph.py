@@ -33,7 +33,6 @@ class Engine:
     def __init__(self) -> None:
         self._inputs: list[Collection[Any, Any]] = []
         self._nodes: list[Step[Any, Any, Any, Any] | Fold[Any, Any, Any, Any]] = []
-        self.steps_run = 0
 
     def input(self, name: str) -> Input[Any, Any]:
         made: Input[Any, Any] = Input(name)
@@ -60,9 +59,7 @@ class Engine:
 
     def turn(self) -> int:
         """Returns the number of steps run. The deltas of all collections stay readable until `settle`."""
-        ran = sum(node.turn() for node in self._nodes)
-        self.steps_run += ran
-        return ran
+        return sum(node.turn() for node in self._nodes)
 
     def settle(self) -> None:
         for collection in self._inputs:

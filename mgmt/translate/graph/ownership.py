@@ -12,7 +12,7 @@ from mgmt.translate.ir import Value
 from mgmt.translate.workspace.ownership import Ownership, WorkspaceView, owner_of
 from mgmt.translate.workspace.seniority import seniority
 from mgmt.translate.workspace.settings import SettingsView, effective_settings, is_global, pick_settings
-from mgmt.translate.workspace.sharing import SHAREABLE, Sharing, WorkspaceId, sharing_between
+from mgmt.translate.workspace.sharing import Sharing, WorkspaceId, sharing_between
 
 Pair = tuple[str, str]  # cluster, namespace
 
@@ -167,6 +167,5 @@ class OwnershipGraph:
             return False
         if owner == workspace:
             return True
-        kind = SHAREABLE.get(key.type)
-        way = self.sharing(context, owner, workspace) if kind else None
-        return kind is not None and way is not None and way.admits(kind, key, labels)
+        way = self.sharing(context, owner, workspace)
+        return way is not None and way.admits(key, labels)

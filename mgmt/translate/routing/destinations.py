@@ -99,14 +99,6 @@ def reference_warnings(ref: DestinationReference) -> tuple[str, ...]:
     return ()
 
 
-def refused_for_tcp(ref: DestinationReference) -> RouteError | None:
-    """TCP and TLS routes take Services and VirtualDestinations only (D-6)."""
-    if ref.aws_lambda is None and ref.kind is not DestinationKind.EXTERNAL_SERVICE:
-        return None
-    kind = "awsLambda" if ref.aws_lambda is not None else ref.kind.value
-    return RouteError(errors.DESTINATION, f"{kind} destinations are allowed in http routes only")
-
-
 def clusters_of_interest(ref: DestinationReference, holder: ObjectKey) -> frozenset[str]:
     """The clusters whose gateways may resolve the reference otherwise than all others do."""
     if ref.aws_lambda is not None or ref.ref is None or ref.kind is not DestinationKind.SERVICE:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from mgmt.translate.ir import HeaderMatch, Matcher, MatchKind, PathMatch, QueryMatch
@@ -60,10 +59,6 @@ def parse_query(text: str) -> tuple[tuple[str, str], ...]:
     if not text:
         return ()
     return tuple((key, value) for key, _, value in (part.partition("=") for part in text.split("&")))
-
-
-def match_request(matchers: Iterable[Matcher], request: Request) -> bool:
-    return any(not first_difference(matcher, request) for matcher in matchers)
 
 
 def first_difference(matcher: Matcher, request: Request) -> str:

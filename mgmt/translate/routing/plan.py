@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, NamedTuple, Protocol
 
 from fingerpost.api.common import DestinationReference
-from fingerpost.api.networking.route_table import FailureMode
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
 from mgmt.translate import ir
@@ -58,12 +57,6 @@ class TablePlan(ir.Value, frozen=True):
     hosts: tuple[str, ...]
     routes: tuple[RoutePlan, ...]
     problems: tuple[Problem, ...]  # in the order of the routes, which is the order in which a status joins them
-    failure_mode: FailureMode = FailureMode.ROUTE_REPLACEMENT
-
-    @property
-    def misconfigured(self) -> bool:
-        """Some route is broken whatever the gateway, be it replaced or left out: what FREEZE_CONFIG asks first."""
-        return any(problem.code == MISCONFIGURED for problem in self.problems)
 
     @property
     def contribution(self) -> str:
@@ -83,7 +76,3 @@ class Resolved(NamedTuple):
     routes: tuple[ir.Route, ...]
     destinations: tuple[ir.Destination, ...]  # used by the routes, each once, in order of first use
     problems: tuple[Problem, ...]  # route errors found by resolving
-
-    @property
-    def misconfigured(self) -> bool:
-        return bool(self.problems)

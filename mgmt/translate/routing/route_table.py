@@ -36,9 +36,7 @@ def compile_table(key: ObjectKey, table: RouteTable) -> TablePlan:
             routes.append(plan)
     _note_unreachable(routes, report)
     _note_unimplemented(table, report)
-    return TablePlan(
-        key=key, hosts=hosts, routes=tuple(routes), problems=tuple(report.problems), failure_mode=spec.failure_mode
-    )
+    return TablePlan(key=key, hosts=hosts, routes=tuple(routes), problems=tuple(report.problems))
 
 
 def route_message(written: str, index: int, reason: str) -> str:

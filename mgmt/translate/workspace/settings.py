@@ -8,7 +8,6 @@ import msgspec
 
 from fingerpost.api.admin.workspace_settings import Options, WorkspaceSettingsSpec
 from fingerpost.objects import ObjectKey
-from fingerpost.problems import Problem, Severity
 
 GLOBAL = "global"
 NOTHING = WorkspaceSettingsSpec()
@@ -45,16 +44,6 @@ def pick_settings(candidates: Sequence[SettingsView]) -> tuple[SettingsView | No
     if not candidates:
         return None, ()
     return candidates[0], tuple(candidates[1:])
-
-
-def settings_losers(workspace: str, chosen: SettingsView | None, losers: Sequence[SettingsView]) -> tuple[Problem, ...]:
-    if chosen is None:
-        return ()
-    where = f"{chosen.key.name}.{chosen.key.namespace}.{chosen.key.cluster}"
-    message = f"workspace {workspace} is already configured by {where}"
-    return tuple(
-        Problem(ref=loser.key, severity=Severity.INVALID, code="AlreadyConfigured", message=message) for loser in losers
-    )
 
 
 def _merge_options(own: Options, over: Options) -> Options:

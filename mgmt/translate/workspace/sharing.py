@@ -1,5 +1,4 @@
-"""Availability across workspaces: what one exports and the other imports (workspaces.md §5), and what a refused
-reference is told (§6).
+"""Availability across workspaces: what one exports and the other imports (workspaces.md §5).
 
 Both resource filters have to admit an object. Nothing is transitive: only an object's owner is asked for its exports.
 """
@@ -48,9 +47,12 @@ class Sharing(msgspec.Struct, frozen=True):
     exports: tuple[TypedObjectSelector, ...]
     imports: tuple[TypedObjectSelector, ...]
 
-    def admits(self, kind: ObjectKind, key: ObjectKey, labels: Mapping[str, str]) -> bool:
-        return any(resource_matches(e, kind, key, labels) for e in self.exports) and any(
-            resource_matches(i, kind, key, labels) for i in self.imports
+    def admits(self, key: ObjectKey, labels: Mapping[str, str]) -> bool:
+        kind = SHAREABLE.get(key.type)
+        return (
+            kind is not None
+            and any(resource_matches(e, kind, key, labels) for e in self.exports)
+            and any(resource_matches(i, kind, key, labels) for i in self.imports)
         )
 
 
@@ -93,37 +95,3 @@ def sharing_between(
     exports = _resources(settings_owner.export_to, importer)
     imports = _resources(settings_importer.import_from, owner) if exports else ()
     return Sharing(exports, imports) if imports else None
-
-
-def shares(
-    settings_owner: WorkspaceSettingsSpec | None,
-    settings_importer: WorkspaceSettingsSpec | None,
-    owner: WorkspaceId,
-    importer: WorkspaceId,
-    kind: ObjectKind | None,
-    key: ObjectKey,
-    labels: Mapping[str, str],
-) -> bool:
-    """Is the owner's object available to the importer? `kind` is `SHAREABLE.get(key.type)`; None is never shared."""
-    if owner.name == importer.name:
-        return True
-    if kind is None:
-        return False
-    way = sharing_between(settings_owner, settings_importer, owner, importer)
-    return way is not None and way.admits(kind, key, labels)
-
-
-def not_available(key: ObjectKey, workspace: str) -> str:
-    """Says the same of an object that is missing and of one that is not shared, so that a tenant cannot probe
-    (W-46).
-    """
-    return f"{key.kind} {key.name}.{key.namespace}.{key.cluster} is not available in workspace {workspace}"
-
-
-def not_available_at_gateway(key: ObjectKey, workspace: str, gateway_workspace: str) -> str:
-    """Only for a referrer whose own workspace sees the object: tells its owner what to export."""
-    what = f"{key.kind} {key.name}.{key.namespace}.{key.cluster}"
-    return (
-        f"{what} is available in workspace {workspace}, but is not available in workspace {gateway_workspace} "
-        "of the gateway: export it there and import it"
-    )

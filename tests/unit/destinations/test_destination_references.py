@@ -9,7 +9,7 @@ from fingerpost.objects import ObjectKey
 from mgmt.translate.ir import Destination
 from mgmt.translate.routing import errors
 from mgmt.translate.routing.destination_views import SERVICE
-from mgmt.translate.routing.destinations import clusters_of_interest, reference_warnings, refused_for_tcp, resolve
+from mgmt.translate.routing.destinations import clusters_of_interest, reference_warnings, resolve
 from mgmt.translate.routing.errors import RouteError
 
 VD_SPEC = "{hosts: [cart.example], services: [{}], ports: [{number: 80, protocol: HTTP}, {number: 81, protocol: HTTP}]}"
@@ -61,12 +61,9 @@ def test_port_is_the_service_port_by_name_or_number() -> None:
     assert refused("{ref: {name: cart}, port: {number: 8080}}", world).kind == errors.PORT
 
 
-@pytest.mark.spec("D-6")
-def test_tcp_routes_refuse_external_services() -> None:
+def test_http_routes_take_external_services() -> None:
     ref = reference("{ref: {name: legacy}, kind: EXTERNAL_SERVICE}")
     world = World([external("{hosts: ['*.corp', legacy.corp], ports: [{number: 80, protocol: HTTP}]}")])
-    assert refused_for_tcp(ref) is not None
-    assert refused_for_tcp(reference("{ref: {name: cart}, kind: VIRTUAL_DESTINATION}")) is None
     assert resolve(ref, TABLE, "shop", "shop", None, world) == Destination(
         object=next(iter(world.views)), host="legacy.corp", port=80
     )

@@ -6,7 +6,7 @@ import pytest
 from destination_cases import endpoint, external
 
 from fingerpost.problems import Severity
-from mgmt.translate.emit.envoy.cluster import build_cluster, secrets_of
+from mgmt.translate.emit.envoy.cluster import build_cluster
 from mgmt.translate.ir import Destination, DestinationSettings, Upstream
 from mgmt.translate.routing.destination_views import ExternalServiceView
 from mgmt.translate.routing.external_services import (
@@ -95,7 +95,6 @@ def test_mutual_tls_by_secret() -> None:
     view = external(
         "{hosts: [a.corp], ports: [{number: 443, protocol: HTTPS, clientsideTls: {mode: MUTUAL, credentialName: c}}]}"
     )
-    assert secrets_of(upstream(view)) == {"c"}
     common = tls_context(upstream(view)).common_tls_context  # type: ignore[attr-defined]
     assert [s.name for s in common.tls_certificate_sds_secret_configs] == ["kubernetes://c"]
 

@@ -8,10 +8,9 @@ import msgspec
 import pytest
 import yaml
 
-from fingerpost.api.admin.workspace_settings import ObjectKind, WorkspaceSettingsSpec
+from fingerpost.api.admin.workspace_settings import WorkspaceSettingsSpec
 from fingerpost.api.common import ObjectSelector
 from fingerpost.objects import ObjectKey
-from fingerpost.problems import Severity
 from mgmt.translate.workspace.selectors import selector_matches
 from mgmt.translate.workspace.settings import (
     NOTHING,
@@ -20,14 +19,10 @@ from mgmt.translate.workspace.settings import (
     is_global,
     last_valid,
     pick_settings,
-    settings_losers,
 )
 from mgmt.translate.workspace.sharing import (
     SHAREABLE,
     WorkspaceId,
-    not_available,
-    not_available_at_gateway,
-    shares,
     sharing_between,
 )
 
@@ -64,8 +59,20 @@ def obj(kind: str, name: str, cluster: str = "east") -> ObjectKey:
     return ObjectKey(f"{group}/{kind}", cluster, "shop", name)
 
 
+def shares(
+    exports: WorkspaceSettingsSpec | None,
+    imports: WorkspaceSettingsSpec | None,
+    owner: WorkspaceId,
+    importer: WorkspaceId,
+    key: ObjectKey,
+    labels: Mapping[str, str],
+) -> bool:
+    way = sharing_between(exports, imports, owner, importer)
+    return way is not None and way.admits(key, labels)
+
+
 def shop_shares(key: ObjectKey, labels: Mapping[str, str], exports: WorkspaceSettingsSpec | None = OF_SHOP) -> bool:
-    return shares(exports, OF_GATEWAYS, SHOP, GATEWAYS, SHAREABLE.get(key.type), key, labels)
+    return shares(exports, OF_GATEWAYS, SHOP, GATEWAYS, key, labels)
 
 
 @pytest.mark.spec("W-29", "W-36")
@@ -90,15 +97,14 @@ def test_the_example_table(key: ObjectKey, labels: Mapping[str, str], available:
 @pytest.mark.spec("W-29")
 def test_the_servers_of_gateways_are_available_in_shop() -> None:
     server = ObjectKey("core/Service", "east", "gw", "ext-auth-service")
-    assert shares(OF_GATEWAYS, OF_SHOP, GATEWAYS, SHOP, ObjectKind.SERVICE, server, {})
+    assert shares(OF_GATEWAYS, OF_SHOP, GATEWAYS, SHOP, server, {})
 
 
 @pytest.mark.spec("W-30")
 def test_one_side_alone_shares_nothing() -> None:
     web, labels = obj("Service", "web"), {"app": "web"}
     for exports, imports in ((OF_SHOP, NOTHING), (NOTHING, OF_GATEWAYS), (OF_SHOP, None), (None, OF_GATEWAYS)):
-        assert not shares(exports, imports, SHOP, GATEWAYS, ObjectKind.SERVICE, web, labels)
-    assert shares(None, None, SHOP, SHOP, None, obj("FailoverPolicy", "fo"), {}), "all of one's own is available"
+        assert not shares(exports, imports, SHOP, GATEWAYS, web, labels)
 
 
 @pytest.mark.spec("W-31")
@@ -113,7 +119,7 @@ def test_a_named_resource_is_one_object_and_a_star_in_it_is_a_character() -> Non
 
     def passes(entry: str, key: ObjectKey) -> bool:
         exports = settings(f"exportTo: [{{workspaces: [{{name: gateways}}], resources: [{entry}]}}]")
-        return shares(exports, everything, SHOP, GATEWAYS, SHAREABLE[key.type], key, {})
+        return shares(exports, everything, SHOP, GATEWAYS, key, {})
 
     one = "{kind: SERVICE, name: web, namespace: shop, cluster: east}"
     assert passes(one, obj("Service", "web"))
@@ -128,9 +134,9 @@ def test_a_named_resource_is_one_object_and_a_star_in_it_is_a_character() -> Non
 def test_without_resources_every_shareable_kind_passes(type_: str) -> None:
     both = settings('{importFrom: [{workspaces: [{name: "*"}]}], exportTo: [{workspaces: [{name: "*"}]}]}')
     key = ObjectKey(type_, "east", "shop", "x")
-    assert shares(both, both, SHOP, GATEWAYS, SHAREABLE[type_], key, {})
+    assert shares(both, both, SHOP, GATEWAYS, key, {})
     never = ObjectKey("networking.gloo.solo.io/VirtualGateway", "east", "shop", "x")
-    assert not shares(both, both, SHOP, GATEWAYS, SHAREABLE.get(never.type), never, {})
+    assert not shares(both, both, SHOP, GATEWAYS, never, {})
 
 
 @pytest.mark.spec("W-34")
@@ -146,9 +152,9 @@ def test_sharing_is_not_transitive() -> None:
     only_b = settings("{importFrom: [{workspaces: [{name: b}]}]}")
     a, b, c = WorkspaceId("a"), WorkspaceId("b"), WorkspaceId("c")
     x = obj("Service", "x")
-    assert shares(both, both, a, b, ObjectKind.SERVICE, x, {})
-    assert shares(both, only_b, b, c, ObjectKind.SERVICE, obj("Service", "own-of-b"), {})
-    assert not shares(both, only_b, a, c, ObjectKind.SERVICE, x, {}), "x belongs to a, whatever b imported"
+    assert shares(both, both, a, b, x, {})
+    assert shares(both, only_b, b, c, obj("Service", "own-of-b"), {})
+    assert not shares(both, only_b, a, c, x, {}), "x belongs to a, whatever b imported"
 
 
 def of(name: str, spec: WorkspaceSettingsSpec | None = None, namespace: str = "shop") -> SettingsView:
@@ -160,9 +166,6 @@ def test_the_oldest_settings_count() -> None:
     first, second = of("one", OF_SHOP), of("two", OF_GATEWAYS)
     chosen, losers = pick_settings([first, second])
     assert (chosen, losers) == (first, (second,))
-    (problem,) = settings_losers("shop", chosen, losers)
-    assert (problem.ref, problem.severity) == (second.key, Severity.INVALID)
-    assert problem.message == "workspace shop is already configured by one.shop.east"
     assert pick_settings([second]) == (second, ())
     assert pick_settings([]) == (None, ())
 
@@ -211,13 +214,6 @@ def test_global_is_global_only_in_the_admin_namespace() -> None:
     assert is_global(ObjectKey(kind, "mgmt", "gloo-mesh", "global"), "mgmt", "gloo-mesh")
     assert not is_global(ObjectKey(kind, "mgmt", "shop", "global"), "mgmt", "gloo-mesh")
     assert not is_global(ObjectKey(kind, "east", "gloo-mesh", "global"), "mgmt", "gloo-mesh")
-
-
-@pytest.mark.spec("W-46")
-def test_missing_and_unshared_read_alike_and_only_the_owner_hears_of_the_gateway() -> None:
-    text = not_available(obj("Service", "db"), "gateways")
-    assert text == "Service db.shop.east is not available in workspace gateways"
-    assert "workspace gateways of the gateway" in not_available_at_gateway(obj("Service", "db"), "shop", "gateways")
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,6 @@ def encode_cluster(upstream: Upstream) -> tuple[Piece, ...]:
     return (piece(Role.TOP, contribution_of(upstream.destination.object), body),)
 
 
-def secrets_of(upstream: Upstream) -> frozenset[str]:
-    """The names of the Secrets that gateways need for it, in their own namespace."""
-    return frozenset(tls.credential for _, tls in upstream.tls if tls.credential)
-
-
 def build_cluster(upstream: Upstream) -> cluster_pb2.Cluster:
     cluster = cluster_pb2.Cluster(name=upstream.destination.cluster_name, lb_policy=cluster_pb2.Cluster.LEAST_REQUEST)
     cluster.connect_timeout.seconds = _CONNECT_SECONDS

@@ -50,13 +50,10 @@ def _default_action() -> Any:
 _DEFAULTS = _default_action()
 
 
-def encode_routes(route: ir.Route, port: int) -> tuple[bytes, ...]:
-    """Serialized Routes for the listeners with Service port `port`; none when all matchers name other ports."""
-    return tuple(body for body, _ in encode_matched(route, port))
-
-
-def encode_matched(route: ir.Route, port: int) -> list[tuple[bytes, bool]]:
-    """The same, each with whether it catches everything."""
+def encode_routes(route: ir.Route, port: int) -> list[tuple[bytes, bool]]:
+    """Serialized Routes for the listeners with Service port `port`, each with whether it catches everything; none when
+    all matchers name other ports.
+    """
     matchers = [matcher for matcher in route.matchers if matcher.port in (0, port)]
     if not matchers:
         return []

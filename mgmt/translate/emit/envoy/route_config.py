@@ -13,7 +13,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from fingerpost.relay.pieces import Piece, Role, field, piece
 from mgmt.translate import ir
-from mgmt.translate.emit.envoy.route import DEFAULT_RETRIES, encode_matched
+from mgmt.translate.emit.envoy.route import DEFAULT_RETRIES, encode_routes
 
 _VIRTUAL_HOSTS_TAG = bytes((2 << 3 | 2,))  # field 2 of RouteConfiguration, length-delimited
 _ROUTES = 3  # field of VirtualHost
@@ -31,7 +31,7 @@ class TableRuns(NamedTuple):
 
 def table_pieces(contribution: str, routes: Sequence[ir.Route], port: int) -> TableRuns:
     """`port` is the Service port of the listener."""
-    encoded = [(field(_ROUTES, body), last) for route in routes for body, last in encode_matched(route, port)]
+    encoded = [(field(_ROUTES, body), last) for route in routes for body, last in encode_routes(route, port)]
     ordered = _runs(contribution, (body for body, _ in encoded))
     if not any(last for _, last in encoded):
         return TableRuns(ordered, ordered, ())
