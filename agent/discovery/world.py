@@ -95,9 +95,6 @@ class World:
         secret = self._known.secrets.get((namespace, name))
         return None if secret is None else secret_data(secret)
 
-    def locality_of_node(self, node: str) -> Locality:
-        return self._known.locality(node)
-
     def locality_of_proxy(self, namespace: str, instance: str) -> Locality | None:
         """`instance` is the name of the proxy's pod; None when it is not known here."""
         found = self._known.pod(namespace, instance)

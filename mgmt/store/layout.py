@@ -12,7 +12,6 @@ fp:1:{fp}:in:<set>      hash: "<namespace>/<name>" -> 32 bytes of hash + canonic
 fp:1:{fp}:fences        hash: source -> token of the last claim
 fp:1:{fp}:lease:<src>   string with expiry: the replica that holds an exclusive source
 fp:1:{fp}:alive:<id>    string with expiry: the replica runs
-fp:1:{fp}:doc:<kind>    hash of documents off the hot path (arrival, reports, cluster identities)
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from mgmt.store.values import HASH, Stored
 LAYOUT = 1
 SCHEMA = "fp:{fp}:schema"
 PREFIX = f"fp:{LAYOUT}:{{fp}}:"
-EPOCH, SEQ, FLOOR, STREAM = PREFIX + "epoch", PREFIX + "seq", PREFIX + "floor", PREFIX + "stream"
-SETS, FENCES = PREFIX + "sets", PREFIX + "fences"
+EPOCH, SEQ, STREAM, SETS = PREFIX + "epoch", PREFIX + "seq", PREFIX + "stream", PREFIX + "sets"
 
 
 def inputs_of(set_: bytes) -> bytes:
@@ -33,10 +31,6 @@ def inputs_of(set_: bytes) -> bytes:
 
 def alive_of(replica: str) -> str:
     return f"{PREFIX}alive:{replica}"
-
-
-def documents_of(kind: str) -> str:
-    return f"{PREFIX}doc:{kind}"
 
 
 def set_of(cluster: str, type_: str) -> bytes:

@@ -5,7 +5,7 @@ It keeps only the epoch it is attached to. Whoever calls decides what to do when
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from secrets import token_hex
 from typing import Any
 
@@ -195,34 +195,11 @@ class RedisStore:
         answers = await self._client.many(commands, self._settings.read_timeout) if commands else []
         return frozenset(name for name, there in zip(names, answers, strict=True) if there)
 
-    async def put_documents(self, kind: str, documents: Mapping[str, bytes | None]) -> None:
-        """Off the hot path: one round trip for all of them. None deletes."""
-        name = layout.documents_of(kind)
-        commands: list[tuple[Value, ...]] = []
-        if there := [v for k, body in documents.items() if body is not None for v in (k, body)]:
-            commands.append(("HSET", name, *there))
-        if gone := [k for k, body in documents.items() if body is None]:
-            commands.append(("HDEL", name, *gone))
-        if commands:
-            await self._client.many(commands, self._settings.read_timeout)
-
-    async def documents(self, kind: str) -> dict[str, bytes]:
-        found: dict[bytes, bytes] = await self._client.run("HGETALL", layout.documents_of(kind))
-        return {k.decode(): v for k, v in found.items()}
-
     async def status(self) -> StoreStatus:
-        server = await self._client.run("INFO", "server")
         persistence = await self._client.run("INFO", "persistence")
         memory = await self._client.run("INFO", "memory")
-        seq = int(await self._client.run("GET", layout.SEQ) or 0)
-        policy, append_only = str(memory.get("maxmemory_policy", "")), bool(persistence.get("aof_enabled"))
         return StoreStatus(
-            where=self.where,
-            version=str(server.get("redis_version", "")),
-            eviction_policy=policy,
-            append_only=append_only,
-            seq=seq,
-            problems=tuple(_problems(self.where, policy, persistence)),
+            eviction_policy=str(memory.get("maxmemory_policy", "")), append_only=bool(persistence.get("aof_enabled"))
         )
 
     async def close(self) -> None:
@@ -251,10 +228,3 @@ def _entries(dropped: list[bytes], missed: list[bytes]) -> Iterable[Entry]:
 def _replica_of(fields: Any) -> str:
     # the client makes a dict of an entry's fields
     return str(fields[b"r"].decode())
-
-
-def _problems(where: str, policy: str, persistence: Mapping[str, Any]) -> Iterable[str]:
-    if policy != "noeviction":
-        yield f"redis at {where}: maxmemory-policy is {policy}, keys may vanish under load; set it to noeviction"
-    if persistence.get("aof_enabled") and persistence.get("aof_last_write_status") != "ok":
-        yield f"redis at {where}: the last write to its append-only file failed; look at the disk"

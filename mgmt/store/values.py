@@ -109,11 +109,7 @@ class Loaded(NamedTuple):
 
 
 class StoreStatus(NamedTuple):
-    """What `fingerpost check` wants to know. `problems` are sentences, empty when all is well."""
+    """What `fingerpost check` wants to know."""
 
-    where: str
-    version: str
     eviction_policy: str
     append_only: bool
-    seq: int
-    problems: tuple[str, ...]

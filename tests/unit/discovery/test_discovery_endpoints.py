@@ -81,8 +81,9 @@ def test_a_sidecar_is_a_container_or_a_native_one(world: World) -> None:
 @pytest.mark.spec("D-9")
 def test_the_stable_region_label_wins(world: World) -> None:
     world.apply([node("n1", region="eu-1", old_region="old", zone="a", sub_zone="r7"), node("n2", old_region="old")])
-    assert world.locality_of_node("n1") == Locality("eu-1", "a", "r7")
-    assert world.locality_of_node("n2") == Locality("old")
+    world.apply([pod("p1", node="n1"), pod("p2", node="n2")])
+    assert world.locality_of_proxy("shop", "p1") == Locality("eu-1", "a", "r7")
+    assert world.locality_of_proxy("shop", "p2") == Locality("old")
 
 
 @pytest.mark.spec("D-10")
