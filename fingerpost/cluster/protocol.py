@@ -66,7 +66,3 @@ class Cluster(Protocol):
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
         """Atomically, and only when it differs from what is there."""
         ...
-
-    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
-        """The data of a Secret, for use inside this cluster only; None when there is none."""
-        ...

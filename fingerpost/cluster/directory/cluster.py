@@ -8,19 +8,16 @@ Statuses and state go to the state folder, never into the watched one.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
-import msgspec
 import structlog
 
 from fingerpost.cluster.directory.events import FolderEvents, Happened
 from fingerpost.cluster.directory.folder import Folder
-from fingerpost.cluster.directory.manifest import SECRET_TYPE
 from fingerpost.cluster.directory.reading import Reading, contents, read_all, reading
 from fingerpost.cluster.directory.records import Records
 from fingerpost.cluster.directory.statuses import StatusFiles
@@ -148,15 +145,6 @@ class DirectoryCluster:
     def status(self, key: ObjectKey) -> Any:
         """As last written; None when there is none."""
         return self._statuses.read(key)
-
-    async def read_status(self, key: ObjectKey) -> Any:
-        return self._statuses.read(key)
-
-    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
-        body = self._folder.bodies.get(ObjectKey(SECRET_TYPE, self._name, namespace, name))
-        if body is None:
-            return None
-        return {key: base64.b64decode(text) for key, text in (msgspec.json.decode(body).get("data") or {}).items()}
 
     async def _follow(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -200,7 +200,7 @@ async def test_a_file_emptied_or_deleted_takes_its_objects_along(place: Place, h
             (place.root / "a.yaml").unlink()
         await watcher.until(lambda: watcher.named("a") is None)
         assert watcher.named("b")
-        assert await cluster.read_status(ObjectKey(TABLE, "c1", "shop", "a")) is None
+        assert cluster.status(ObjectKey(TABLE, "c1", "shop", "a")) is None
 
 
 async def test_generation_counts_changes_of_the_spec_only(place: Place) -> None:
@@ -312,5 +312,5 @@ async def test_status_is_written_only_when_it_differs(place: Place) -> None:
         assert path.stat().st_ino == inode
         await cluster.write_status(key, {"state": "FAILED"})
         assert path.stat().st_ino != inode
-        assert await cluster.read_status(key) == {"state": "FAILED"}
+        assert cluster.status(key) == {"state": "FAILED"}
         assert sorted(p.name for p in place.root.iterdir()) == ["a.yaml"]

@@ -87,9 +87,6 @@ class Folder:
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
         raise AssertionError("ingest writes no status")
 
-    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
-        raise AssertionError("ingest reads no secret")
-
     def _send(self, batch: Batch) -> None:
         for queue in self._queues:
             queue.put_nowait(batch)
