@@ -229,16 +229,3 @@ def join(pieces: Iterable[Piece]) -> bytes:
 def field(number: int, body: bytes) -> bytes:
     """`body` as the length-delimited protobuf field `number` (1..15)."""
     return bytes((number << 3 | 2,)) + _varint(len(body)) + body
-
-
-def diff(old: Sequence[Piece], new: Sequence[Piece]) -> tuple[Splice, ...]:
-    """One splice that turns `old` into `new`: what lies between the common head and the common tail."""
-    head, limit = 0, min(len(old), len(new))
-    while head < limit and old[head].hash == new[head].hash:
-        head += 1
-    tail = 0
-    while tail < limit - head and old[-1 - tail].hash == new[-1 - tail].hash:
-        tail += 1
-    if head == len(old) == len(new):
-        return ()
-    return (Splice(head, len(old) - head - tail, tuple(new[head : len(new) - tail])),)

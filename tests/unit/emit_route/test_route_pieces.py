@@ -9,10 +9,11 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from google.protobuf.json_format import MessageToDict
 
 from fingerpost.objects import ObjectKey
-from fingerpost.relay.pieces import Piece, Role, diff, join
+from fingerpost.relay.pieces import Piece, Role, join
 from mgmt.translate import ir
 from mgmt.translate.emit.envoy.route import encode_routes
 from mgmt.translate.emit.envoy.route_config import blackhole, route_config_head, table_pieces, virtual_host_head
+from tests.splicing import diff
 
 TABLE = ObjectKey("networking.gloo.solo.io/RouteTable", "east-1", "shop", "www")
 CONTRIBUTION = "networking.gloo.solo.io/RouteTable/east-1/shop/www"

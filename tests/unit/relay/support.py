@@ -15,10 +15,11 @@ from agent.relay.push import Push
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.digest import SetDigest, object_key, resource_key
 from fingerpost.relay.interest import Interest
-from fingerpost.relay.pieces import Piece, PieceList, Role, diff, piece
+from fingerpost.relay.pieces import Piece, PieceList, Role, piece
 from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import RelaySettings
 from mgmt.relay.ports import Changed, Fence, LogEntry, Name, SessionInfo, Upsert
+from tests.splicing import diff
 
 FAST = RelaySettings(retry_first=0.02, retry_ceiling=0.05, heartbeat=0.2, drain_grace=0.5, hello_timeout=2.0)
 ROUTES = ("routes", "http")

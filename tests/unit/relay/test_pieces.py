@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.relay.pieces import PieceList, Splice, diff
+from fingerpost.relay.pieces import PieceList, Splice
 from fingerpost.relay.splices import compose
+from tests.splicing import diff
 from tests.unit.relay.support import body_piece
 
 PIECES = [body_piece(f"piece {i}") for i in range(40)]

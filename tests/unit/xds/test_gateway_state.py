@@ -13,7 +13,8 @@ from agent.apply.gateway import GatewayState
 from agent.apply.journal import Journal
 from agent.apply.substitute import substitute
 from agent.xds.joined import Joined
-from fingerpost.relay.pieces import Piece, PieceList, Role, diff, join, piece
+from fingerpost.relay.pieces import Piece, PieceList, Role, join, piece
+from tests.splicing import diff
 
 ROUTES = ("routes", "http")
 

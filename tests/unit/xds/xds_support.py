@@ -29,8 +29,9 @@ from agent.xds.gateways import Gateways
 from agent.xds.ports import Applied, CertificateFiles
 from agent.xds.server import AdsServer
 from agent.xds.tokens import Tokens, ensure_token
-from fingerpost.relay.pieces import PieceList, Role, diff, field, piece
+from fingerpost.relay.pieces import PieceList, Role, field, piece
 from fingerpost.relay.v1.endpoints_pb2 import EndpointsTemplate
+from tests.splicing import diff
 
 GATEWAY = "ingress/gw"
 ENVOY = str(Path((find_spec("envoy").submodule_search_locations or [""])[0]) / "_bin" / "envoy")
