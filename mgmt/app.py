@@ -262,7 +262,6 @@ class Server:
             replica=self.settings.replica,
             management=self.settings.cluster,
             admin_namespace=self.settings.admin_namespace,
-            relay_port=self.relay.port,
             folder=str(self.settings.directory or ""),
             store=self._store_info,
             release_folder=self._release_folder,

@@ -124,9 +124,3 @@ def decode_hook(kind: type, value: Any) -> Any:
     if kind is Duration and isinstance(value, str):
         return Duration.parse(value)
     raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
-
-
-def encode_hook(value: Any) -> Any:
-    if isinstance(value, Duration):
-        return str(value)
-    raise TypeError(f"cannot encode {type(value).__name__}")

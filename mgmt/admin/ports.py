@@ -96,7 +96,6 @@ class Plane:
     replica: str = "mgmt"
     management: str = "mgmt"
     admin_namespace: str = "gloo-mesh"
-    relay_port: int = 9900
     folder: str = ""  # of the management cluster; "" where there is none
     release_folder: Callable[[], Awaitable[int]] = _nothing_to_release  # objects let go of the management folder
     serving: Callable[[], bool] = lambda: True  # first translation done, caught up with Redis, ports open

@@ -63,9 +63,9 @@ class RedisStore:
                 f"redis at {self.where}: the layout is {found}, this version knows {layout.LAYOUT}; "
                 "upgrade the server or use another database"
             )
-        epoch, seq, fresh = await self._client.script(_ATTACH, token_hex(8), at_least)
+        epoch, seq = await self._client.script(_ATTACH, token_hex(8), at_least)
         self._epoch = Epoch(epoch.decode())
-        return Attached(self._epoch, int(seq), bool(fresh))
+        return Attached(self._epoch, int(seq))
 
     async def load(self) -> Loaded:
         """Read everything. What does not fit its hash is left out."""

@@ -21,8 +21,6 @@ ATTACH = (
     _COMMON
     + """
 local epoch, seq, least = redis.call('GET', P .. 'epoch'), current(), tonumber(ARGV[2])
-local fresh = 0
-if not epoch then fresh = 1 end
 if not epoch or seq < least then
   epoch = ARGV[1]
   if least > seq then seq = least end
@@ -31,7 +29,7 @@ if not epoch or seq < least then
   redis.call('SET', P .. 'floor', id(seq))
   redis.call('DEL', P .. 'fences')
 end
-return {epoch, id(seq), fresh}
+return {epoch, id(seq)}
 """
 )
 

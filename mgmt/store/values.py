@@ -90,11 +90,10 @@ class WriteResult(NamedTuple):
 
 
 class Attached(NamedTuple):
-    """`fresh`: Redis was empty and this call has begun a new epoch."""
+    """What this replica and Redis have agreed on."""
 
     epoch: Epoch
     seq: int
-    fresh: bool
 
 
 class Loaded(NamedTuple):

@@ -31,8 +31,6 @@ from mgmt.translate.routing.external_services import ExternalEndpointView
 from mgmt.translate.routing.virtual_destinations import HostClaims, claim_hosts, host_claims
 from mgmt.translate.workspace.ownership import WorkspaceView
 
-View = ServiceView | VirtualDestinationView | ExternalServiceView
-
 
 class ViewGraph:
     """The views of all destinations, by workspace, and who holds which host where."""
