@@ -7,9 +7,7 @@ endpoints.
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-import envoy
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,10 +30,9 @@ from random_world import Configuration
 
 from fingerpost.relay.pieces import PieceList, join
 from mgmt.translate.scopes import ResourceKey
+from tests.conformance.envoy_process import running_envoy
 
-BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
 KEY = ("east", "gw/ingress")
-_UP = "starting main dispatch loop"
 Resources = Mapping[ResourceKey, PieceList | None]
 
 
@@ -196,36 +192,9 @@ class Gateways:
 def running(configurations: Sequence[Configuration], folder: Path) -> Iterator[Gateways]:
     backend = ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
     threading.Thread(target=backend.serve_forever, args=(0.01,), daemon=True).start()
-    (folder / "bootstrap.pb").write_bytes(_bootstrap(configurations, backend.server_port))
-    command = [str(BINARY), "-c", str(folder / "bootstrap.pb"), "--use-dynamic-base-id", "--concurrency", "1"]
-    process = subprocess.Popen(
-        [*command, "--admin-address-path", str(folder / "admin")], stderr=subprocess.PIPE, text=True
-    )
     try:
-        yield Gateways(_ports(process, folder))
+        with running_envoy(folder, _bootstrap(configurations, backend.server_port)) as ports:
+            yield Gateways(ports)
     finally:
-        process.terminate()
-        process.wait()
         backend.shutdown()
         backend.server_close()
-
-
-def _ports(process: subprocess.Popen[str], folder: Path) -> dict[str, int]:
-    """Waits for Envoy's own word that it is up; its log is read to the end, or it would block on a full pipe."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if _UP in line:
-            break
-    else:
-        raise AssertionError("".join(lines))
-    threading.Thread(target=lambda log: [None for _ in log], args=(process.stderr,), daemon=True).start()
-    host, _, port = (folder / "admin").read_text().rpartition(":")
-    admin = http.client.HTTPConnection(host, int(port), timeout=10)
-    try:
-        admin.request("GET", "/listeners?format=json")
-        statuses = json.loads(admin.getresponse().read())["listener_statuses"]
-    finally:
-        admin.close()
-    return {s["name"]: s["local_address"]["socket_address"]["port_value"] for s in statuses}

@@ -6,18 +6,15 @@ RDS becomes inline, secrets come from files, addresses become loopback with a fr
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import socketserver
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import envoy
 import msgspec
 import yaml
 from certificates import Certificate, issue
@@ -43,14 +40,13 @@ from mgmt.translate.routing.gateway_plan import (
     requires_tls,
 )
 from mgmt.translate.routing.listeners import compile_listeners, resolve_listeners
+from tests.conformance.envoy_process import running_envoy
 
-BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
 EDGE = ObjectKey("networking.gloo.solo.io/VirtualGateway", "east-1", "gw-config", "edge")
 SERVICE = ObjectKey("core/Service", "east-1", "ingress-ns", "public-ingress")
 EASTWEST_PORT = 15443
 SNI = "outbound_.80_._.a.global"
 BACKEND = "outbound|8080||a.ns.svc.cluster.local"
-_UP = "starting main dispatch loop"
 
 
 def plan_of(listeners: str) -> GatewayPlan:
@@ -210,9 +206,8 @@ def running(folder: Path, listeners: str, hosts: Mapping[str, tuple[str, ...]]) 
         cluster.load_assignment.cluster_name = BACKEND
         address = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
         address.address, address.port_value = "127.0.0.1", backend_port
-        (folder / "bootstrap.pb").write_bytes(config.SerializeToString())
-        with _envoy(folder) as ports:
-            yield Client(ports, folder, reached)
+        with running_envoy(folder, config.SerializeToString()) as ports:
+            yield Client({int(name.rpartition("_")[2]): port for name, port in ports.items()}, folder, reached)
 
 
 @contextmanager
@@ -229,40 +224,7 @@ def _backend(reached: list[bytes]) -> Iterator[int]:
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
-
-
-@contextmanager
-def _envoy(folder: Path) -> Iterator[dict[int, int]]:
-    command = [str(BINARY), "-c", str(folder / "bootstrap.pb"), "--use-dynamic-base-id", "--concurrency", "1"]
-    with (folder / "access.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--admin-address-path", str(folder / "admin")], stderr=subprocess.PIPE, stdout=log, text=True
-        )
-    try:
-        yield _ports(process, folder)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _ports(process: subprocess.Popen[str], folder: Path) -> dict[int, int]:
-    """Waits for Envoy's own word that it is up; its log is read to the end, or it would block on a full pipe."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if _UP in line:
-            break
-    else:
-        raise AssertionError("".join(lines))
-    threading.Thread(target=lambda log: [None for _ in log], args=(process.stderr,), daemon=True).start()
-    host, _, port = (folder / "admin").read_text().rpartition(":")
-    admin = http.client.HTTPConnection(host, int(port), timeout=10)
-    try:
-        admin.request("GET", "/listeners?format=json")
-        statuses = json.loads(admin.getresponse().read())["listener_statuses"]
-    finally:
-        admin.close()
-    return {int(s["name"].rpartition("_")[2]): s["local_address"]["socket_address"]["port_value"] for s in statuses}
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()

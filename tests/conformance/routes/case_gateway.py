@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import envoy
 import msgspec
 import yaml
 from envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -36,11 +34,10 @@ from mgmt.translate.routing.errors import RouteError
 from mgmt.translate.routing.plan import Resolved, TablePlan
 from mgmt.translate.routing.resolve import resolve_routes
 from mgmt.translate.routing.route_table import compile_table
+from tests.conformance.envoy_process import running_envoy
 
 PORTS = (80, 443)
 HALF_DEAD = "half-dead"  # the Service of which one of two endpoints refuses connections
-BINARY = Path(envoy.__file__).parent / "_bin" / "envoy"
-_UP = "starting main dispatch loop"
 
 
 class Case(NamedTuple):
@@ -190,42 +187,11 @@ def running_gateway(folder: Path) -> Iterator[Gateway]:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     refusing = socket.socket()  # bound and never listening
     refusing.bind(("127.0.0.1", 0))
-    (folder / "bootstrap.pb").write_bytes(_bootstrap(backends, refusing.getsockname()[1]))
-    process = subprocess.Popen(
-        [
-            *(str(BINARY), "-c", str(folder / "bootstrap.pb"), "--use-dynamic-base-id", "--concurrency", "1"),
-            *("--admin-address-path", str(folder / "admin")),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     try:
-        yield Gateway(_ports(process, folder))
+        with running_envoy(folder, _bootstrap(backends, refusing.getsockname()[1])) as ports:
+            yield Gateway({int(name): port for name, port in ports.items()})
     finally:
-        process.terminate()
-        process.wait()
         refusing.close()
         for server in backends.values():
             server.shutdown()
             server.server_close()
-
-
-def _ports(process: subprocess.Popen[str], folder: Path) -> dict[int, int]:
-    """Waits for Envoy's own word that it is up; its log is read to the end, or it would block on a full pipe."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if _UP in line:
-            break
-    else:
-        raise AssertionError("".join(lines))
-    threading.Thread(target=lambda log: [None for _ in log], args=(process.stderr,), daemon=True).start()
-    host, _, port = (folder / "admin").read_text().rpartition(":")
-    admin = http.client.HTTPConnection(host, int(port), timeout=10)
-    try:
-        admin.request("GET", "/listeners?format=json")
-        statuses = json.loads(admin.getresponse().read())["listener_statuses"]
-    finally:
-        admin.close()
-    return {int(s["name"]): s["local_address"]["socket_address"]["port_value"] for s in statuses}
