@@ -6,19 +6,10 @@ from typing import Any
 
 import yaml
 
-from fingerpost.objects import ObjectKey, canonical, trim, type_of
-from mgmt.translate.graph.ownership import Place
+from fingerpost.objects import ObjectKey
+from tests.plain_world import HOME, entry
 
-PLACE = Place(cluster="mgmt", admin_namespace="gloo-mesh")
-_HOME = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: gloo-mesh}}
-- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: east, namespace: gloo-mesh}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: west, namespace: gloo-mesh}}
-- apiVersion: admin.gloo.solo.io/v2
-  kind: Workspace
-  metadata: {name: all, namespace: gloo-mesh}
-  spec: {workloadClusters: [{name: '*', namespaces: [{name: '*'}]}]}
+_EDGE = """
 - apiVersion: networking.gloo.solo.io/v2
   kind: VirtualGateway
   metadata: {name: edge, namespace: shop}
@@ -37,12 +28,6 @@ _AWAY = """
     externalAddresses: [{address: 192.0.2.1}]
 """
 Json = dict[str, Any]
-
-
-def entry(cluster: str, obj: Json) -> tuple[ObjectKey, bytes]:
-    type_, metadata = type_of(obj["apiVersion"], obj["kind"]), obj["metadata"]
-    key = ObjectKey(type_, cluster, metadata.get("namespace", ""), metadata["name"])
-    return key, canonical(trim(type_, obj))
 
 
 def table(number: int, answer: int = 200, destination: int | None = None) -> tuple[ObjectKey, bytes]:
@@ -90,7 +75,7 @@ def virtual_destination(number: int) -> tuple[ObjectKey, bytes]:
 
 def shops(tables: int, destinations: int = 0) -> dict[ObjectKey, bytes]:
     """Table n forwards to destination n modulo `destinations`, each with a ready Service in both clusters."""
-    out = dict(entry("mgmt", obj) for obj in yaml.safe_load(_HOME))
+    out = dict(entry("mgmt", obj) for obj in yaml.safe_load(HOME + _EDGE))
     for cluster in ("east", "west"):
         out |= dict(entry(cluster, obj) for obj in yaml.safe_load(_AWAY))
         for number in range(destinations):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from fleet_of_shops import PLACE, east_west, facts, service, shops, table, virtual_destination
+from fleet_of_shops import east_west, facts, service, shops, table, virtual_destination
 
 from fingerpost.relay.pieces import join
 from mgmt.translate.translator import Translator, translate
 from mgmt.translate.turn import Turn
+from tests.plain_world import PLACE
 
 
 def _changed(turn: Turn) -> set[tuple[str, str]]:

@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from fleet_of_shops import PLACE, shops, table
+from fleet_of_shops import shops, table
 
 from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey, canonical
 from mgmt.translate.graph import tables
 from mgmt.translate.translator import translate
+from tests.plain_world import PLACE
 
 
 def _of_generation(item: tuple[ObjectKey, bytes], number: int) -> tuple[ObjectKey, bytes]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import yaml
 from envoy.config.route.v3 import route_pb2
-from fleet_of_shops import PLACE, entry, shops
+from fleet_of_shops import shops
 
 from fingerpost.relay.pieces import join
 from mgmt.translate.translator import translate
+from tests.plain_world import PLACE, entry
 
 _MORE = """
 - apiVersion: networking.gloo.solo.io/v2

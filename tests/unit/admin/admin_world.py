@@ -10,7 +10,7 @@ import httpx
 import yaml
 
 from fingerpost.cluster.protocol import Finding
-from fingerpost.objects import ObjectKey, canonical, content_hash, trim, type_of
+from fingerpost.objects import ObjectKey, canonical, content_hash, trim
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from mgmt.admin.app import app
 from mgmt.admin.ports import Bell, Plane, StoreInfo
@@ -19,25 +19,19 @@ from mgmt.ingest.values import ClusterState, ClusterStates, State
 from mgmt.publish.guard import GuardSettings
 from mgmt.publish.publisher import Publisher
 from mgmt.store.values import Stored
-from mgmt.translate.graph.ownership import Place
 from mgmt.translate.translator import Translator
+from tests.plain_world import HOME, PLACE, key_of
 
 NOW = 1_800_000_000_000_000_000
 SECOND = 1_000_000_000
 TABLE = "networking.gloo.solo.io/RouteTable"
 WWW = ObjectKey(TABLE, "mgmt", "shop", "www")
 
-HOME = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: gloo-mesh}}
-- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+SHOP = """
 - {apiVersion: v1, kind: Namespace, metadata: {name: gw}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: east, namespace: gloo-mesh, labels:
-{region: eu}}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: west, namespace: gloo-mesh}}
 - apiVersion: admin.gloo.solo.io/v2
-  kind: Workspace
-  metadata: {name: all, namespace: gloo-mesh}
-  spec: {workloadClusters: [{name: '*', namespaces: [{name: '*'}]}]}
+  kind: KubernetesCluster
+  metadata: {name: east, namespace: gloo-mesh, labels: {region: eu}}
 - apiVersion: networking.gloo.solo.io/v2
   kind: VirtualGateway
   metadata: {name: edge, namespace: gw}
@@ -108,7 +102,7 @@ class World:
 
     def __init__(self, replica: str = "mgmt-0", floor: int = 10) -> None:
         self.fed = Fed()
-        self.translator = Translator(Place(cluster="mgmt", admin_namespace="gloo-mesh"))
+        self.translator = Translator(PLACE)
         self.relisted: list[str] = []
         self.publisher = Publisher(
             relist=self.relisted.extend, now=lambda: NOW - 30 * SECOND, guard=GuardSettings(floor=floor)
@@ -134,9 +128,9 @@ class World:
         )
         self.app = app(self.plane)
         everything: dict[ObjectKey, Mapping[str, Any] | None] = {}
-        for cluster, text in (("mgmt", HOME), ("east", WORKLOAD), ("west", WORKLOAD)):
+        for cluster, text in (("mgmt", HOME + SHOP), ("east", WORKLOAD), ("west", WORKLOAD)):
             for obj in yaml.safe_load(text):
-                everything[key_of(obj, cluster)] = obj
+                everything[key_of(cluster, obj)] = obj
         self.put(everything)
 
     async def _store(self) -> StoreInfo:
@@ -190,9 +184,3 @@ class World:
             response = await client.get(path, params=query)
         assert response.status_code == expect, response.text
         return response.json()
-
-
-def key_of(obj: Mapping[str, Any], cluster: str) -> ObjectKey:
-    metadata = obj["metadata"]
-    type_ = type_of(obj["apiVersion"], obj["kind"])
-    return ObjectKey(type_, cluster, metadata.get("namespace", ""), metadata["name"])

@@ -6,23 +6,13 @@ from typing import Any
 
 import yaml
 
-from fingerpost.objects import ObjectKey, canonical, trim, type_of
+from fingerpost.objects import ObjectKey
 from mgmt.explain.answer import Explanation, GatewayAnswer
 from mgmt.explain.route import explain_url
-from mgmt.translate.graph.ownership import Place
 from mgmt.translate.translator import Translator, translate
+from tests.plain_world import HOME, PLACE, entry
 
 NET = "networking.gloo.solo.io/v2"
-BASE = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: gloo-mesh}}
-- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: east, namespace: gloo-mesh}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: west, namespace: gloo-mesh}}
-- apiVersion: admin.gloo.solo.io/v2
-  kind: Workspace
-  metadata: {name: all, namespace: gloo-mesh}
-  spec: {workloadClusters: [{name: '*', namespaces: [{name: '*'}]}]}
-"""
 CLUSTER = """
 - {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
 - {apiVersion: v1, kind: Namespace, metadata: {name: gw}}
@@ -67,19 +57,14 @@ EDGE = """
 
 
 def objects(text: str, cluster: str) -> dict[ObjectKey, bytes]:
-    out = {}
-    for obj in yaml.safe_load(text) or ():
-        type_, metadata = type_of(obj["apiVersion"], obj["kind"]), obj["metadata"]
-        key = ObjectKey(type_, cluster, metadata.get("namespace", ""), metadata["name"])
-        out[key] = canonical(trim(type_, obj))
-    return out
+    return dict(entry(cluster, obj) for obj in yaml.safe_load(text) or ())
 
 
 def world(text: str, clusters: tuple[str, ...] = ("east", "west")) -> Translator:
-    everything = objects(BASE, "mgmt") | objects(EDGE, "mgmt") | objects(text, "mgmt")
+    everything = objects(HOME + EDGE, "mgmt") | objects(text, "mgmt")
     for cluster in clusters:
         everything |= objects(CLUSTER, cluster)
-    translator, _ = translate(Place(cluster="mgmt", admin_namespace="gloo-mesh"), everything)
+    translator, _ = translate(PLACE, everything)
     assert not translator.failures()
     return translator
 
