@@ -21,6 +21,7 @@ from mgmt.settings import Settings as ServerSettings
 from tests.fleet import fleet_manifests as m
 from tests.fleet import fleet_processes as processes
 from tests.fleet.fleet_network import Answer, Block, Client, backend, free_block, free_port, until
+from tests.orphans import kill_redis
 
 GATEWAY = "gw/ingress"
 _HEARTBEAT = 1.0
@@ -115,14 +116,16 @@ class Fleet:
         return await self._stack.enter_async_context(self.agent(cluster, relay))
 
     def start_server_process(self, relay: int = 0, **flags: object) -> processes.Process:
+        state = self.root / "mgmt"
         settings = {
-            "state_dir": self.root / "mgmt",
+            "state_dir": state,
             "directory": self.folder("mgmt"),
             "relay_address": f"127.0.0.1:{relay or free_port()}",
             "admin_address": "127.0.0.1:0",
             "heartbeat": _HEARTBEAT,
             **flags,
         }
+        self._stack.callback(kill_redis, state / "redis")
         process = processes.module("mgmt", self.root / "mgmt.log", **settings)
         self._stack.push_async_callback(process.stop)
         return process

@@ -99,5 +99,9 @@ async def command(*arguments: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await run.communicate()
+    try:
+        said, _ = await run.communicate()
+    finally:
+        if run.returncode is None:
+            run.kill()
     return run.returncode or 0, said.decode()

@@ -72,34 +72,31 @@ async def test_each_mistake_is_named_and_everything_else_is_served(tmp_path: Pat
         assert (await fleet.get("east", "/hi")).text == "hi"
 
 
-async def test_a_wrong_redis_url_ends_the_server_with_what_to_do(tmp_path: Path) -> None:
-    server = module("mgmt", tmp_path / "log", state_dir=tmp_path / "state", redis_url="http://nowhere:1")
+async def _last_words(state: Path, **flags: object) -> str:
+    """Of a server that ends with 1."""
+    server = module("mgmt", state.with_name("log"), state_dir=state, **flags)
     try:
         assert await server.ended() == 1
     finally:
-        server.kill()
+        await server.stop()
+    assert "Traceback" not in server.said()
     last = server.said().splitlines()[-1]
     assert last.startswith("fingerpost-mgmt: ")
+    return last
+
+
+async def test_a_wrong_redis_url_ends_the_server_with_what_to_do(tmp_path: Path) -> None:
+    last = await _last_words(tmp_path / "state", redis_url="http://nowhere:1")
     assert 'the scheme is "http"' in last
     assert "redis://" in last
 
 
 @pytest.mark.parametrize("flag", ["relay_address", "admin_address"])
 async def test_a_port_in_use_is_named(tmp_path: Path, flag: str) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+    with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         flags = {"relay_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", flag: taken}
-        server = module("mgmt", tmp_path / "log", state_dir=tmp_path / "state", **flags)
-        try:
-            assert await server.ended() == 1
-        finally:
-            server.kill()
-    last = server.said().splitlines()[-1]
-    assert last.startswith("fingerpost-mgmt: ")
-    assert taken in last
-    assert "Traceback" not in server.said()
+        assert taken in await _last_words(tmp_path / "state", **flags)
 
 
 async def test_a_redis_that_is_away_does_not_keep_the_server_from_starting(tmp_path: Path) -> None:

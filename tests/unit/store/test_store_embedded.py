@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mgmt.store.errors import StoreMisconfigured
 from mgmt.store.redis_store import RedisStore
 from mgmt.store.settings import StoreSettings
 from mgmt.store.values import Group, Stored, Write, agent_source
+from tests.orphans import kill_redis
 
 pytestmark = pytest.mark.redis
 
@@ -48,6 +50,12 @@ asyncio.run(main())
 """
 
 
+@pytest.fixture(autouse=True)
+def no_orphan(tmp_path: Path) -> Iterator[None]:
+    yield
+    kill_redis(tmp_path / "r")
+
+
 def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
@@ -68,11 +76,14 @@ async def kill_writer_mid_stream(folder: Path, *, redis_too: bool) -> tuple[int,
     )
     assert writer.stdout is not None
     last = pid = 0
-    while last < 200:
-        last, pid = map(int, (await writer.stdout.readline()).split())
-    if redis_too:
-        os.kill(pid, signal.SIGKILL)
-    writer.kill()
+    try:
+        while last < 200:
+            last, pid = map(int, (await writer.stdout.readline()).split())
+        if redis_too:
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        if writer.returncode is None:
+            writer.kill()
     for line in (await writer.stdout.read()).splitlines():  # answered before the kill, read after it
         last, pid = map(int, line.split())
     await writer.wait()
