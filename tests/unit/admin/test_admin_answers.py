@@ -190,6 +190,31 @@ async def test_releasing_the_management_cluster_lets_its_folder_go() -> None:
         assert (await client.post("/release", json={"cluster": "mgmt"})).json()["objects"] == 4
 
 
+async def test_releasing_a_cluster_lets_go_what_waits_for_its_listing_on_gateways_of_others() -> None:
+    world = World()
+    world.put({WWW: None})
+    assert {held.waiting for held in world.publisher.held.values()} == {frozenset({"mgmt"})}
+    async with world.client() as client:
+        answer = (await client.post("/release", json={"cluster": "mgmt"})).json()
+    assert answer["contributions"] == [WWW.contribution]
+    assert world.publisher.held == {}
+    assert "CHK081" not in await findings(world)
+
+
+async def test_a_gateway_without_a_proxy_is_reported_once_its_agent_has_answered() -> None:
+    world = World()
+    world.answer("east", proxies=0)
+    world.answer("west")
+    found = await findings(world)
+    assert set(found) == {"CHK086"}
+    assert (found["CHK086"]["object"], found["CHK086"]["severity"]) == ("east/gw/ingress", "warning")
+    assert "no proxy is connected" in found["CHK086"]["message"]
+    assert "start the Envoy of east/gw/ingress" in found["CHK086"]["hint"]
+    world.answer("east")
+    assert await findings(world) == {}
+    assert "CHK086" not in await findings(World()), "nothing is known of gateways whose agent has not answered"
+
+
 async def test_what_proxies_refuse_and_where_they_lag_is_reported() -> None:
     world = World()
     refusal = ScopeException(

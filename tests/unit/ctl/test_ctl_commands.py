@@ -112,6 +112,22 @@ def test_get_shows_how_far_each_table_is(fingerpost: Any, servers: Any) -> None:
     assert "west/gw/ingress" in fingerpost("get", "rt", "shop/www", "-o", "wide").out
 
 
+@pytest.mark.parametrize(
+    ("east", "west", "share"),
+    [(1, 1, "2/2"), (1, 0, "2/2 (1 no proxy)"), (0, 0, "2/2 (no proxy)"), (0, None, "1/2 (no proxy)")],
+)
+def test_get_tells_gateways_without_a_proxy(
+    fingerpost: Any, servers: Any, east: int, west: int | None, share: str
+) -> None:
+    world = World()
+    world.answer("east", proxies=east)
+    if west is not None:
+        world.answer("west", proxies=west)
+    servers(world)
+    header, row, *_ = ([cell.strip() for cell in line.split("|")] for line in fingerpost("get", "rt").out.splitlines())
+    assert row[header.index("Gateways")] == share
+
+
 @pytest.mark.spec("C-47")
 def test_get_gives_scripts_the_objects_themselves(fingerpost: Any, servers: Any) -> None:
     (served,) = servers(healthy())

@@ -166,6 +166,22 @@ def test_a_person_lets_go_what_no_listing_confirms() -> None:
     assert (held(plane), plane.scope().confirmed) == (frozenset(), True)
 
 
+def test_a_person_lets_go_what_waits_for_a_cluster_wherever_it_is_held() -> None:
+    plane = Plane()
+    west = [table(n, "west") for n in range(10)]
+    north = [table(n, "north") for n in range(10)]
+    plane.serve(ONE, west, gateways=(EAST,))
+    plane.serve(TWO, north, gateways=(WEST,))
+    plane.serve(ONE, ())
+    plane.serve(TWO, ())
+    plane.watch("east")
+    assert plane.publisher.release("north", plane.version) == set(north)
+    assert (plane.scope(WEST).keep, plane.scope(WEST).confirmed) == ({}, True)
+    assert (held(plane), plane.scope().confirmed, plane.woken) == (set(west), False, [])
+    assert plane.publisher.release("west", plane.version) == set(west)
+    assert (held(plane), plane.scope().confirmed, plane.woken) == (frozenset(), True, ["east"])
+
+
 def _reported(plane: Plane, *contributions: str) -> None:
     exceptions = tuple(
         ScopeException(contribution=c, code="MassDeletionHeld", message="held", since_unix_nanos=1)
