@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from mgmt.store.embedded import EmbeddedRedis
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_harness import Fleet, effective, running_fleet
+from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, running_fleet
 from tests.fleet.fleet_network import free_port, settled, steadily, until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
@@ -91,20 +91,23 @@ async def test_a_restarted_server_whose_redis_was_lost_is_obeyed(tmp_path: Path)
         async with fleet.server(relay_address=f"127.0.0.1:{port}") as server, fleet.agent("east", port) as east:
             async with fleet.agent("west", port) as west:
                 await until(lambda: west.push.in_step and east.push.in_step, why="all is stored")
-            for number in range(20):  # east learns of versions that west does not know
+            for number in range(40):  # east learns of versions that west does not know
                 before = server.publisher.config_version
                 fleet.write_www(f"/cart{number}")
-                await until(lambda before=before: east.desired.config_version > before, why="east has it")
+                await until(lambda before=before: east.desired.scopes[GATEWAY].version > before, why="east has it")
             held = east.desired.config_version
         shutil.rmtree(tmp_path / "mgmt" / "redis")
+        fleet.write_www("/basket")
         async with fleet.server(relay_address=f"127.0.0.1:{port}") as server, fleet.agent("west", port) as west:
-            await until(lambda: west.pull.connected and server.publisher.is_open, why="the server speaks to west")
+            async with fleet.agent("east", port, state_dir=tmp_path / "blank") as blank:
+                agents = (west, blank)
+                await until(lambda: all(a.push.in_step and effective(a) for a in agents), why="all is known again")
+                await until(lambda: not any(a.desired.scopes[GATEWAY].keep for a in agents), why="nothing is kept")
             assert server.publisher.config_version < held
-            async with fleet.agent("east", port) as east:
-                await until(lambda: east.desired.config_version > held, why="east takes the new version")
-                await until(lambda: west.desired.config_version > held, why="and so does west")
+            async with fleet.agent("east", port) as east:  # brings nothing new, so no gateway changes
+                await until(lambda: east.desired.scopes[GATEWAY].version > held, why="east takes the new version")
+                await until(lambda: west.desired.scopes[GATEWAY].version > held, why="and so does west")
                 fleet.start_envoy(east)
-                fleet.write_www("/basket")
                 await fleet.answers("east", "/basket", "east 0")
 
 
