@@ -124,7 +124,7 @@ class Client:
     """Requests to gateways, each on a connection of the pool; a refused connection is status 0."""
 
     def __init__(self) -> None:
-        self._http = httpx.AsyncClient(trust_env=False, timeout=5.0)
+        self._http = httpx.AsyncClient(trust_env=False, timeout=15.0)
 
     async def get(self, address: str, path: str, host: str = HOST) -> Answer:
         try:

@@ -30,13 +30,13 @@ async def test_wait_ends_with_4_and_names_the_envoy_that_stands_still(tmp_path: 
         for cluster in fleet.clusters:
             await fleet.answers(cluster, "/hi", "hi")
         order = ("wait", "routetable", "shop/www", "--for", "applied", "--config", str(contexts), "--timeout")
-        code, said = await command(*order, "10s")
+        code, said = await command(*order, "20s")
         assert (code, "2/2 gateways" in said) == (0, True), said
         proxies["west"].signal(signal.SIGSTOP)
         stopped = time.time_ns()
         fleet.write_www("/basket")
         await until(lambda: "/basket" in str(server.translator.inputs["networking.gloo.solo.io/RouteTable"].items))
-        code, said = await command(*order, "1500ms")
+        code, said = await command(*order, "3s")
         assert code == 4, said
         assert "1/2 gateways" in said, said
         assert re.search(r"west/gw/ingress.*\b\d+s\b.*proxy gw/ingress/gw-0 has not acknowledged", said), said
@@ -44,5 +44,5 @@ async def test_wait_ends_with_4_and_names_the_envoy_that_stands_still(tmp_path: 
         state = server.publisher.arrivals.gateways["west", "gw/ingress"]
         assert stopped <= state.lagging_since_unix_nanos <= time.time_ns()
         proxies["west"].signal(signal.SIGCONT)
-        code, said = await command(*order, "10s")
+        code, said = await command(*order, "20s")
         assert (code, "2/2 gateways" in said) == (0, True), said

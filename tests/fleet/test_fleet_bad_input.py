@@ -45,7 +45,7 @@ async def _names(fleet: Fleet, admin: int, kind: str, name: str, words: Collecti
         said = await fleet.client.text(admin, f"/objects?kind={kind}&name={name}&detail=true")
         return all(word in said for word in words)
 
-    await until(told, 3, lambda: f"{name}: {words} in {said}")
+    await until(told, why=lambda: f"{name}: {words} in {said}")
 
 
 @pytest.mark.envoy
@@ -62,7 +62,7 @@ async def test_each_mistake_is_named_and_everything_else_is_served(tmp_path: Pat
         for name, (wrong, _) in _MISTAKES.items():
             fleet.write("mgmt", f"{name}.yaml", wrong)
         fleet.write("mgmt", "last.yaml", m.table("last", [m.says("/who", "good")]))
-        await fleet.answers("east", "/who", "good", timeout=5, host="last.example")
+        await fleet.answers("east", "/who", "good", host="last.example")
         for name, (wrong, words) in _MISTAKES.items():
             await _names(fleet, server.admin_port, wrong["kind"], name, words)
         findings = {f.source: f for f in server.ingest.findings}

@@ -37,7 +37,7 @@ async def _call(address: str, port: int, sni: str, host: str, files: Certificate
         reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=sni)
         try:
             writer.write(f"GET /door HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
-            return (await asyncio.wait_for(reader.readline(), 5)).decode().strip()
+            return (await asyncio.wait_for(reader.readline(), 15)).decode().strip()
         finally:
             writer.close()
     except (ssl.SSLError, ConnectionError):

@@ -69,7 +69,7 @@ async def test_all_files_gone_at_once_wait_for_a_person(tmp_path: Path) -> None:
         async def gone() -> bool:
             return await _served(fleet, "w") == set()
 
-        await until(gone, 10, "a person has agreed")  # the server asks for a new listing of its own, which agrees
+        await until(gone, why="a person has agreed")  # the server asks for a new listing of its own, which agrees
         await until(lambda: _no_exceptions(server), why="no guard holds anything any more")
 
 
@@ -98,7 +98,7 @@ async def test_a_large_loss_goes_out_when_a_new_listing_agrees(
         async def two_left() -> bool:
             return await _served(fleet, "m") == {0, 1}
 
-        await until(two_left, 5, "the new listing agrees")
+        await until(two_left, why="the new listing agrees")
         await until(lambda: _no_exceptions(server), why="no guard holds anything any more")
 
 

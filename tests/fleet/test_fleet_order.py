@@ -32,7 +32,7 @@ async def _load(fleet: Fleet, seen: Counter[int]) -> None:
 async def _appears(fleet: Fleet, path: str) -> list[Answer]:
     """All answers from before the route up to the first right one."""
     answers = []
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while time.monotonic() < end:
         answers.append(await fleet.get("east", path, _HOST))
         if answers[-1].status == 200:

@@ -28,8 +28,8 @@ async def test_an_edit_that_one_server_sees_is_live_in_an_envoy_of_the_other(tmp
             await fleet.backend(cluster)
             await fleet.answers(cluster, "/cart", f"{cluster} 0")
         fleet.write_www("/basket")  # only the first server reads the folder of the management cluster
-        await fleet.answers("west", "/basket", "west 0", timeout=5)
+        await fleet.answers("west", "/basket", "west 0")
         fleet.write("west", "own.yaml", m.table("own", [m.says("/own", "written in west")]))  # goes to the second one
-        await fleet.answers("east", "/own", "written in west", timeout=5, host="own.example")
+        await fleet.answers("east", "/own", "written in west", host="own.example")
         assert {c for c in fleet.clusters if first.ingest.owns(c)} == {"east"}
         assert {c for c in fleet.clusters if second.ingest.owns(c)} == {"west"}

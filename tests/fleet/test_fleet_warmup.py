@@ -159,7 +159,7 @@ async def test_only_what_depends_on_the_missing_cluster_is_held(tmp_path: Path) 
         fleet, agents = plane.fleet, plane.agents
         served = {c: effective(a) for c, a in agents.items()}
         _write_solo(fleet, "second")
-        await fleet.answers("one", "/who", "second", timeout=5, host="solo.example")
+        await fleet.answers("one", "/who", "second", host="solo.example")
         fleet.write_www("/basket")
 
         async def unchanged() -> bool:
@@ -177,8 +177,8 @@ async def test_only_what_depends_on_the_missing_cluster_is_held(tmp_path: Path) 
         assert plane.held()[_HELD] == "WaitingForCluster: three"
         assert not [c for c in plane.held() if "/solo/" in c]
         async with fleet.agent("three", plane.server.relay.port):
-            await fleet.answers("one", "/basket", "one 0", timeout=5)
-            await until(lambda: not plane.held(), 5, plane.held)
+            await fleet.answers("one", "/basket", "one 0")
+            await until(lambda: not plane.held(), why=plane.held)
             assert plane.reaches("one", "two", "three")
             assert all(_ejects_at(a) == {7} for a in agents.values())
             await fleet.answers("one", "/far", "kept in three", host="far.example")
@@ -197,8 +197,8 @@ async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) ->
         )
         assert marked != text
         m.write_text(fleet.folder("mgmt") / "fleet.yaml", marked)
-        await until(lambda: plane.reaches("one", "two"), 5, "three is still among the endpoints")
-        await fleet.answers("one", "/basket", "one 0", timeout=5)
+        await until(lambda: plane.reaches("one", "two"), why="three is still among the endpoints")
+        await fleet.answers("one", "/basket", "one 0")
         assert (await fleet.get("one", "/far", "far.example")).status == 200, (
             "its own tables go only when a person says so"
         )
@@ -209,7 +209,7 @@ async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) ->
         async def gone() -> bool:
             return (await fleet.get("one", "/far", "far.example")).status == 404
 
-        await until(gone, 5, "released")
+        await until(gone, why="released")
 
 
 @pytest.mark.spec("M-47")
@@ -223,12 +223,12 @@ async def test_strict_changes_nothing_anywhere_until_all_are_there(tmp_path: Pat
 
         await steadily(unchanged, _HOLD, "an output changed while cluster three was missing")
         async with fleet.agent("three", plane.server.relay.port):
-            await fleet.answers("one", "/who", "second", timeout=10, host="solo.example")
+            await fleet.answers("one", "/who", "second", host="solo.example")
 
 
 @pytest.mark.spec("M-47")
 async def test_with_safe_mode_off_the_missing_cluster_is_left_out_when_the_window_is_over(tmp_path: Path) -> None:
     async with _amnesia(tmp_path, safe_mode="off", safe_start_window=1.0) as plane:
         plane.fleet.write_www("/basket")
-        await plane.fleet.answers("one", "/basket", "one 0", timeout=10)
-        await until(lambda: plane.reaches("one", "two"), 5, "three is still among the endpoints")
+        await plane.fleet.answers("one", "/basket", "one 0")
+        await until(lambda: plane.reaches("one", "two"), why="three is still among the endpoints")
