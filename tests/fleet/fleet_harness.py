@@ -4,6 +4,7 @@ Envoys.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.orphans import kill_redis
 
 GATEWAY = "gw/ingress"
 _HEARTBEAT = 1.0
+_LIMIT = 90.0  # seconds for a whole test
 
 
 class Fleet:
@@ -169,7 +171,9 @@ async def running_fleet(root: Path, *clusters: str) -> AsyncIterator[Fleet]:
         fleet.folder("mgmt").mkdir(parents=True)
         for cluster in fleet.clusters:
             fleet.folder(cluster).mkdir(parents=True, exist_ok=True)
-        yield fleet
+        # Before pytest's own limit: that one cancels all tasks at once, and what was started is not ended in order.
+        async with asyncio.timeout(_LIMIT):
+            yield fleet
 
 
 def effective(agent: Agent, gateway: str = GATEWAY) -> dict[tuple[str, str], bytes]:

@@ -60,7 +60,8 @@ async def test_flushall_changes_nothing_and_redis_is_whole_again(start: Any, fol
 async def test_with_redis_stopped_changes_go_on_and_are_stored_when_it_is_back(
     start: Any, redis: EmbeddedRedis, folder: Folder
 ) -> None:
-    a = await start("a/1")
+    timing = dict.fromkeys(("write_timeout", "read_timeout", "dial_timeout"), 1.5)
+    a = await start("a/1", **timing)
     east = (await Agent("east").connect(a)).warm()
     await east.push_stored({"www": 0, "old": 0})
     answered = len(east.stored)
@@ -72,7 +73,7 @@ async def test_with_redis_stopped_changes_go_on_and_are_stored_when_it_is_back(
             east.push({"www": i, "old": None})
             folder.put("here", b"%d" % i)
             await until(lambda published=published: len(a.recorder.published) > published)
-            assert monotonic() - began < 0.25, "nothing waits for Redis any more"
+            assert monotonic() - began < 1.2, "nothing waits for Redis any more"
         await until(lambda: a.recorder.objects() == {"east/shop/www": "29", "mgmt/shop/here": "29"})
         assert len(east.stored) == answered, "not stored, so not called stored"
         west = (await Agent("west").connect(a)).warm()
