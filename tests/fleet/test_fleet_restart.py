@@ -18,10 +18,12 @@ _BUDGET = 64_000
 
 
 def _written(fleet: Fleet) -> dict[str, int]:
-    """Everything that agents keep, and the statuses that the server writes; not those about its agents themselves."""
+    """Everything that agents keep, and the statuses that the server writes; not those about its agents themselves, and
+    no file that is being written.
+    """
     folders = [fleet.root / "mgmt" / "cluster" / "status", *(fleet.root / f"agent-{c}" for c in fleet.clusters)]
-    files = [p for folder in folders for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")]
-    return {str(p): p.stat().st_mtime_ns for p in files if "KubernetesCluster" not in str(p)}
+    found = [p for folder in folders for p in folder.rglob("*") if not p.name.startswith(".") and p.suffix != ".new"]
+    return {str(p): p.stat().st_mtime_ns for p in found if p.is_file() and "KubernetesCluster" not in str(p)}
 
 
 async def _updates(fleet: Fleet, admin_port: int) -> list[str]:
