@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-stop test check fmt unit clean
+.PHONY: demo demo-stop test test-cluster tools check fmt unit clean
 
 $(STAMP): pyproject.toml constraints.txt proto/hatch_build.py $(wildcard proto/fingerpost/relay/v1/*.proto)
 	@$(PYTHON) -m venv $(VENV)
@@ -26,9 +26,22 @@ check: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 unit: $(STAMP)
-	@$(BIN)/pytest tests
+	@$(BIN)/pytest tests --ignore=tests/kube
 
 test: check unit
+
+CLUSTER_STAMP := $(VENV)/.cluster-installed
+$(CLUSTER_STAMP): $(STAMP) constraints-cluster.txt
+	@$(BIN)/pip install -q --disable-pip-version-check -r constraints-cluster.txt
+	@touch $@
+
+# What the cluster tests need besides: a real API server and istiod, built once into a cache folder. Needs Go.
+tools: $(CLUSTER_STAMP)
+	@$(BIN)/python -m tests.kube.tools
+
+# On real API servers. Without Go it says what was not run.
+test-cluster: $(CLUSTER_STAMP)
+	@$(BIN)/python -m tests.kube
 
 clean:
 	rm -rf $(VENV) .state

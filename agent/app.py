@@ -14,7 +14,7 @@ import structlog
 from agent.admin.app import admin_app
 from agent.apply.certificates import Certificates, NotIssued, spiffe
 from agent.apply.disk import Disk
-from agent.discovery.kinds import is_passed_on
+from agent.discovery.kinds import NAMESPACE, NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
 from agent.discovery.secret_key import load_secret_key
 from agent.discovery.world import Derived, World
 from agent.relay.desired import DesiredState, Key
@@ -30,8 +30,8 @@ from agent.xds.tokens import Tokens
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
-from fingerpost.cluster.directory.cluster import DirectoryCluster
-from fingerpost.cluster.protocol import Batch, ClusterFailed
+from fingerpost.cluster.protocol import Batch, Cluster, ClusterFailed
+from fingerpost.cluster.source import open_cluster
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
@@ -56,6 +56,10 @@ _ALWAYS = (
     "fingerpost.dev/SecretFacts",
     *(kind.type for kind in KINDS if is_passed_on(kind.type)),
 )
+_DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts"})
+_READ = frozenset({SERVICE, SLICE, POD, NODE})  # what they are derived from
+_TYPES = (*_READ, SECRET, NAMESPACE, "*.solo.io/*")
+_MANAGER = "gloo-mesh-agent"  # of fields in server-side apply
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
 
 
@@ -78,7 +82,7 @@ class Agent:
     """
 
     def __init__(
-        self, settings: Settings, cluster: DirectoryCluster, metrics: Telemetry, observed: Reports | None = None
+        self, settings: Settings, cluster: Cluster, metrics: Telemetry, observed: Reports | None = None
     ) -> None:
         self.settings, self._folder, self._metrics = settings, cluster, metrics
         self._observed = observed or NoReports()
@@ -132,11 +136,11 @@ class Agent:
         raise RuntimeError("the watch of the cluster ended")
 
     def _take(self, batch: Batch) -> None:
-        derived = self.world.apply(batch.changes, listed=batch.listed)
+        derived = self.world.apply(batch.changes, listed=batch.listed, unlisted=batch.unlisted)
         self._spread(derived, batch.seen_unix_nanos)
         if batch.listed:
-            types = {*_ALWAYS, *self.push.facts.types}
-            self.push.complete(types)
+            types = {*_ALWAYS, *self.push.facts.types} - batch.unlisted
+            self.push.complete(types if _READ.isdisjoint(batch.unlisted) else types - _DERIVED)
             self._listed.set()
 
     def _spread(self, derived: Derived, seen_unix_nanos: int = 0) -> None:
@@ -194,6 +198,8 @@ class Agent:
             self.gateways_.on_gone(scope, version, confirmed=confirmed)
 
     def _on_interest(self, interest: Interest) -> None:
+        names = [name.partition("/") for name in interest.secrets]
+        self._folder.want_secrets([(namespace, name) for namespace, _, name in names])
         self._spread(self.world.set_interest(interest.secrets, interest.label_keys, interest.services))
 
     def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:
@@ -342,7 +348,9 @@ async def running_agent(
     loopback_only(settings.server_address, "server_address")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     state = settings.state_dir / "cluster"
-    async with DirectoryCluster(settings.cluster, settings.directory, state, keep_secrets=True) as cluster:
+    async with open_cluster(settings, state, _TYPES, _MANAGER, keep_secrets=True) as cluster:
+        if cluster is None:
+            raise ClusterFailed("no cluster is named; give --directory, --kubeconfig or --in-cluster")
         agent = Agent(settings, cluster, metrics or Telemetry("fingerpost-agent", __version__), observed)
         async with agent.running():
             yield agent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from fingerpost.config import ClusterName, ListenAddress, ManifestFolder, PeerAddress, Seconds, StateFolder
@@ -12,10 +14,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: ClusterName
     """The name of this cluster; that of its KubernetesCluster."""
-    directory: ManifestFolder
-    """The cluster as a folder of manifests."""
     state_dir: StateFolder
     """What this agent keeps: what it serves, tokens, gateway keys, statuses."""
+    directory: ManifestFolder | None = None
+    """The cluster as a folder of manifests. This, `kubeconfig` or `in_cluster` must be given."""
+    kubeconfig: Path | None = None
+    """The cluster as the API server of this kubeconfig."""
+    kube_context: str = ""
+    """The context of the kubeconfig; empty: its current one."""
+    in_cluster: bool = False
+    """The cluster that this process runs in, as its pod's service account."""
+    namespaces: tuple[str, ...] = ()
+    """Only these are read of an API server (`watchNamespaces`); none: all."""
     server_address: PeerAddress = "127.0.0.1:9900"
     """The management server's relay port."""
     authority: str = "gloo-mesh-mgmt-server.gloo-mesh"

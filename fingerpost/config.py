@@ -106,6 +106,8 @@ def load(kind: type[S], prefix: str, argv: Sequence[str], environ: Mapping[str, 
 
 
 def _converted(kind: Any, origin: str, value: Any) -> Any:
+    if get_origin(kind) is tuple and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         found = msgspec.convert(value, kind, strict=False, dec_hook=_hook)
     except msgspec.ValidationError as wrong:

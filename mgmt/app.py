@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from fingerpost import __version__
-from fingerpost.cluster.directory.cluster import DirectoryCluster
+from fingerpost.cluster.protocol import Cluster
+from fingerpost.cluster.source import open_cluster
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
@@ -27,6 +28,7 @@ from mgmt.admin.app import app as admin_app
 from mgmt.admin.ports import Bell, Plane, StoreInfo
 from mgmt.authority import Authority
 from mgmt.ingest.ingest import Ingest, IngestSettings, running
+from mgmt.ingest.kinds import TYPES_OF_SERVER
 from mgmt.ingest.values import ClusterStates, State
 from mgmt.pipeline import Pipeline
 from mgmt.publish.guard import GuardSettings
@@ -104,9 +106,7 @@ class Server:
     relay: RelayServer
     admin_port: int
 
-    def __init__(
-        self, settings: Settings, folder: DirectoryCluster | None, store: RedisStore, metrics: Telemetry
-    ) -> None:
+    def __init__(self, settings: Settings, folder: Cluster | None, store: RedisStore, metrics: Telemetry) -> None:
         self.settings = settings
         self._folder, self._store, self._metrics = folder, store, metrics
         self._place = Place(cluster=settings.cluster, admin_namespace=settings.admin_namespace)
@@ -310,10 +310,9 @@ async def running_server(settings: Settings, metrics: Telemetry | None = None) -
     loopback_only(settings.relay_address, "relay_address")
     async with AsyncExitStack() as stack:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        folder = None
-        if settings.directory is not None:
-            folder = DirectoryCluster(settings.cluster, settings.directory, settings.state_dir / "cluster")
-            await stack.enter_async_context(folder)
+        folder = await stack.enter_async_context(
+            open_cluster(settings, settings.state_dir / "cluster", TYPES_OF_SERVER, "gloo-mesh-mgmt-server")
+        )
         url = settings.redis_url
         if not url:
             redis = await stack.enter_async_context(embedded_redis(settings.state_dir / "redis"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -27,7 +28,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: StateFolder
     """Where this server keeps what it owns: its own Redis, its certificate authority, statuses."""
     directory: ManifestFolder | None = None
-    """The management cluster as a folder of manifests. Absent: this replica reads none."""
+    """The management cluster as a folder of manifests. Neither this nor `kubeconfig` nor `in_cluster`: this replica
+    reads none.
+    """
+    kubeconfig: Path | None = None
+    """The cluster as the API server of this kubeconfig."""
+    kube_context: str = ""
+    """The context of the kubeconfig; empty: its current one."""
+    in_cluster: bool = False
+    """The cluster that this process runs in, as its pod's service account."""
+    namespaces: tuple[str, ...] = ()
+    """Only these are read of an API server (`watchNamespaces`); none: all."""
     cluster: ClusterName = "mgmt"
     """The name of the management cluster (`common.cluster`)."""
     admin_namespace: NamespaceName = "gloo-mesh"

@@ -107,12 +107,14 @@ class World:
 
     # ------------------------------------------------------------ changing
 
-    def apply(self, changes: Iterable[Change], *, listed: bool = False) -> Derived:
-        """`listed`: these are all objects there are; what is not among them is gone."""
+    def apply(
+        self, changes: Iterable[Change], *, listed: bool = False, unlisted: frozenset[str] = frozenset()
+    ) -> Derived:
+        """`listed`: these are all objects there are; what is not among them is gone, but of types `unlisted`."""
         given = list(changes)
         if listed:
             there = {change.key for change in given if change.body is not None}
-            given += [Change(key, None) for key in sorted(self._keys - there)]
+            given += [Change(key, None) for key in sorted(self._keys - there) if key.type not in unlisted]
         concerned = _Concerned()
         out: dict[ObjectKey, bytes | None] = {}
         for change in given:

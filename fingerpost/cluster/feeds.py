@@ -20,6 +20,7 @@ class Feed:
         self._wants: dict[str, bool] = {}
         self._pending: dict[ObjectKey, bytes | None] = {}
         self._listed = False
+        self._unlisted: frozenset[str] = frozenset()
         self._findings: tuple[Finding, ...] = ()
         self._told: tuple[Finding, ...] | None = None
         self._seen = 0
@@ -34,13 +35,19 @@ class Feed:
         return known
 
     def list(
-        self, objects: Mapping[ObjectKey, bytes], findings: tuple[Finding, ...], seen: int, *, listed: bool
+        self,
+        objects: Mapping[ObjectKey, bytes],
+        findings: tuple[Finding, ...],
+        seen: int,
+        *,
+        listed: bool,
+        unlisted: frozenset[str] = frozenset(),
     ) -> None:
         """Everything there is; replaces what was pending, but for deletions not told yet: they are told as well."""
         pending: dict[ObjectKey, bytes | None] = {key: None for key, body in self._pending.items() if body is None}
         pending |= {key: body for key, body in objects.items() if self.wants(key.type)}
         self._pending = pending
-        self._listed = listed
+        self._listed, self._unlisted = listed, unlisted
         self._findings = findings
         self._told = None
         self._seen = self._seen or seen
@@ -59,7 +66,11 @@ class Feed:
         await self._ready.wait()
         self._ready.clear()
         batch = Batch(
-            tuple(Change(key, body) for key, body in self._pending.items()), self._listed, self._findings, self._seen
+            tuple(Change(key, body) for key, body in self._pending.items()),
+            self._listed,
+            self._findings,
+            self._seen,
+            self._unlisted,
         )
         self._pending = {}
         self._listed = False

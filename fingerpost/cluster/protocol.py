@@ -27,13 +27,14 @@ class Batch(NamedTuple):
     """All changes at hand at one moment. `listed`: a complete listing ends with this batch, absence now means deletion.
 
     `findings` are all that hold now, not only new ones. `seen_unix_nanos` is when the first event of the batch was
-    seen.
+    seen. `unlisted` are types that the listing says nothing of: they may not be listed, or are not served (any more).
     """
 
     changes: tuple[Change, ...]
     listed: bool
     findings: tuple[Finding, ...]
     seen_unix_nanos: int
+    unlisted: frozenset[str] = frozenset()
 
 
 class ClusterFailed(Exception):
@@ -43,6 +44,11 @@ class ClusterFailed(Exception):
 class Cluster(Protocol):
     @property
     def name(self) -> str: ...
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that hold now."""
+        ...
 
     @property
     def uid(self) -> str:
@@ -61,6 +67,18 @@ class Cluster(Protocol):
         """Read everything again without a cache; the next batch of every watcher has `listed`. Returns when that
         batch is queued.
         """
+        ...
+
+    def status(self, key: ObjectKey) -> Any:
+        """As last seen or written; None when there is none."""
+        ...
+
+    async def release(self) -> int:
+        """A person says that what is gone may go; the answer is the number of objects let go."""
+        ...
+
+    def want_secrets(self, names: Collection[tuple[str, str]]) -> None:
+        """(namespace, name) of the Secrets that are needed; an API server is asked for no others."""
         ...
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:

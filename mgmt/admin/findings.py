@@ -175,6 +175,12 @@ CODES = MappingProxyType(
             "one that is read. It has no effect; what its file held under that name before stays in force.",
             hint="correct apiVersion and kind in the file; fingerpost validate -f checks it beforehand",
         ),
+        "CHK095": Code(
+            section=SOURCES,
+            severity="warning",
+            meaning="Something cannot be read of a cluster's API server. What was known of it stays in force.",
+            hint="grant the right, install the CRD or bring the API server back, as the message says",
+        ),
         "CHK094": Code(
             section=SOURCES,
             severity="warning",
@@ -197,7 +203,13 @@ def finding(code: str, about: str, message: str, hint: str = "") -> dict[str, An
     }
 
 
-_SOURCE_CODES = {"RootVanished": "CHK092", "AllFilesGone": "CHK092", "UnknownKind": "CHK093", "WrongVersion": "CHK093"}
+_API_SERVER = ("NotAllowed", "NotRead", "NotDiscovered", "KindVanished")
+_SOURCE_CODES = dict.fromkeys(_API_SERVER, "CHK095") | {
+    "RootVanished": "CHK092",
+    "AllFilesGone": "CHK092",
+    "UnknownKind": "CHK093",
+    "WrongVersion": "CHK093",
+}
 
 
 def source_finding(cluster: str, source: str, code: str, message: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class ManagementFolder:
         self._management, self._replica, self._now = management, replica, now
         self._view: dict[ObjectKey, Stored] = {}
         self._listed = False
+        self._unlisted: frozenset[str] = frozenset()  # of these the listing said nothing
         self._since = 0
 
     @property
@@ -61,7 +62,7 @@ class ManagementFolder:
             if self.writes and self._listed:
                 self._write(key, stored, batch.seen_unix_nanos)
         if batch.listed:
-            self._listed = True
+            self._listed, self._unlisted = True, batch.unlisted
             if self.writes:
                 self.write_all(batch.seen_unix_nanos)
 
@@ -91,7 +92,7 @@ class ManagementFolder:
         return [
             key
             for type_ in self._inputs.types(management)
-            if type_ != SESSION
+            if type_ != SESSION and type_ not in self._unlisted
             for name in self._inputs.of(management, type_)
             if source_of(key := ObjectKey(type_, management, *name), management) == SERVER
         ]

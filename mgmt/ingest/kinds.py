@@ -47,6 +47,9 @@ def pin_key(name: str) -> ObjectKey:
     return ObjectKey(PIN, "", "", name)
 
 
+TYPES_OF_SERVER = ("core/Namespace", "*.solo.io/*")  # patterns of what `read_by_server` takes
+
+
 def read_by_server(type_: str) -> bool:
     """What the server reads of the management cluster: the users' kinds and Namespaces."""
     group = type_.partition("/")[0]

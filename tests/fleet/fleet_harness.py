@@ -21,7 +21,7 @@ from mgmt.app import Server, running_server
 from mgmt.settings import Settings as ServerSettings
 from tests.fleet import fleet_manifests as m
 from tests.fleet import fleet_processes as processes
-from tests.fleet.fleet_network import Answer, Block, Client, backend, free_block, free_port, until
+from tests.fleet.fleet_network import Addresses, Answer, Client, backend, free_block, free_port, until
 from tests.orphans import kill_redis
 
 GATEWAY = "gw/ingress"
@@ -32,7 +32,7 @@ _LIMIT = 90.0  # seconds for a whole test
 class Fleet:
     """Clusters are numbered from 1 in the order of `clusters`; everything that is started ends with the fleet."""
 
-    def __init__(self, root: Path, clusters: tuple[str, ...], block: Block, stack: AsyncExitStack) -> None:
+    def __init__(self, root: Path, clusters: tuple[str, ...], block: Addresses, stack: AsyncExitStack) -> None:
         self.root, self.clusters, self.block = root, clusters, block
         self.client = Client()
         self.telemetry = Telemetry("fleet", "0")

@@ -98,7 +98,7 @@ def says(path: str, text: str) -> Object:
 
 def pod(namespace: str, name: str, address: str, node: str, labels: dict[str, str]) -> Object:
     status = {"podIP": address, "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    spec = {"serviceAccountName": labels["app"], "nodeName": node, "containers": [{"name": "main"}]}
+    spec = {"serviceAccountName": labels["app"], "nodeName": node, "containers": [{"name": "main", "image": "none"}]}
     return core("Pod", namespace, name, labels=labels, spec=spec, status=status)
 
 

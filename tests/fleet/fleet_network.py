@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 
@@ -51,6 +51,14 @@ async def settled(value: Callable[[], object], seconds: float, timeout: float = 
         await asyncio.sleep(0.1)
         if (now := value()) != last:
             last, since = now, time.monotonic()
+
+
+class Addresses(Protocol):
+    """Where the gateways and pods of a fleet are; clusters are numbered from 1."""
+
+    def gateway(self, cluster: int) -> str: ...
+
+    def pod(self, cluster: int, number: int = 0) -> str: ...
 
 
 class Block(NamedTuple):

@@ -34,6 +34,10 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def said(self) -> str:
         """Since this process began."""
         with self.log.open() as out:

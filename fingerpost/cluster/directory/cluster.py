@@ -138,6 +138,9 @@ class DirectoryCluster:
         self._woken.set()
         return await done
 
+    def want_secrets(self, names: Collection[tuple[str, str]]) -> None:
+        """A folder is read whole."""
+
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
         """Raises ClusterFailed."""
         await asyncio.to_thread(self._statuses.write, key, status)

@@ -1,0 +1,1 @@
+"""KubernetesCluster: a cluster behind its API server (design D8)."""

@@ -1,0 +1,158 @@
+"""The connection to an API server: raw JSON in and out, and the client's errors turned into ours.
+
+It knows nothing of kinds. The client package brings kubeconfig, in-cluster credentials and their renewal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from kubernetes.aio import client, config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from fingerpost.cluster.protocol import ClusterFailed
+
+_TIMEOUT = 30.0  # of one request that is no watch
+_SLACK = 15.0  # beyond the time after which the API server ends a watch by itself
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+
+
+class ApiFailed(ClusterFailed):
+    """`status` is the HTTP status, 0 when no answer came; `reason` the API's word for it (`Forbidden`, `Expired`)."""
+
+    def __init__(self, message: str, status: int = 0, reason: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.retry_after = status, reason, retry_after
+
+    @property
+    def expired(self) -> bool:
+        """A watch cannot go on from its version: list again."""
+        return self.status == 410 or self.reason == "Expired"
+
+
+class Api:
+    """Use `connected`."""
+
+    def __init__(self, configuration: Any) -> None:
+        self._client: Any = client.ApiClient(configuration)  # annotated in part only
+        self.where = str(configuration.host)
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json") -> bytes:
+        status, body, _ = await self._ask("GET", path, query, {"Accept": accept})
+        return body if status else b""
+
+    async def get_unless(self, path: str, etag: str, accept: str) -> tuple[bytes | None, str]:
+        """(body, etag); no body when it is what bore this etag before."""
+        status, body, headers = await self._ask("GET", path, None, {"Accept": accept, "If-None-Match": etag})
+        return (None if status == 304 else body), str(headers.get("Etag", ""))
+
+    async def patch(self, path: str, body: Any, kind: str, query: Mapping[str, str] | None = None) -> bytes:
+        return (await self._ask("PATCH", path, query, {"Content-Type": kind}, body))[1]
+
+    async def delete(self, path: str, body: Any = None) -> None:
+        await self._ask("DELETE", path, None, {}, body)
+
+    @asynccontextmanager
+    async def watching(self, path: str, query: Mapping[str, str], seconds: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of a watch that has begun, until the API server ends it, after `seconds` at the latest."""
+        given = {**query, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
+        async with self._answer("GET", path, given, {}, None, seconds + _SLACK) as response:
+            if response.status >= 300:
+                raise _failed(self.where, path, response.status, await response.read(), response.headers)
+            yield aiter(response.content)
+
+    async def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str], body: Any = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        async with self._answer(method, path, query or {}, headers, body, _TIMEOUT) as response:
+            read = await response.read()
+            if response.status >= 300 and response.status != 304:
+                raise _failed(self.where, path, response.status, read, response.headers)
+            return response.status, read, response.headers
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Any,
+        timeout: float,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            prepared = await self._client.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json", **headers},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answered = await self._client.call_api(*prepared, _request_timeout=timeout)
+            try:
+                yield answered.response
+            finally:
+                answered.response.close()
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            said = str(error) or type(error).__name__
+            raise ApiFailed(f"the API server at {self.where} does not answer {method} {path}: {said}") from error
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+class _Status(msgspec.Struct, frozen=True):
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+
+
+def status_of(raw: bytes, status: int = 0) -> tuple[str, str, int]:
+    """(reason, message, code) of a `Status` object; an answer that is none stands for itself."""
+    try:
+        found = msgspec.json.decode(raw, type=_Status)
+    except msgspec.DecodeError:
+        return "", raw.decode(errors="replace")[:200], status
+    return found.reason, found.message, found.code or status
+
+
+def _failed(where: str, path: str, status: int, raw: bytes, headers: Mapping[str, str]) -> ApiFailed:
+    reason, message, _ = status_of(raw, status)
+    after = headers.get("Retry-After", "")
+    return ApiFailed(
+        f"the API server at {where} answers {path} with {status}: {message or reason or 'no words'}",
+        status,
+        reason,
+        float(after) if after.isdigit() else 0.0,
+    )
+
+
+@asynccontextmanager
+async def connected(kubeconfig: Path | None = None, context: str = "") -> AsyncIterator[Api]:
+    """Without a kubeconfig: as the pod's service account. Raises ClusterFailed when there are no usable credentials."""
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=str(kubeconfig), context=context or None, client_configuration=configuration
+            )
+    except (ConfigException, OSError) as error:
+        what = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
+        raise ClusterFailed(f"{what} cannot be used: {error}") from error
+    configuration.retries = 0
+    api = Api(configuration)
+    try:
+        yield api
+    finally:
+        await api.close()
+        await asyncio.sleep(0)  # the client's transports close in the next turn of the loop

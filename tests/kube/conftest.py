@@ -1,0 +1,55 @@
+"""One API server for the tests that leave it as they found it; those that harm one start their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.fleet_network import until
+from tests.kube import tools
+from tests.kube.api_server import ApiServer
+from tests.kube.kube_client import KubeClient, open_crd
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tools() -> None:
+    try:
+        tools.binary("kube-apiserver")
+    except tools.ToolsMissing as missing:
+        pytest.skip(str(missing))
+
+
+USERS = ("agent", "nobody")
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    server = ApiServer("one", tmp_path_factory.mktemp("one"))
+    server.prepare(*USERS)
+    try:
+        asyncio.run(_with_kinds(server))
+        yield server
+    finally:
+        asyncio.run(server.close())
+
+
+async def _with_kinds(server: ApiServer) -> None:
+    await server.start()
+    crd = open_crd()
+    async with KubeClient(server) as kube:
+        await kube.apply(crd)
+        await until(lambda: kube.established(crd), why="RouteTables are served")
+
+
+@pytest.fixture
+async def kube(shared_server: ApiServer) -> AsyncIterator[KubeClient]:
+    async with KubeClient(shared_server) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "server"

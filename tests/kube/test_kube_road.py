@@ -1,0 +1,47 @@
+"""The whole road with API servers for clusters: a RouteTable applied there is answered by a plain Envoy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_network import until
+from tests.kube.kube_fleet import KubeFleet, running_kube_fleet
+
+
+async def _state(fleet: KubeFleet, obj: m.Object) -> dict[str, Any]:
+    found: dict[str, Any] = (await fleet.kubes["mgmt"].get(obj)).get("status", {}).get("common", {}).get("State", {})
+    return found
+
+
+@pytest.mark.spec("M-2", "M-10", "M-57")
+async def test_from_an_applied_route_table_to_an_answer_across_clusters(tmp_path: Path) -> None:
+    async with running_kube_fleet(tmp_path) as fleet:
+        await fleet.apply_world()
+        server = await fleet.start_server()
+        agents = {c: await fleet.start_agent(c, server.relay.port) for c in fleet.clusters}
+        for cluster, agent in agents.items():
+            await fleet.backend(cluster)
+            fleet.start_envoy(agent)
+        await fleet.answers("east", "/cart", "east 0")
+        await fleet.answers("west", "/cart", "west 0")
+
+        await fleet.apply("mgmt", fleet.www("/basket"))
+        await fleet.answers("east", "/basket", "east 0")
+        await until(lambda: _accepted(fleet, fleet.www("")), why="the status says so")
+        await until(lambda: _accepted(fleet, m.registered("east")), why="the cluster's status says so")
+
+        await fleet.backend("east", 1)
+        await fleet.apply("east", *m.service("east", "cart", [fleet.pod("east", 1)]))
+        await fleet.answers("east", "/basket", "east 1")
+
+        await fleet.kubes["east"].delete(m.service("east", "cart", [])[-1])
+        await fleet.answers("east", "/basket", "west 0")
+
+
+async def _accepted(fleet: KubeFleet, obj: m.Object) -> bool:
+    found, state = await fleet.kubes["mgmt"].get(obj), await _state(fleet, obj)
+    return state.get("approval") == "ACCEPTED" and state.get("observedGeneration") == found["metadata"]["generation"]
