@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-stop test test-cluster tools check fmt unit clean
+.PHONY: demo demo-stop test test-cluster tools check fmt unit generate clean
 
 $(STAMP): pyproject.toml constraints.txt proto/hatch_build.py $(wildcard proto/fingerpost/relay/v1/*.proto)
 	@$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,10 @@ fmt: $(STAMP)
 
 check: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# What is checked in although it is made from something else; a test says when it is out of date.
+generate: $(STAMP)
+	@$(BIN)/python -m fingerpost.crd
 
 unit: $(STAMP)
 	@$(BIN)/pytest tests --ignore=tests/kube

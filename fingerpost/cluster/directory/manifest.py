@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from fingerpost.api.likeness import doubt
 from fingerpost.cluster.directory.documents import NotYaml, documents
 from fingerpost.cluster.protocol import Finding
+from fingerpost.labels import key_problem, label_problem
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
 
 NAMESPACE_TYPE = "core/Namespace"
@@ -199,6 +200,10 @@ def _object(value: Any, cluster: str) -> ManifestObject:
             if not isinstance(text, str):
                 path = f'metadata.{field}["{label}"]'
                 raise _Refused("WrongType", f"{path} must be text, not {_shown(text)}; put it in quotes")
+            # Kubernetes reads the keys of annotations as if they were in lower case.
+            problem = label_problem(label, text) if field == "labels" else key_problem(label.lower())
+            if problem:
+                raise _Refused("WrongValue", f"metadata.{field}: {problem}")
     given = {k: v for k, v in metadata.items() if k != "generation" and v is not None} | {"name": name}
     given.pop("namespace", None)
     if namespace:

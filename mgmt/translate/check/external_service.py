@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fingerpost.api.limits import LONGEST_NAME, MOST_DISTINCT, MOST_HOSTS
 from fingerpost.api.networking.external_service import ExternalService, ExternalServiceSpec, Port, TlsConfig, TLSMode
+from fingerpost.crd.rules import external_service as rules
 from fingerpost.problems import Reporter
 from mgmt.translate.check.addresses import is_ip_or_range
 from mgmt.translate.check.protocols import check_protocol
-from mgmt.translate.check.rules import check_port, check_port_number, check_reference, refuse
+from mgmt.translate.check.rules import check_length, check_port, check_port_number, check_reference, check_text, refuse
 from mgmt.translate.routing.hosts import host_problem
 
 _EGRESS_DEFAULT = 80
@@ -16,6 +18,7 @@ _EGRESS_PROTOCOLS = ("HTTP", "HTTP2", "HTTPS")
 def check(service: ExternalService, report: Reporter) -> None:
     spec = service.spec
     _check_names(spec, report)
+    check_length(report, "spec.ports", spec.ports, MOST_DISTINCT)
     numbers: set[int] = set()
     names: set[str] = set()
     for i, port in enumerate(spec.ports):
@@ -33,9 +36,11 @@ def check(service: ExternalService, report: Reporter) -> None:
 
 def _check_names(spec: ExternalServiceSpec, report: Reporter) -> None:
     if spec.hosts and spec.addresses:
-        refuse(report, "spec", "hosts and addresses are set together, but they exclude each other; keep one of them")
+        refuse(report, "spec", rules.BOTH)
     if not (spec.hosts or spec.addresses):
-        refuse(report, "spec", "neither hosts nor addresses is set; write the host names or the IPs of the service")
+        refuse(report, "spec", rules.NEITHER)
+    check_length(report, "spec.hosts", spec.hosts, MOST_HOSTS)
+    check_length(report, "spec.addresses", spec.addresses, MOST_HOSTS)
     for i, host in enumerate(spec.hosts):
         # A wildcard stands for whole labels here: "*.foo.com", not "*foo.com".
         problem = host_problem(host.removeprefix("*.")) if host != "*" else "a host name must follow the wildcard"
@@ -52,6 +57,7 @@ def _check_port(path: str, port: Port, spec: ExternalServiceSpec, report: Report
     check_port_number(report, f"{path}.number", port.number)
     check_protocol(report, f"{path}.protocol", port.protocol)
     check_port(report, f"{path}.targetPort", port.target_port)
+    check_text(report, f"{path}.name", port.name, LONGEST_NAME)
     if port.target_port and port.target_port.name and not port.target_port.number and not spec.selector:
         message = f'name "{port.target_port.name}" needs ExternalEndpoints, but selector is empty; use a number'
         refuse(report, f"{path}.targetPort", message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fingerpost.api.common import DestinationReference, HTTPRequestMatcher
+from fingerpost.api.limits import LONGEST_BODY, MOST_DESTINATIONS
 from fingerpost.api.networking.route_table import DirectResponseAction, ForwardToAction, HTTPRoute
 from fingerpost.problems import Reporter
 from mgmt.translate.check.rules import (
@@ -19,9 +20,6 @@ from mgmt.translate.check.rules import (
     check_reference,
     refuse,
 )
-
-_MOST_DESTINATIONS = 100
-_LONGEST_BODY = 1_048_576
 
 
 def check_http_route(path: str, route: HTTPRoute, report: Reporter) -> None:
@@ -79,7 +77,7 @@ def _check_forward(path: str, forward: ForwardToAction, report: Reporter) -> Non
 
 def check_destinations(path: str, destinations: Sequence[DestinationReference], report: Reporter) -> None:
     """`path` is that of the action."""
-    check_length(report, f"{path}.destinations", destinations, _MOST_DESTINATIONS)
+    check_length(report, f"{path}.destinations", destinations, MOST_DESTINATIONS)
     for i, destination in enumerate(destinations):
         check_destination(f"{path}.destinations[{i}]", destination, report)
 
@@ -88,6 +86,8 @@ def check_destination(path: str, destination: DestinationReference, report: Repo
     check_one_of(report, path, {"ref": destination.ref is not None, "awsLambda": destination.aws_lambda is not None})
     if destination.ref is not None:
         check_reference(report, f"{path}.ref", destination.ref)
+    if destination.aws_lambda is not None and destination.aws_lambda.cloud_provider is not None:
+        check_reference(report, f"{path}.awsLambda.cloudProvider", destination.aws_lambda.cloud_provider)
     check_port(report, f"{path}.port", destination.port)
 
 
@@ -95,5 +95,5 @@ def _check_direct_response(path: str, response: DirectResponseAction, report: Re
     if not 100 <= response.status <= 599:
         refuse(report, f"{path}.status", f"must be 100 to 599, not {response.status}")
     size = len(response.body.encode())
-    if size > _LONGEST_BODY:
-        refuse(report, f"{path}.body", f"has {size} bytes, at most {_LONGEST_BODY} are allowed")
+    if size > LONGEST_BODY:
+        refuse(report, f"{path}.body", f"has {size} bytes, at most {LONGEST_BODY} are allowed")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from fingerpost.crd.rules.common import PROTOCOLS, WRITTEN_PROTOCOLS
 from fingerpost.problems import Reporter
 from mgmt.translate.check.rules import refuse
-
-PROTOCOLS = ("HTTP", "HTTPS", "GRPC", "HTTP2", "MONGO", "TCP", "TLS")
-_WRITTEN = frozenset({*PROTOCOLS, *(name.lower() for name in PROTOCOLS), "gRPC"})
 
 
 def check_protocol(report: Reporter, path: str, protocol: str) -> None:
     """Upper case, lower case, and `gRPC`; whoever emits it writes upper case (D-32)."""
     if not protocol:
         refuse(report, path, f"is missing; write one of {', '.join(PROTOCOLS)}")
-    elif protocol not in _WRITTEN:
+    elif protocol not in WRITTEN_PROTOCOLS:
         refuse(report, path, f'"{protocol}" is not a protocol; write one of {", ".join(PROTOCOLS)}')

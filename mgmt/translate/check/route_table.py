@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from fingerpost.api.base import Absent
 from fingerpost.api.common import DestinationKind, WorkloadKind, WorkloadSelector
+from fingerpost.api.limits import MOST_HOSTS, MOST_ROUTES, MOST_WORKLOAD_SELECTORS
 from fingerpost.api.networking.route_table import RouteTable, RouteTableSpec, TCPRoute, TLSRoute
+from fingerpost.crd.rules import route_table as rules
 from fingerpost.problems import Reporter
 from mgmt.translate.check.http_route import check_destination, check_destinations, check_http_route
 from mgmt.translate.check.rules import check_length, check_port, check_port_number, check_reference, refuse
 from mgmt.translate.routing.hosts import host_problem
-
-_MOST = 10_000
-_NOT_OF_CHILD = "The {} field must be empty or unset for delegated RouteTables."
-_NO_ROUTES = "At least one of http, tcp, or tls keys must be set."
-_DEFAULT_UNUSED = "defaultDestination can only be set for http routes with forwardTo actions."
-_DEFAULT_NEEDED = "defaultDestination must be set when http forwardTo actions without destinations are specified."
-_NO_DESTINATION = "At least one destination must be specified."
 
 
 def check(table: RouteTable, report: Reporter) -> None:
@@ -24,18 +19,19 @@ def check(table: RouteTable, report: Reporter) -> None:
     if not spec.hosts:
         _check_child(spec, report)
     if not (spec.http or spec.tcp or spec.tls):
-        refuse(report, "spec", _NO_ROUTES)
-    check_length(report, "spec.http", spec.http, _MOST)
-    check_length(report, "spec.tcp", spec.tcp, _MOST)
-    check_length(report, "spec.tls", spec.tls, _MOST)
-    check_length(report, "spec.workloadSelectors", spec.workload_selectors, _MOST)
+        refuse(report, "spec", rules.NO_ROUTES)
+    check_length(report, "spec.hosts", spec.hosts, MOST_HOSTS)
+    check_length(report, "spec.http", spec.http, MOST_ROUTES)
+    check_length(report, "spec.tcp", spec.tcp, MOST_ROUTES)
+    check_length(report, "spec.tls", spec.tls, MOST_ROUTES)
+    check_length(report, "spec.workloadSelectors", spec.workload_selectors, MOST_WORKLOAD_SELECTORS)
     for i, ref in enumerate(spec.virtual_gateways):
         check_reference(report, f"spec.virtualGateways[{i}]", ref)
     for i, selector in enumerate(spec.workload_selectors):
         _check_workloads(f"spec.workloadSelectors[{i}]", selector, report)
     for i, target in enumerate(spec.apply_to_destinations):
         if target.kind is not DestinationKind.SERVICE:
-            refuse(report, f"spec.applyToDestinations[{i}].kind", "selector kind must be KUBE or not set")
+            refuse(report, f"spec.applyToDestinations[{i}].kind", rules.DESTINATION_KIND)
         check_port(report, f"spec.applyToDestinations[{i}].port", target.port)
     _check_default(spec, report)
     for i, http in enumerate(spec.http):
@@ -62,12 +58,13 @@ def _check_child(spec: RouteTableSpec, report: Reporter) -> None:
         ("failureMode", spec.failure_mode != RouteTableSpec().failure_mode),
     ):
         if given:
-            refuse(report, f"spec.{name}", _NOT_OF_CHILD.format(name))
+            refuse(report, f"spec.{name}", rules.NOT_OF_CHILD.format(name))
 
 
 def _check_workloads(path: str, selector: WorkloadSelector, report: Reporter) -> None:
     if selector.kind is not WorkloadKind.KUBE:
-        refuse(report, f"{path}.kind", "Selector kind must be KUBE or not set.")
+        refuse(report, f"{path}.kind", rules.WORKLOAD_KIND)
+    check_port(report, f"{path}.port", selector.port)
     chosen = selector.selector
     if chosen is None:
         return
@@ -83,10 +80,10 @@ def _check_default(spec: RouteTableSpec, report: Reporter) -> None:
     if spec.default_destination is not None:
         check_destination("spec.defaultDestination", spec.default_destination, report)
         if not forwards:
-            refuse(report, "spec.defaultDestination", _DEFAULT_UNUSED)
+            refuse(report, "spec.defaultDestination", rules.DEFAULT_UNUSED)
     elif any(not f.destinations and not isinstance(f.destinations, Absent) for f in forwards):
         # An absent list passes here and costs only its route, as in the reference.
-        refuse(report, "spec.defaultDestination", _DEFAULT_NEEDED)
+        refuse(report, "spec.defaultDestination", rules.DEFAULT_NEEDED)
 
 
 def _check_tcp(path: str, route: TCPRoute, report: Reporter) -> None:
@@ -94,7 +91,7 @@ def _check_tcp(path: str, route: TCPRoute, report: Reporter) -> None:
         check_port_number(report, f"{path}.matchers[{i}].port", matcher.port)
     forward = route.forward_to
     if forward is None or not forward.destinations:
-        refuse(report, f"{path}.forwardTo.destinations", _NO_DESTINATION)
+        refuse(report, f"{path}.forwardTo.destinations", rules.NO_DESTINATION)
         return
     check_destinations(f"{path}.forwardTo", forward.destinations, report)
     for name, given in (
@@ -104,13 +101,13 @@ def _check_tcp(path: str, route: TCPRoute, report: Reporter) -> None:
         ("autoHostRewrite", forward.auto_host_rewrite),
     ):
         if given:
-            refuse(report, f"{path}.forwardTo.{name}", "tcp routes have no path and no host to rewrite; remove it")
+            refuse(report, f"{path}.forwardTo.{name}", rules.NO_REWRITE)
 
 
 def _check_tls(path: str, route: TLSRoute, report: Reporter) -> None:
     for i, matcher in enumerate(route.matchers):
         check_port_number(report, f"{path}.matchers[{i}].port", matcher.port)
     if route.forward_to is None or not route.forward_to.destinations:
-        refuse(report, f"{path}.forwardTo.destinations", _NO_DESTINATION)
+        refuse(report, f"{path}.forwardTo.destinations", rules.NO_DESTINATION)
         return
     check_destinations(f"{path}.forwardTo", route.forward_to.destinations, report)

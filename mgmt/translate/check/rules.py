@@ -5,18 +5,15 @@ REFUSED is the code of everything that the API server refuses too; the message s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fingerpost.api.common import ClientMode, ObjectReference, PortSelector
+from fingerpost.api.limits import LARGEST_PORT
+from fingerpost.labels import label_problem
 from fingerpost.problems import Reporter
 
 REFUSED = "Refused"
-LARGEST_PORT = 65535
-
-_LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_LABEL_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def refuse(report: Reporter, path: str, message: str) -> None:
@@ -33,6 +30,11 @@ def check_one_of(report: Reporter, path: str, given: Mapping[str, bool]) -> None
 def check_length(report: Reporter, path: str, items: Sequence[Any], most: int) -> None:
     if len(items) > most:
         refuse(report, path, f"at most {most} entries are allowed, found {len(items)}")
+
+
+def check_text(report: Reporter, path: str, text: str, most: int) -> None:
+    if len(text) > most:
+        refuse(report, path, f"at most {most} characters are allowed, found {len(text)}")
 
 
 def check_port(report: Reporter, path: str, port: PortSelector | None) -> None:
@@ -57,18 +59,9 @@ def check_reference(report: Reporter, path: str, ref: ObjectReference) -> None:
 
 
 def check_labels(report: Reporter, path: str, labels: Mapping[str, str]) -> None:
-    """The syntax of Kubernetes labels (routing.md §10)."""
     for key, value in sorted(labels.items()):
-        prefix, slash, name = key.rpartition("/")
-        if not _LABEL_NAME.fullmatch(name) or (slash and not _LABEL_PREFIX.fullmatch(prefix)):
-            refuse(
-                report,
-                path,
-                f'"{key}" is no label key; write 1 to 63 letters, digits, -, _ or . with an optional prefix/',
-            )
-        elif value and not _LABEL_NAME.fullmatch(value):
-            message = f'value "{value}" of label "{key}" is not allowed; write at most 63 letters, digits, -, _ or .'
-            refuse(report, path, message)
+        if problem := label_problem(key, value):
+            refuse(report, path, problem)
 
 
 def check_client_mode(report: Reporter, path: str, mode: ClientMode | None) -> None:

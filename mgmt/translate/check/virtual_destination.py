@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fingerpost.api.limits import MOST_DISTINCT
 from fingerpost.api.networking.virtual_destination import PortMapping, VirtualDestination
+from fingerpost.crd.rules import virtual_destination as rules
 from fingerpost.problems import Reporter
 from mgmt.translate.check.protocols import check_protocol
-from mgmt.translate.check.rules import check_client_mode, check_port, check_port_number, refuse
+from mgmt.translate.check.rules import check_client_mode, check_length, check_port, check_port_number, refuse
 from mgmt.translate.routing.hosts import host_problem
 
 
@@ -13,8 +15,9 @@ def check(vd: VirtualDestination, report: Reporter) -> None:
     spec = vd.spec
     selects = bool(spec.services or spec.external_services or spec.external_workloads)
     if not (spec.hosts or selects):
-        message = "at least one of hosts, services, externalServices and externalWorkloads must be set"
-        refuse(report, "spec", message)
+        refuse(report, "spec", rules.STANDS_FOR_NOTHING)
+    check_length(report, "spec.hosts", spec.hosts, MOST_DISTINCT)
+    check_length(report, "spec.ports", spec.ports, MOST_DISTINCT)
     _check_hosts(spec.hosts, report)
     if not spec.ports:
         refuse(report, "spec.ports", "is empty; at least one port is needed")
@@ -48,6 +51,5 @@ def _check_port(path: str, port: PortMapping, *, selects: bool, report: Reporter
     check_port_number(report, f"{path}.number", port.number)
     check_protocol(report, f"{path}.protocol", port.protocol)
     if port.target_port is not None and not selects:
-        message = "must not be set while services, externalServices and externalWorkloads are all empty; remove it"
-        refuse(report, f"{path}.targetPort", message)
+        refuse(report, f"{path}.targetPort", rules.TARGET_OF_NOTHING)
     check_port(report, f"{path}.targetPort", port.target_port)

@@ -6,12 +6,12 @@ listeners are compiled.
 
 from __future__ import annotations
 
+from fingerpost.api.limits import LONGEST_APP_PROTOCOL, MOST_LISTENERS
 from fingerpost.api.networking.virtual_gateway import Listener, ProtocolVersion, TLSConfig, TLSMode, VirtualGateway
+from fingerpost.crd.rules import virtual_gateway as rules
 from fingerpost.problems import Reporter
 from mgmt.translate.check.rules import check_length, check_one_of, check_port, refuse
 
-_MOST_LISTENERS = 300_000
-_LONGEST_PROTOCOL = 10
 _PROTOCOLS = frozenset(
     {"GRPC", "GRPC-WEB", "HTTP", "HTTP_PROXY", "HTTP2", "HTTPS", "TCP", "TLS", "MONGO", "REDIS", "MYSQL"}
 )
@@ -20,21 +20,12 @@ _HTTP_TLS = frozenset({"", "HTTPS"})
 _TCP_PLAIN = frozenset({"", "TCP", "MONGO", "REDIS", "MYSQL"})
 _TCP_TLS = frozenset({"", "TLS"})
 _OLD_VERSIONS = (ProtocolVersion.TLSV1_0, ProtocolVersion.TLSV1_1)
-
-_PORT = "Either port.number or port.name must be set."
-_PROTOCOL = (
-    "appProtocol must be one of: GRPC, GRPC-WEB, HTTP, HTTP_PROXY, HTTP2, HTTPS, TCP, TLS, MONGO, REDIS, or MYSQL."
-)
-_IF_HTTP = "If the listener type is http (the http field is set) and the tls field is "
-_IF_TCP = "If the listener type is tcp (the tcp field is set, or neither the tcp nor http field is set)"
-_SET = "set, appProtocol must be empty or set to "
-_UNSET = "unset, appProtocol must be empty or set to "
 _RULES = {
     # (http, tls): allowed protocols and the message
-    (True, True): (_HTTP_TLS, f"{_IF_HTTP}{_SET}HTTPS."),
-    (True, False): (_HTTP_PLAIN, f"{_IF_HTTP}{_UNSET}GRPC, GRPC-WEB, HTTP, HTTP_PROXY, or HTTP2."),
-    (False, True): (_TCP_TLS, f"{_IF_TCP} and the tls field is {_SET}TLS."),
-    (False, False): (_TCP_PLAIN, f"{_IF_TCP} and the tls field is {_UNSET}TCP, MONGO, REDIS, or MYSQL."),
+    (True, True): (_HTTP_TLS, rules.HTTP_WITH_TLS),
+    (True, False): (_HTTP_PLAIN, rules.HTTP_WITHOUT_TLS),
+    (False, True): (_TCP_TLS, rules.TCP_WITH_TLS),
+    (False, False): (_TCP_PLAIN, rules.TCP_WITHOUT_TLS),
 }
 
 
@@ -42,7 +33,9 @@ def check(gateway: VirtualGateway, report: Reporter) -> None:
     spec = gateway.spec
     if not spec.listeners:
         refuse(report, "spec.listeners", "is empty; at least one listener is needed")
-    check_length(report, "spec.listeners", spec.listeners, _MOST_LISTENERS)
+    check_length(report, "spec.listeners", spec.listeners, MOST_LISTENERS)
+    for i, workload in enumerate(spec.workloads):
+        check_port(report, f"spec.workloads[{i}].port", workload.port)
     for i, listener in enumerate(spec.listeners):
         _check_listener(f"spec.listeners[{i}]", listener, report)
 
@@ -51,11 +44,11 @@ def _check_listener(path: str, listener: Listener, report: Reporter) -> None:
     check_one_of(report, path, {"http": listener.http is not None, "tcp": listener.tcp is not None})
     check_one_of(report, path, {"tls": listener.tls is not None, "httpsRedirect": listener.https_redirect})
     if listener.port is None or not (listener.port.number or listener.port.name):
-        refuse(report, f"{path}.port", _PORT)
+        refuse(report, f"{path}.port", rules.PORT)
     check_port(report, f"{path}.port", listener.port)
     _check_protocol(path, listener, report)
     if listener.https_redirect and listener.http is None:
-        refuse(report, f"{path}.httpsRedirect", f"{_IF_TCP}, httpsRedirect must not be set.")
+        refuse(report, f"{path}.httpsRedirect", rules.TCP_REDIRECT)
     for name, hosts in (
         ("allowedRouteTables", [entry.host for entry in listener.allowed_route_tables]),
         ("exposedExternalServices", [entry.host for entry in listener.exposed_external_services]),
@@ -70,11 +63,11 @@ def _check_listener(path: str, listener: Listener, report: Reporter) -> None:
 def _check_protocol(path: str, listener: Listener, report: Reporter) -> None:
     protocol = listener.app_protocol.upper()
     where = f"{path}.appProtocol"
-    if len(protocol) > _LONGEST_PROTOCOL:
-        refuse(report, where, f"at most {_LONGEST_PROTOCOL} characters are allowed, found {len(protocol)}")
+    if len(protocol) > LONGEST_APP_PROTOCOL:
+        refuse(report, where, f"at most {LONGEST_APP_PROTOCOL} characters are allowed, found {len(protocol)}")
         return
     if protocol and protocol not in _PROTOCOLS:
-        refuse(report, where, _PROTOCOL)
+        refuse(report, where, rules.PROTOCOL)
         return
     allowed, message = _RULES[listener.http is not None, listener.tls is not None]
     if protocol not in allowed:
@@ -85,19 +78,17 @@ def _check_tls(path: str, tls: TLSConfig, report: Reporter) -> None:
     files = tls.files
     pair = files is not None and bool(files.server_cert and files.private_key)
     if tls.mode is TLSMode.SIMPLE and not (tls.secret_name or pair):
-        message = "If mode is SIMPLE, either secretName or both files.serverCert and files.privateKey must be set."
-        refuse(report, path, message)
+        refuse(report, path, rules.SIMPLE)
     if tls.mode is TLSMode.MUTUAL and not (tls.secret_name or (pair and files is not None and files.ca_certs)):
-        refuse(report, path, "If mode is MUTUAL, you must either set secretName or set files and all its subfields.")
+        refuse(report, path, rules.MUTUAL)
     if tls.mode is TLSMode.ISTIO_MUTUAL:
         if tls.secret_name:
-            refuse(report, f"{path}.secretName", "If mode is ISTIO_MUTUAL, secretName must not be set.")
+            refuse(report, f"{path}.secretName", rules.ISTIO_MUTUAL.format("secretName"))
         if files is not None:
-            refuse(report, f"{path}.files", "If mode is ISTIO_MUTUAL, files must not be set.")
+            refuse(report, f"{path}.files", rules.ISTIO_MUTUAL.format("files"))
     else:
         check_one_of(report, path, {"secretName": bool(tls.secret_name), "files": files is not None})
     parameters = tls.parameters
     if parameters and parameters.minimum_protocol_version in _OLD_VERSIONS and not parameters.cipher_suites:
-        version = parameters.minimum_protocol_version
-        message = f"If minimumProtocolVersion is {version}, cipherSuites must be set."
+        message = rules.OLD_VERSION.format(parameters.minimum_protocol_version)
         refuse(report, f"{path}.parameters.cipherSuites", message)

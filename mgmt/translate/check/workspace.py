@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fingerpost.api.admin.workspace import Workspace
+from fingerpost.crd.rules.workspace import NOTHING_SELECTED
 from fingerpost.problems import Reporter, Severity
 
 
@@ -12,5 +13,5 @@ def check(workspace: Workspace, report: Reporter) -> None:
     severity = Severity.WARNING if useful else Severity.INVALID
     for i, entry in enumerate(entries):
         if not entry.namespaces:
-            message = 'namespaces is empty, the entry selects nothing: list namespaces, or name: "*" for all'
-            report.add(severity, f"spec.workloadClusters[{i}].namespaces", "NamespacesEmpty", message)
+            path = f"spec.workloadClusters[{i}].namespaces"
+            report.add(severity, path, "NamespacesEmpty", NOTHING_SELECTED)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-LONGEST = 255
+from fingerpost.api.limits import LONGEST_HOST
+
 _LABEL = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _AFTER_STAR = re.compile(r"(?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _REWRITE_LABEL = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,62}")
@@ -16,8 +17,8 @@ _REWRITE_LABEL = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,62}")
 
 def host_problem(host: str) -> str | None:
     """Why `host` may not stand in `hosts`; the lone `*` is fine here, only the table knows whether it is allowed."""
-    if not 1 <= len(host) <= LONGEST:
-        return f"a host has 1 to {LONGEST} characters, not {len(host)}"
+    if not 1 <= len(host) <= LONGEST_HOST:
+        return f"a host has 1 to {LONGEST_HOST} characters, not {len(host)}"
     if host == "*":
         return None
     labels = host.removesuffix(".").split(".")
@@ -33,8 +34,8 @@ def host_problem(host: str) -> str | None:
 
 def hostname_problem(host: str) -> str | None:
     """Why `host` cannot replace the host of a request (`hostRewrite`, `hostRedirect`; routing.md §6.1)."""
-    if not 1 <= len(host) <= LONGEST:
-        return f"a host has 1 to {LONGEST} characters, not {len(host)}"
+    if not 1 <= len(host) <= LONGEST_HOST:
+        return f"a host has 1 to {LONGEST_HOST} characters, not {len(host)}"
     if all(_REWRITE_LABEL.fullmatch(label) for label in host.split(".")):
         return None
     return "labels of 1 to 63 letters, digits and -, not beginning with -, are needed"

@@ -1,0 +1,125 @@
+"""The generated definitions: current, and complete against the published lists of kinds and fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fingerpost.api.kinds import Kind
+from fingerpost.crd.__main__ import main
+from fingerpost.crd.constraints import Rule
+from fingerpost.crd.definition import definition, users_kinds
+from fingerpost.crd.files import files
+from fingerpost.crd.rules import RULES
+
+ROOT = Path(__file__).parents[3]
+DATA = ROOT / "tests" / "data"
+MESSAGES = json.loads((DATA / "api-fields.json").read_text())["messages"]
+KINDS = users_kinds()
+MODELLED = [kind for kind in KINDS if kind.model is not None and kind.written_by_users]
+# Messages of Envoy and of the older core API, which the published list refers to without describing them.
+NOT_LISTED = {
+    "core.skv2.solo.io.ClusterObjectRef": {"name", "namespace", "clusterName"},
+    "envoy.type.matcher.v3.RegexMatchAndSubstitute": {"pattern", "substitution"},
+}
+
+
+def spec_of(kind: Kind) -> dict[str, Any]:
+    schema: dict[str, Any] = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema["properties"]["spec"]  # type: ignore[no-any-return]
+
+
+def test_the_files_are_current() -> None:
+    folder = ROOT / "charts" / "gloo-platform-crds" / "crds"
+    found = {path.name: path.read_text() for path in folder.iterdir()}
+    assert found == files(), "run `python -m fingerpost.crd`"
+
+
+def test_writing_leaves_no_stale_file(tmp_path: Path) -> None:
+    (tmp_path / "gone.yaml").write_text("{}")
+    main(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(files())
+
+
+def test_there_is_a_definition_of_every_published_kind() -> None:
+    rows = [line.split("\t") for line in (DATA / "kinds.tsv").read_text().splitlines() if not line.startswith("#")]
+    published = {
+        (group, version, kind, plural, tuple(short.split(",")) if short else (), (category,) if category else ())
+        for group, version, kind, plural, short, category, *_ in rows
+    }
+    made = [yaml.safe_load(text)["spec"] for text in files().values()]
+    assert len(published) == len(made) == 70
+    assert published == {
+        (
+            one["group"],
+            one["versions"][0]["name"],
+            one["names"]["kind"],
+            one["names"]["plural"],
+            tuple(one["names"].get("shortNames", ())),
+            tuple(one["names"].get("categories", ())),
+        )
+        for one in made
+    }
+    assert {one["scope"] for one in made} == {"Namespaced"}
+
+
+@pytest.mark.parametrize("kind", MODELLED, ids=lambda kind: kind.kind)
+def test_no_field_of_the_reference_is_dropped_by_the_api_server(kind: Kind) -> None:
+    """And none is kept that the reference does not have: users would believe that it does something."""
+    assert sorted(differences(spec_of(kind), f"{kind.group}.{kind.kind}Spec", "spec")) == []
+
+
+def differences(schema: dict[str, Any], message: str, path: str) -> Iterator[str]:
+    """Paths that only one of the two has."""
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return
+    ours = schema.get("properties", {})
+    listed = MESSAGES.get(message)
+    if listed is None:
+        assert set(ours) == NOT_LISTED[message], message
+        return
+    yield from (f"{path}.{name}" for name in set(ours) ^ set(listed))
+    for name in set(ours) & set(listed):
+        type_ = listed[name]["type"]
+        below, inner = ours[name], type_.rstrip(">").rpartition("<")[2].rpartition(",")[2]
+        if type_.startswith("list<"):
+            below = below["items"]
+        elif type_.startswith("map<"):
+            below = below["additionalProperties"]
+        if inner in MESSAGES or inner in NOT_LISTED:
+            yield from differences(below, inner, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in MODELLED], ids=lambda kind: kind.kind)
+def test_a_kind_without_a_model_keeps_every_field(kind: Kind) -> None:
+    waiting = [spec_of(kind)]
+    while waiting:
+        schema = waiting.pop()
+        if schema["type"] == "object":
+            assert schema["x-kubernetes-preserve-unknown-fields"] is True
+        waiting += schema.get("properties", {}).values()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_the_status_is_a_subresource_and_shows_in_columns(kind: Kind) -> None:
+    (version,) = definition(kind)["spec"]["versions"]
+    assert version["subresources"] == {"status": {}}
+    assert version["schema"]["openAPIV3Schema"]["properties"]["status"]["x-kubernetes-preserve-unknown-fields"] is True
+    assert {column["name"]: column["jsonPath"] for column in version["additionalPrinterColumns"]} == {
+        "State": ".status.common.State.approval",
+        "Message": ".status.common.State.message",
+        "Age": ".metadata.creationTimestamp",
+    }
+
+
+def test_every_rule_arrived_in_a_definition() -> None:
+    """A rule of a message that no object is made of would be silently without effect."""
+    written = json.dumps([definition(kind) for kind in KINDS])
+    rules = [rule for constraints in RULES.values() for rule in constraints if isinstance(rule, Rule)]
+    assert len(rules) > 40
+    assert [rule for rule in rules if json.dumps(rule.cel) not in written] == []
