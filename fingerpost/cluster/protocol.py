@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
+from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 from fingerpost.objects import ObjectKey
@@ -39,6 +40,40 @@ class Batch(NamedTuple):
 
 class ClusterFailed(Exception):
     """The cluster, or what is kept about it, could not be read or written."""
+
+
+class Why(Enum):
+    """Why an object could not be written, in words that go into statuses."""
+
+    NAME_CONFLICT = "NameConflict"
+    NAMESPACE_MISSING = "NamespaceMissing"
+    KIND_MISSING = "KindMissing"
+    REFUSED = "Refused"
+    UNAVAILABLE = "Unavailable"
+
+
+class NotWritten(ClusterFailed):
+    """One object could not be applied or removed. `retry_after`: seconds that the API server asks for."""
+
+    def __init__(self, why: Why, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.why, self.retry_after = why, retry_after
+
+
+class Outputs(Protocol):
+    """Where a cluster takes objects that this system makes."""
+
+    def held(self, key: ObjectKey) -> bytes | None:
+        """The trimmed body as last seen; None when it is not there, or its kind is not watched."""
+        ...
+
+    async def apply(self, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
+        """The trimmed body as it is there now. Raises NotWritten; what others made is never touched."""
+        ...
+
+    async def remove(self, key: ObjectKey) -> None:
+        """Only what this system made. Raises NotWritten."""
+        ...
 
 
 class Cluster(Protocol):

@@ -26,6 +26,8 @@ _OTHER = {
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
     "CustomResourceDefinition": "customresourcedefinitions",
+    "VirtualService": "virtualservices",
+    "DestinationRule": "destinationrules",
 }
 _WITHOUT_NAMESPACE = {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 

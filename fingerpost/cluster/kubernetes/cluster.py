@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Never
 
 import msgspec
@@ -21,9 +22,10 @@ import structlog
 from fingerpost.cluster.feeds import Feed
 from fingerpost.cluster.kubernetes import discovery
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
+from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.discovery import Resource
 from fingerpost.cluster.kubernetes.reflector import Reflector, Scope, missing, refused
-from fingerpost.cluster.protocol import Batch, Change, Finding
+from fingerpost.cluster.protocol import Batch, Change, Finding, NotWritten, Why
 from fingerpost.objects import ObjectKey, canonical, trim
 
 log = structlog.get_logger()
@@ -35,9 +37,18 @@ _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 class KubernetesCluster:
     """Use `kubernetes_cluster`. `types` may hold patterns such as `*.gloo.solo.io/*`; no `namespaces`: all."""
 
-    def __init__(self, name: str, api: Api, types: Collection[str], namespaces: Collection[str], manager: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        api: Api,
+        types: Collection[str],
+        namespaces: Collection[str],
+        manager: str,
+        marks: Mapping[str, str],
+    ) -> None:
         self._name, self._api, self._manager = name, api, manager
         self._types, self._namespaces = tuple(types), tuple(namespaces) or ("",)
+        self._applying = Applying(api, manager, marks)
         self._uid = ""
         self._bodies: dict[ObjectKey, bytes] = {}
         self._statuses: dict[ObjectKey, bytes] = {}
@@ -134,6 +145,21 @@ class KubernetesCluster:
         self._change([Change(key, None) for key in gone])
         self._tell_all()
         return len(gone)
+
+    def held(self, key: ObjectKey) -> bytes | None:
+        return self._bodies.get(key)
+
+    async def apply(self, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
+        return await self._applying.apply(self._resource(key), key, obj)
+
+    async def remove(self, key: ObjectKey) -> None:
+        await self._applying.remove(self._resource(key), key)
+
+    def _resource(self, key: ObjectKey) -> Resource:
+        resource = self._served.get(key.type)
+        if resource is None:
+            raise NotWritten(Why.KIND_MISSING, f"{key} waits: this cluster serves no {key.type}; install its CRD")
+        return resource
 
     # ---------------------------------------------------------------- reflector.Sink
 
@@ -364,9 +390,10 @@ async def kubernetes_cluster(
     context: str = "",
     namespaces: Collection[str] = (),
     manager: str = "gloo-mesh-agent",
+    marks: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[KubernetesCluster]:
     """Without a kubeconfig: as the pod's service account. Raises ClusterFailed without usable credentials."""
     async with connected(kubeconfig, context) as api:
-        cluster = KubernetesCluster(name, api, types, namespaces, manager)
+        cluster = KubernetesCluster(name, api, types, namespaces, manager, marks)
         async with cluster.running():
             yield cluster
