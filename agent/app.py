@@ -14,6 +14,7 @@ import structlog
 from agent.admin.app import admin_app
 from agent.apply.certificates import Certificates, NotIssued, spiffe
 from agent.apply.disk import Disk
+from agent.apply.xds_configs import XdsConfigs
 from agent.discovery.kinds import NAMESPACE, NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
 from agent.discovery.secret_key import load_secret_key
 from agent.discovery.world import Derived, World
@@ -24,7 +25,7 @@ from agent.relay.pull import CertificateRefused, Pull
 from agent.relay.push import Push
 from agent.settings import Settings
 from agent.xds.gateways import Gateways
-from agent.xds.ports import Applied, NoReports, Reports
+from agent.xds.ports import Applied, Keeper, NoReports, Reports
 from agent.xds.server import AdsServer
 from agent.xds.tokens import Tokens
 from fingerpost import __version__
@@ -32,6 +33,7 @@ from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
 from fingerpost.cluster.protocol import Batch, Cluster, ClusterFailed
 from fingerpost.cluster.source import open_cluster
+from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
@@ -45,8 +47,6 @@ from fingerpost.telemetry import Telemetry
 log = structlog.get_logger()
 _GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
 _CLUSTER_SCOPE = ""
-_STATUS_PAUSE = 0.1
-_STATUSES_A_TURN = 20  # 200 a second
 # What this agent reads and pushes, announced even when there is none: the server knows an empty listing from a missing
 # one, and lets go what it still holds of a kind whose last object went while this agent was away.
 _ALWAYS = (
@@ -60,6 +60,7 @@ _DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/S
 _READ = frozenset({SERVICE, SLICE, POD, NODE})  # what they are derived from
 _TYPES = (*_READ, SECRET, NAMESPACE, "*.solo.io/*")
 _MANAGER = "gloo-mesh-agent"  # of fields in server-side apply
+_PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxies are served (M-9: 10 s)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
 
 
@@ -89,7 +90,12 @@ class Agent:
         self.tokens = settings.state_dir / "tokens"
         self._known_tokens = Tokens(self.tokens)
         self.world = World(settings.cluster, load_secret_key(settings.state_dir))
-        self._disk = Disk(settings.state_dir / "gateways")
+        outputs = cluster.outputs
+        self._keeper: Keeper = (
+            XdsConfigs(outputs, settings.cluster, settings.namespace)
+            if outputs is not None
+            else Disk(settings.state_dir / "gateways")
+        )
         self.desired = DesiredState(self._on_version)
         self.pull = Pull(self.desired, self._on_interest)
         relay = RelaySettings(heartbeat=settings.heartbeat, retry_ceiling=settings.retry_ceiling)
@@ -106,7 +112,7 @@ class Agent:
             certificates=self._certificates,
             localities=self.world,
             reports=self,
-            store=self._disk,
+            store=self._keeper,
             found=self._known_tokens.ensure,
         )
         identity = AgentIdentity(
@@ -117,8 +123,7 @@ class Agent:
             authority=settings.authority,
         )
         self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost)
-        self._statuses: dict[ObjectKey, Mapping[str, Any]] = {}
-        self._status_wake = asyncio.Event()
+        self._statuses = StatusWriter(cluster)
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
         self.xds_port = 0
@@ -208,21 +213,7 @@ class Agent:
                 continue
             group, kind, namespace, object_name = name.split("/", 3)
             key = ObjectKey(f"{group}/{kind}", self.settings.cluster, namespace, object_name)
-            self._statuses[key] = msgspec.json.decode(join(pieces))
-            self._status_wake.set()
-
-    async def _write_statuses(self) -> Never:
-        while True:
-            await self._status_wake.wait()
-            self._status_wake.clear()
-            while self._statuses:
-                for key in list(self._statuses)[:_STATUSES_A_TURN]:
-                    status = self._statuses.pop(key)
-                    try:
-                        await self._folder.write_status(key, status)
-                    except ClusterFailed as wrong:
-                        log.warning("status.write.failed", resource=str(key), reason=str(wrong))
-                await asyncio.sleep(_STATUS_PAUSE)
+            self._statuses.put(key, msgspec.json.decode(join(pieces)))
 
     def on_applied(self, applied: Applied) -> None:
         exceptions = tuple(
@@ -296,12 +287,20 @@ class Agent:
 
     # ---------------------------------------------------------------- running
 
-    def restore(self) -> None:
+    async def restore(self) -> None:
         """Serve what was served before, whether the server is there or not (M-9)."""
-        states = list(self._disk.load())
+        states = await self._keeper.read()
         for state in states:
             self.desired.restore(state.scope, state.version, state.wanted, state.keep)
         self.gateways_.restore(states)
+
+    async def _know_the_cluster(self) -> None:
+        """An Envoy must not be told that there are no endpoints because they were not listed yet."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._listed.wait()
+        except TimeoutError:
+            log.warning("cluster.listing.late", cluster=self.cluster, remedy="look at the findings of this agent")
 
     async def _settle_memory(self) -> None:
         await self._listed.wait()
@@ -314,9 +313,13 @@ class Agent:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        self.restore()
+        await self.restore()
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            watching = tasks.create_task(self._watch(), name="agent.watch")
+            stack.callback(watching.cancel)
+            if self._folder.outputs is not None:
+                await self._know_the_cluster()
             xds = AdsServer(self.gateways_, self._known_tokens).serve(self.settings.xds_address)
             self.xds_port = await stack.enter_async_context(xds)
             admin = listen(
@@ -324,11 +327,10 @@ class Agent:
             )
             self.admin_port = (await stack.enter_async_context(admin)).port
             work = {
-                "agent.watch": self._watch(),
                 "agent.link": self.link.run(),
-                "agent.disk": self._disk.run(),
+                "agent.keeper": self._keeper.run(),
                 "agent.certificates": self._certificates.run(),
-                "agent.statuses": self._write_statuses(),
+                "agent.statuses": self._statuses.run(),
                 "agent.resolver": self.gateways_.resolver.run(),
                 "agent.beat": self._beat(),
                 "agent.memory": self._settle_memory(),
@@ -340,6 +342,16 @@ class Agent:
             yield
 
 
+def _marks(settings: Settings) -> dict[str, str]:
+    """The labels of relay.md §2.3 by which an object is known to be written here."""
+    return {
+        "reconciler.mesh.gloo.solo.io/name": "translator",
+        "owner.gloo.solo.io/name": settings.namespace,
+        "agent.gloo.solo.io": settings.namespace,
+        "relay.solo.io/cluster": settings.cluster,
+    }
+
+
 @asynccontextmanager
 async def running_agent(
     settings: Settings, metrics: Telemetry | None = None, observed: Reports | None = None
@@ -348,7 +360,7 @@ async def running_agent(
     loopback_only(settings.server_address, "server_address")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     state = settings.state_dir / "cluster"
-    async with open_cluster(settings, state, _TYPES, _MANAGER, keep_secrets=True) as cluster:
+    async with open_cluster(settings, state, _TYPES, _MANAGER, _marks(settings), keep_secrets=True) as cluster:
         if cluster is None:
             raise ClusterFailed("no cluster is named; give --directory, --kubeconfig or --in-cluster")
         agent = Agent(settings, cluster, metrics or Telemetry("fingerpost-agent", __version__), observed)

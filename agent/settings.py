@@ -28,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Only these are read of an API server (`watchNamespaces`); none: all."""
     server_address: PeerAddress = "127.0.0.1:9900"
     """The management server's relay port."""
+    namespace: str = "gloo-mesh"
+    """Where this agent keeps its own objects in a cluster behind an API server."""
     authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
     xds_address: ListenAddress = "127.0.0.1:9977"
     """Where this cluster's Envoys connect."""

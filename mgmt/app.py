@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from fingerpost import __version__
 from fingerpost.cluster.protocol import Cluster
 from fingerpost.cluster.source import open_cluster
+from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
@@ -38,7 +39,6 @@ from mgmt.relay.server import RelayServer, serve
 from mgmt.relisting import Relisting
 from mgmt.settings import Settings
 from mgmt.status.clusters import EverConnected, cluster_status
-from mgmt.status.writer import StatusWriter
 from mgmt.store.embedded import embedded_redis
 from mgmt.store.errors import StoreError
 from mgmt.store.redis_store import RedisStore
@@ -311,7 +311,7 @@ async def running_server(settings: Settings, metrics: Telemetry | None = None) -
     async with AsyncExitStack() as stack:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         folder = await stack.enter_async_context(
-            open_cluster(settings, settings.state_dir / "cluster", TYPES_OF_SERVER, "gloo-mesh-mgmt-server")
+            open_cluster(settings, settings.state_dir / "cluster", TYPES_OF_SERVER, "gloo-mesh-mgmt-server", {})
         )
         url = settings.redis_url
         if not url:

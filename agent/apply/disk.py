@@ -49,6 +49,9 @@ class Disk:
             else:
                 yield state
 
+    async def read(self) -> list[GatewayState]:
+        return list(self.load())
+
     def changed(self, state: GatewayState) -> None:
         self._dirty[state.scope] = state
         self._wake.set()

@@ -104,27 +104,9 @@ class Journal:
     def load(self) -> GatewayState | None:
         """None when there is no file or nothing in it can be used."""
         try:
-            data = self.path.read_bytes()
+            return replayed(self.path.read_bytes())
         except FileNotFoundError:
             return None
-        known: dict[bytes, Piece] = {}
-        wanted: dict[Key, PieceList] = {}
-        last: _Record | None = None
-        for record in _records(data):
-            known.update((p.hash, Piece(p.hash, Role(p.role), p.contribution, p.body)) for p in record.pieces)
-            for entry in record.lists:
-                _replay(wanted, entry, known)
-            last = record
-        if last is None:
-            return None
-        state = GatewayState(last.scope)
-        effective = dict(wanted)
-        for entry in last.diverged:
-            _replay(effective, entry, known)
-        state.keep, state.lost, state.since = dict(last.keep), dict(last.lost), dict(last.since)
-        state.refused = {c: Refusal(*r) for c, r in last.refused.items()}
-        state.restore(last.version, wanted, effective)
-        return state
 
     def _differs(self, key: Key, pieces: PieceList) -> bool:
         return self._written.get(key) is not pieces
@@ -138,6 +120,33 @@ class Journal:
         for step in steps:
             pieces.update((p.hash, p) for p in step.insert)
         return _List(*key, splices=tuple((s.start, s.remove, tuple(p.hash for p in s.insert)) for s in steps))
+
+
+def recorded(state: GatewayState) -> bytes:
+    """The whole state as one record."""
+    return Journal(Path()).record(state)[0]
+
+
+def replayed(data: bytes) -> GatewayState | None:
+    """The state after the last whole record; None when there is none."""
+    known: dict[bytes, Piece] = {}
+    wanted: dict[Key, PieceList] = {}
+    last: _Record | None = None
+    for record in _records(data):
+        known.update((p.hash, Piece(p.hash, Role(p.role), p.contribution, p.body)) for p in record.pieces)
+        for entry in record.lists:
+            _replay(wanted, entry, known)
+        last = record
+    if last is None:
+        return None
+    state = GatewayState(last.scope)
+    effective = dict(wanted)
+    for entry in last.diverged:
+        _replay(effective, entry, known)
+    state.keep, state.lost, state.since = dict(last.keep), dict(last.lost), dict(last.since)
+    state.refused = {c: Refusal(*r) for c, r in last.refused.items()}
+    state.restore(last.version, wanted, effective)
+    return state
 
 
 def _diverged(state: GatewayState, pieces: dict[bytes, Piece]) -> Iterable[_List]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Never, Protocol
 
 from agent.apply.exceptions import Deviation
 from agent.apply.gateway import GatewayState
@@ -79,11 +79,19 @@ class Reports(Protocol):
 
 
 class Store(Protocol):
-    """Where the states are kept for the next start (agent.apply.disk.Disk). Both return at once."""
+    """Where the states are kept for the next start. `changed` and `removed` return at once."""
 
     def changed(self, state: GatewayState) -> None: ...
 
     def removed(self, scope: str) -> None: ...
+
+
+class Keeper(Store, Protocol):
+    """A folder (agent.apply.disk), or objects in the cluster (agent.apply.xds_configs)."""
+
+    async def read(self) -> list[GatewayState]: ...
+
+    async def run(self) -> Never: ...
 
 
 class NoReports:

@@ -67,6 +67,12 @@ class Outputs(Protocol):
         """The trimmed body as last seen; None when it is not there, or its kind is not watched."""
         ...
 
+    async def own(self, type_: str) -> list[bytes]:
+        """The trimmed bodies of all objects of a type that this system made; none when the kind is not served. Raises
+        ClusterFailed.
+        """
+        ...
+
     async def apply(self, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
         """The trimmed body as it is there now. Raises NotWritten; what others made is never touched."""
         ...
@@ -110,6 +116,11 @@ class Cluster(Protocol):
 
     async def release(self) -> int:
         """A person says that what is gone may go; the answer is the number of objects let go."""
+        ...
+
+    @property
+    def outputs(self) -> Outputs | None:
+        """None: this cluster takes no objects (a folder of manifests is the users')."""
         ...
 
     def want_secrets(self, names: Collection[tuple[str, str]]) -> None:

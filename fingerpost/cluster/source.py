@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -35,10 +35,16 @@ class SourceSettings(Protocol):
 
 @asynccontextmanager
 async def open_cluster(
-    settings: SourceSettings, state: Path, types: Collection[str], manager: str, *, keep_secrets: bool = False
+    settings: SourceSettings,
+    state: Path,
+    types: Collection[str],
+    manager: str,
+    marks: Mapping[str, str],
+    *,
+    keep_secrets: bool = False,
 ) -> AsyncIterator[Cluster | None]:
-    """None when no source is named. `types` is what is read of an API server; a folder is read whole. Raises
-    ClusterFailed.
+    """None when no source is named. `types` is what is read of an API server; a folder is read whole. `marks` are the
+    labels of what this process writes there. Raises ClusterFailed.
     """
     named = {
         "directory": settings.directory is not None,
@@ -62,6 +68,7 @@ async def open_cluster(
             context=settings.kube_context,
             namespaces=settings.namespaces,
             manager=manager,
+            marks=marks,
         ) as cluster:
             yield cluster
     else:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agent.settings import Settings as AgentSettings
-from fingerpost.api.kinds import KINDS
+from fingerpost.api.kinds import KINDS, Kind
 from mgmt.settings import Settings as ServerSettings
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet
@@ -51,7 +51,7 @@ class KubeFleet(Fleet):
         self._stack.push_async_callback(server.close)
         await server.start()
         kube = self.kubes[name] = await self._stack.enter_async_context(KubeClient(server))
-        crds = [open_crd(k.kind, k.plural, k.group) for k in KINDS if k.written_by_users and k.model is not None]
+        crds = [open_crd(k.kind, k.plural, k.group) for k in KINDS if _stored(k)]
         await kube.apply(*crds, *(namespace(n) for n in _NAMESPACES))
         for crd in crds:
             await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
@@ -77,6 +77,10 @@ class KubeFleet(Fleet):
     def agent_settings(self, cluster: str, relay: int) -> AgentSettings:
         given = super().agent_settings(cluster, relay)
         return msgspec.structs.replace(given, directory=None, kubeconfig=self.servers[cluster].kubeconfig())
+
+
+def _stored(kind: Kind) -> bool:
+    return kind.kind == "XdsConfig" or (kind.written_by_users and kind.model is not None)
 
 
 @asynccontextmanager

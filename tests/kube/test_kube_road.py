@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.app import Agent
 from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_harness import effective
 from tests.fleet.fleet_network import until
 from tests.kube.kube_fleet import KubeFleet, running_kube_fleet
 
@@ -40,6 +45,39 @@ async def test_from_an_applied_route_table_to_an_answer_across_clusters(tmp_path
 
         await fleet.kubes["east"].delete(m.service("east", "cart", [])[-1])
         await fleet.answers("east", "/basket", "west 0")
+
+
+@pytest.mark.spec("M-9")
+async def test_a_new_pod_of_the_agent_serves_without_the_server_what_the_last_one_served(tmp_path: Path) -> None:
+    async with running_kube_fleet(tmp_path, "east") as fleet, AsyncExitStack() as stack:
+        await fleet.apply_world()
+        async with fleet.server() as server:
+            port = server.relay.port
+            agent = await stack.enter_async_context(fleet.agent("east", port))
+            await fleet.backend("east")
+            envoy = fleet.start_envoy(agent)
+            await fleet.answers("east", "/cart", "east 0")
+            served = effective(agent)
+            await until(lambda: _kept(fleet, agent), why="the state is kept in the cluster")
+        await stack.aclose()
+        shutil.rmtree(tmp_path / "agent-east")
+        envoy.kill()
+        began = time.monotonic()
+        agent = await fleet.start_agent("east", port)
+        assert effective(agent) == served
+        fleet.start_envoy(agent, "gw-1")
+        await fleet.backend("east", 1)
+        await fleet.apply("east", *m.service("east", "cart", [fleet.pod("east", 1)]))
+        await fleet.answers("east", "/cart", "east 1")
+        assert time.monotonic() - began < 10
+
+
+async def _kept(fleet: KubeFleet, agent: Agent) -> bool:
+    found = await fleet.kubes["east"].http.get(
+        f"/apis/internal.gloo.solo.io/v2/namespaces/{m.ADMIN_NAMESPACE}/xdsconfigs"
+    )
+    items = found.json()["items"]
+    return bool(items) and not agent._keeper._dirty  # type: ignore[attr-defined]
 
 
 async def _accepted(fleet: KubeFleet, obj: m.Object) -> bool:

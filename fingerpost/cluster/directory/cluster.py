@@ -138,6 +138,10 @@ class DirectoryCluster:
         self._woken.set()
         return await done
 
+    @property
+    def outputs(self) -> None:
+        """The folder is the users'."""
+
     def want_secrets(self, names: Collection[tuple[str, str]]) -> None:
         """A folder is read whole."""
 

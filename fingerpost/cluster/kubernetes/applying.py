@@ -34,6 +34,12 @@ class Applying:
         labels = obj.get("metadata", {}).get("labels") or {}
         return bool(self._marks) and all(labels.get(name) == value for name, value in self._marks.items())
 
+    async def own(self, resource: Resource) -> list[bytes]:
+        selector = ",".join(f"{name}={value}" for name, value in self._marks.items())
+        page = msgspec.json.decode(await self._api.get(resource.where(), {"labelSelector": selector}))
+        head = {"apiVersion": resource.api_version, "kind": resource.type.rpartition("/")[2]}
+        return [canonical(trim(resource.type, {**head, **item})) for item in page["items"]]
+
     async def apply(self, resource: Resource, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
         """The trimmed body as the API server has it now. Raises NotWritten."""
         path = resource.where(key.namespace, key.name)

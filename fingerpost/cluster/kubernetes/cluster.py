@@ -24,13 +24,13 @@ from fingerpost.cluster.kubernetes import discovery
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.discovery import Resource
+from fingerpost.cluster.kubernetes.kinds import Kinds
 from fingerpost.cluster.kubernetes.reflector import Reflector, Scope, missing, refused
-from fingerpost.cluster.protocol import Batch, Change, Finding, NotWritten, Why
+from fingerpost.cluster.protocol import Batch, Change, Finding, NotWritten, Outputs, Why
 from fingerpost.objects import ObjectKey, canonical, trim
 
 log = structlog.get_logger()
 SECRET = "core/Secret"  # noqa: S105  a type, not a secret
-_LOOK = 2.0  # seconds between two looks at what is served; unchanged, the answer is an empty 304
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
@@ -54,7 +54,7 @@ class KubernetesCluster:
         self._statuses: dict[ObjectKey, bytes] = {}
         self._served: dict[str, Resource] = {}
         self._stale: frozenset[str] = frozenset()
-        self._discovered = False
+        self._known = asyncio.Event()  # what is served has been found out once
         self._secrets: frozenset[tuple[str, str]] = frozenset()
         self._reflectors: dict[Scope, tuple[Reflector, asyncio.Task[Never]]] = {}
         self._keys: dict[Scope, set[ObjectKey]] = {}
@@ -64,7 +64,7 @@ class KubernetesCluster:
         self._trouble = ""  # of discovery
         self._feeds: list[Feed] = []
         self._tasks: asyncio.TaskGroup
-        self._look = asyncio.Event()
+        self._kinds = Kinds(api, self._serves, self._say_trouble)
 
     # ---------------------------------------------------------------- Cluster
 
@@ -146,8 +146,17 @@ class KubernetesCluster:
         self._tell_all()
         return len(gone)
 
+    @property
+    def outputs(self) -> Outputs:
+        return self
+
     def held(self, key: ObjectKey) -> bytes | None:
         return self._bodies.get(key)
+
+    async def own(self, type_: str) -> list[bytes]:
+        await self._known.wait()
+        resource = self._served.get(type_)
+        return [] if resource is None else await self._applying.own(resource)
 
     async def apply(self, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
         return await self._applying.apply(self._resource(key), key, obj)
@@ -191,7 +200,7 @@ class KubernetesCluster:
         known = self._failed.get(scope)
         self._failed[scope] = error
         if missing(error):
-            self._look.set()
+            self._kinds.look()
         if known is None or str(known) != str(error):
             self._change([])
             if self._listable:
@@ -211,7 +220,7 @@ class KubernetesCluster:
             for scope in self._reflectors
             if not scope.name
         )
-        return self._discovered and settled
+        return self._known.is_set() and settled
 
     def _take(self, scope: Scope, obj: dict[str, Any]) -> Change:
         """Items of a list do not say what they are."""
@@ -248,29 +257,6 @@ class KubernetesCluster:
 
     # ---------------------------------------------------------------- discovery
 
-    async def _discover(self) -> Never:
-        etags = dict.fromkeys(discovery.PATHS, "")
-        documents: dict[str, bytes] = {}
-        while True:
-            try:
-                fresh = False
-                for path in discovery.PATHS:
-                    body, etags[path] = await self._api.get_unless(path, etags[path], discovery.ACCEPT)
-                    if body is not None:
-                        documents[path], fresh = body, True
-                self._say_trouble("")
-                if fresh or not self._discovered:
-                    self._serves(discovery.served(documents.values()))
-            except ApiFailed as error:
-                self._say_trouble(f"{error}; everything goes on with what was read before")
-            try:
-                async with asyncio.timeout(_LOOK):
-                    await self._look.wait()
-            except TimeoutError:
-                continue
-            self._look.clear()
-            await asyncio.sleep(_LOOK / 4)  # what is served is found out again after a CRD has come or gone
-
     def _say_trouble(self, text: str) -> None:
         if text != self._trouble:
             self._trouble = text
@@ -279,7 +265,7 @@ class KubernetesCluster:
     def _serves(self, served: discovery.Served) -> None:
         kept = {t: r for t, r in self._served.items() if t.partition("/")[0] in served.stale}
         self._served, self._stale = {**kept, **served.resources}, served.stale
-        self._discovered = True
+        self._known.set()
         self._reflect()
 
     def _reflect(self) -> None:
@@ -346,7 +332,7 @@ class KubernetesCluster:
         await self._identify()
         async with AsyncExitStack() as stack:
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            discovering = self._tasks.create_task(self._discover(), name=f"cluster.{self._name}.discovery")
+            discovering = self._tasks.create_task(self._kinds.run(), name=f"cluster.{self._name}.discovery")
 
             def stop() -> None:
                 discovering.cancel()

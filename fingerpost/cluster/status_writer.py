@@ -1,6 +1,4 @@
-"""Writes the statuses of the management cluster's objects: the newest of each, at most once per change, never on the
-hot path.
-"""
+"""Writes the statuses of a cluster's objects: the newest of each, at most once per change, never on the hot path."""
 
 from __future__ import annotations
 
@@ -23,9 +21,9 @@ class StatusSink(Protocol):
 
 
 class StatusWriter:
-    """`mine()` tells whether this replica answers for the management cluster's statuses."""
+    """`mine()` tells whether this process answers for the cluster's statuses."""
 
-    def __init__(self, sink: StatusSink, mine: Callable[[], bool], rate: int = RATE) -> None:
+    def __init__(self, sink: StatusSink, mine: Callable[[], bool] = lambda: True, rate: int = RATE) -> None:
         self._sink, self._mine, self._rate = sink, mine, rate
         self._waiting: dict[ObjectKey, Mapping[str, Any]] = {}
         self._wake = asyncio.Event()
