@@ -58,7 +58,7 @@ _ALWAYS = (
 )
 _DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts"})
 _READ = frozenset({SERVICE, SLICE, POD, NODE})  # what they are derived from
-_TYPES = (*_READ, SECRET, NAMESPACE, "*.solo.io/*")
+_TYPES = (*_READ, SECRET, NAMESPACE, *(kind.type for kind in KINDS if is_passed_on(kind.type)))
 _MANAGER = "gloo-mesh-agent"  # of fields in server-side apply
 _PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxies are served (M-9: 10 s)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
