@@ -84,4 +84,6 @@ def _text(problem: Problem) -> str:
 
 
 # Findings about one field of one object; those of the translator name what they are about themselves.
-_FIELD_FIRST = frozenset({"UnknownField", "WrongType", "OutOfRange", "Invalid", "OneOf", "Required", "Malformed"})
+_FIELD_FIRST = frozenset(
+    {"Refused", "PortAmbiguous", "UnknownField", "WrongType", "OutOfRange", "Invalid", "OneOf", "Required", "Malformed"}
+)

@@ -6,7 +6,7 @@ from fingerpost.api.resilience.outlier_detection_policy import Config, OutlierDe
 from fingerpost.crd.constraints import Constraints, Rule, limit
 
 LARGEST_COUNT = 2**31 - 1
-NOT_A_SERVICE = "kind is SERVICE (also when absent), but must be VIRTUAL_DESTINATION or EXTERNAL_SERVICE"
+NOT_A_SERVICE = "must be VIRTUAL_DESTINATION or EXTERNAL_SERVICE, not SERVICE, which it also is when absent"
 WHOLE_MILLISECONDS = "must be whole milliseconds and at least 1ms"
 # CEL cannot take a duration modulo another; this reads the same from how it is written.
 _WHOLE = (
