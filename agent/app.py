@@ -274,10 +274,7 @@ class Agent:
         ]
 
     def release(self, gateway: str) -> bool:
-        if gateway not in self.gateways_.names():
-            return False
-        self.gateways_.release(gateway)
-        return True
+        return self.gateways_.release(gateway)
 
     async def release_folder(self) -> int:
         return await self._folder.release()

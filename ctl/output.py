@@ -115,3 +115,7 @@ def _write(text: str) -> None:
 def _plain(text: str, rich: bool) -> str:
     """Pure ASCII wherever no person with a terminal reads (C-4)."""
     return text if rich else text.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

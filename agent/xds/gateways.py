@@ -50,9 +50,6 @@ class Gateways:
             self._found(name)
         return gateway
 
-    def names(self) -> Collection[str]:
-        return self._gateways.keys()
-
     def states(self) -> Mapping[str, GatewayState]:
         return {name: g.state for name, g in self._gateways.items() if g.state.known}
 
@@ -81,10 +78,14 @@ class Gateways:
         else:
             self._store.changed(gateway.state)
 
-    def release(self, scope: str) -> None:
-        gateway = self.get(scope)
+    def release(self, scope: str) -> bool:
+        """False: nothing was held of it."""
+        gateway = self._gateways.get(scope)
+        if gateway is None or not gateway.state.lost:
+            return False
         gateway.moved(gateway.state.release())
         self._store.changed(gateway.state)
+        return True
 
     def services_changed(self, services: Collection[tuple[str, str]]) -> None:
         """The local endpoints of these Services are others now."""

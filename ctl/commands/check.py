@@ -10,7 +10,7 @@ from ctl.contexts import chosen
 from ctl.exits import Code, usage
 from ctl.flags import current
 from ctl.merge import sections
-from ctl.output import Document, emit, mark, paint
+from ctl.output import Document, counted, emit, mark, paint
 from ctl.server import Answers, get, get_each
 from ctl.table import table
 from mgmt.admin.findings import DEPLOYMENT, SECTIONS, SOURCES, finding, source_finding
@@ -34,7 +34,7 @@ def check(only: Sequence[str], fail_on: str, exit_zero: bool) -> int:
     warnings = len(findings) - errors
     took = time.monotonic() - began
     summary = (
-        f"checked {len(found)} sections in {took:.1f}s: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+        f"checked {len(found)} sections in {took:.1f}s: {counted(errors, 'error')}, {counted(warnings, 'warning')}"
     )
     emit(
         Document(
@@ -108,7 +108,3 @@ def _finding(f: dict[str, Any]) -> str:
     label = paint(_LABELS[f["severity"]], _COLORS[f["severity"]])
     hint = f"\n       hint: {f['hint']}" if f["hint"] else ""
     return f"{label} {f['code']} {f['message']}{hint}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -8,7 +8,7 @@ from typing import Any
 from ctl.agent import ask
 from ctl.contexts import chosen
 from ctl.exits import Code, Failed
-from ctl.output import Document, emit, note
+from ctl.output import Document, counted, emit, note
 from ctl.server import post
 
 _MOST = 20
@@ -19,8 +19,12 @@ def release(cluster: str) -> int:
     agent, silent = _agent(cluster)
     contributions = sorted({c for body in answers.bodies for c in body["contributions"]})
     objects = sum(body["objects"] for body in answers.bodies) + agent["objects"]
-    text = f"released {cluster}: {len(contributions)} contributions held by servers, {objects} objects of folders"
-    text += f", {len(agent['gateways'])} gateways held by the agent"
+    counts = [
+        f"{counted(len(contributions), 'contribution')} held by servers",
+        f"{counted(objects, 'object')} of folders",
+        f"{counted(len(agent['gateways']), 'gateway')} held by the agent",
+    ]
+    text = f"released {cluster}: {', '.join(counts)}"
     if not contributions and not objects and not agent["gateways"]:
         text = f"nothing of {cluster} was held"
     emit(

@@ -43,6 +43,11 @@ async def _start(fleet: Fleet) -> tuple[Server, Agent]:
     return server, agent
 
 
+async def _release(agent: Agent) -> object:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.post(f"http://127.0.0.1:{agent.admin_port}/release")).json()
+
+
 def _no_exceptions(server: Server) -> bool:
     state = server.publisher.arrivals.gateways["east", GATEWAY]
     return not state.exceptions and not server.publisher.held
@@ -62,9 +67,7 @@ async def test_all_files_gone_at_once_wait_for_a_person(tmp_path: Path) -> None:
             file.unlink()
         await until(lambda: "AllFilesGone" in str(west.findings()), why="the agent says so")
         await steadily(lambda: _all_served(fleet, "w"), _HOLD, "a vanished folder was taken for a deletion")
-        async with httpx.AsyncClient(trust_env=False) as client:
-            released = (await client.post(f"http://127.0.0.1:{west.admin_port}/release")).json()
-        assert released["objects"] == _TABLES
+        assert await _release(west) == {"gateways": [], "objects": _TABLES}
 
         async def gone() -> bool:
             return await _served(fleet, "w") == set()
@@ -112,6 +115,7 @@ async def test_an_agent_deletes_nothing_for_a_server_that_sends_nothing(
         server, agent = await _start(fleet)
         await until(lambda: _all_served(fleet, "m"), why="all tables are served")
         before = effective(agent)
+        assert await _release(agent) == {"gateways": [], "objects": 0}
         monkeypatch.setattr(Publisher, "_weigh", lambda *_: None)  # this server has lost its wits and its guards
         monkeypatch.setattr(Publisher, "_check_agent_guard", lambda *_: None)
         turn = Turn(classes={c: dict.fromkeys(held.resources) for c, held in server.publisher._sets.items()})
@@ -127,3 +131,5 @@ async def test_an_agent_deletes_nothing_for_a_server_that_sends_nothing(
             return {e.code for e in server.publisher.arrivals.gateways["east", GATEWAY].exceptions}
 
         await until(lambda: reported() == {"MassDeletionHeld"}, why="the agent says what it holds")
+        assert await _release(agent) == {"gateways": [GATEWAY], "objects": 0}
+        assert effective(agent) == {}

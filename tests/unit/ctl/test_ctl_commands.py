@@ -275,7 +275,7 @@ def test_release_tells_servers_and_agent_and_says_what_was_let_go(
     servers(world, agents={"east": agent(), "west": closed_port})
     result = fingerpost("release", "east")
     assert (result.code, WWW.contribution in result.out) == (0, True)
-    assert "3 objects of folders, 1 gateways held by the agent" in result.out
+    assert "1 contribution held by servers, 3 objects of folders, 1 gateway held by the agent" in result.out
     half = fingerpost("release", "west")
     assert (half.code, closed_port in half.err) == (6, True)
     assert "east/gw/ingress" not in world.publisher.held
