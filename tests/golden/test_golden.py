@@ -16,6 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from golden_case import Case, cases, outputs, translated
 from google.protobuf import json_format
 
+from mgmt.translate.policy import DESTINATION_POLICIES
 from mgmt.translate.scopes import ResourceKey
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
@@ -44,6 +45,15 @@ def test_the_order_of_the_manifests_never_shows(case: Case) -> None:
     objects = case.objects()
     shuffled = dict(Random(case.name).sample(list(objects.items()), len(objects)))
     assert translated(shuffled) == translated(objects)
+
+
+@pytest.mark.parametrize("kind", [policy.type for policy in DESTINATION_POLICIES])
+def test_a_policy_changes_what_an_envoy_gets(kind: str) -> None:
+    """Of one that selects and counts but is not written, the status would say ACCEPTED."""
+    worlds = [case.objects() for case in CASES]
+    users = [w for w in worlds if any(key.type == kind for key in w)]
+    bare = [{key: body for key, body in w.items() if key.type != kind} for w in users]
+    assert any(translated(a).gateways != translated(b).gateways for a, b in zip(users, bare, strict=True))
 
 
 def _bootstrap(resources: dict[ResourceKey, bytes]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
 from mgmt.translate.engine import Collection, Context, Engine
-from mgmt.translate.graph.inputs import Decoded, Inputs
+from mgmt.translate.graph.inputs import USERS, Decoded, Inputs
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.ir import DestinationSettings, Value
@@ -17,6 +17,8 @@ from mgmt.translate.policy.destination_policies import DestinationPolicy, apply_
 from mgmt.translate.policy.selectors import DestinationPort, Selectable
 from mgmt.translate.routing.destination_views import ExternalServiceView, VirtualDestinationView
 from mgmt.translate.workspace.ownership import WorkspaceView
+
+_GROUP_OF_POLICIES = ".policy.gloo.solo.io/"
 
 
 class PoliciesOf(Value, frozen=True):
@@ -43,6 +45,9 @@ class PolicyGraph:
         self._views = views
         self._by_workspace: dict[str, Any] = {}
         self._policies: dict[str, Collection[ObjectKey, DestinationPolicy]] = {}
+        missing = {t for t in USERS if _GROUP_OF_POLICIES in t} - {kind.type for kind in DESTINATION_POLICIES}
+        if missing:
+            raise TypeError(f"policies with a model but without registration would be accepted in silence: {missing}")
         for kind in DESTINATION_POLICIES:
             policies = engine.step(f"policies {kind.type}", inputs[kind.type], self._policy)
             self._policies[kind.type] = policies

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
 import pytest
 from destination_cases import endpoint, external, service, virtual
@@ -13,6 +16,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format
+from msgspec.structs import fields, replace
 
 from fingerpost.relay.pieces import Role, join
 from mgmt.translate.emit.envoy.cluster import build_cluster, encode_cluster
@@ -44,6 +48,17 @@ def of_service(ports: str, more: str = "") -> Upstream:
     view = service(ports=ports, more=more)
     host = view.host("cluster.local")
     return service_upstream(view, Destination(object=view.key, host=host, port=view.ports[0].number)).upstream
+
+
+def settings() -> Iterator[tuple[str, DestinationSettings, DestinationSettings]]:
+    """Each field that a policy settles, and each part of it: without it and with it."""
+    for field in fields(DestinationSettings):
+        [value_type] = [t for t in get_args(field.type) if t is not NoneType]
+        plain = DestinationSettings(**{field.name: value_type()})
+        yield field.name, DestinationSettings(), plain
+        for part in fields(value_type):
+            other = {part.name: (getattr(value_type(), part.name) or 0) + 1}
+            yield f"{field.name}.{part.name}", plain, DestinationSettings(**{field.name: value_type(**other)})
 
 
 def encoded(upstream: Upstream) -> cluster_pb2.Cluster:
@@ -201,3 +216,9 @@ def test_a_real_envoy_takes_every_shape(tmp_path: Path, certificate_files: Path)
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("without", "with_it"), [pytest.param(a, b, id=name) for name, a, b in settings()])
+def test_whatever_a_policy_settles_is_written(without: DestinationSettings, with_it: DestinationSettings) -> None:
+    bare = of_service("[{port: 80, name: http}]")
+    assert encode_cluster(replace(bare, settings=without)) != encode_cluster(replace(bare, settings=with_it))
