@@ -43,14 +43,14 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
     if not found:
         where = f" in namespace {query['namespace']}" if query.get("namespace") else ""
         remark(f"no {about['plural']} found{where}")
-    return _partial(answers)
+    return partial(answers)
 
 
 def _patience() -> float:
     return max(0.0, current().timeout - current().request_timeout)
 
 
-def _partial(answers: Answers) -> int:
+def partial(answers: Answers) -> int:
     for address, trouble in answers.missing.items():
         note(f"warning: {address} does not answer ({trouble}), so what only it knows is missing")
     return Code.PARTIAL if answers.missing else Code.DONE
@@ -116,7 +116,7 @@ def describe(kind: str, name: str, cluster: str) -> int:
             context=answers.context,
         )
     )
-    return _partial(answers)
+    return partial(answers)
 
 
 def _described(kind: str, item: Json) -> str:

@@ -248,6 +248,11 @@ def test_a_silent_replica_makes_the_answer_partial(fingerpost: Any, servers: Any
     assert (result.code, "CHK032" in result.out) == (6, True)
     assert fingerpost("get", "rt").code == 6
     assert closed_port in fingerpost("get", "rt").err
+    waited = fingerpost("wait", "rt", "shop/www", "--timeout", "10s")
+    assert (waited.code, "applied on 2/2 gateways" in waited.out, closed_port in waited.err) == (6, True, True)
+    late = fingerpost("wait", "rt", "shop/none", "--timeout", "50ms")
+    assert (late.code, closed_port in late.err) == (4, True)
+    assert fingerpost("wait", "workspace", "gloo-mesh/all").code == 1
 
 
 @pytest.mark.spec("C-24")
