@@ -10,7 +10,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import yaml
@@ -50,7 +51,26 @@ class Client:
             return 0
 
 
-async def _backend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@asynccontextmanager
+async def backend() -> AsyncIterator[int]:
+    """The port of a server that gives one answer to everything. Its connections end with it."""
+    writers: list[asyncio.StreamWriter] = []
+    async with asyncio.TaskGroup() as group:
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            group.create_task(_answer(reader, writer), name="bench.backend")
+
+        listening = await asyncio.start_server(connected, ADDRESS, 0)
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            listening.close()
+            for writer in writers:
+                writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while await reader.readuntil(b"\r\n\r\n"):
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(ANSWER), ANSWER))
@@ -102,21 +122,19 @@ async def _edits(root: Path, hosts: int, edits: int) -> tuple[list[float], int, 
 
 
 async def measure(root: Path, hosts: int, edits: int) -> None:
-    backend = await asyncio.start_server(_backend, ADDRESS, 0)
-    port = backend.sockets[0].getsockname()[1]
-    world.write_management(root, ["c0"], hosts)
-    world.write_cluster(root, "c0", ADDRESS, pod_port=port)
-    with server(root) as (_, relay_port, _admin):
-        group = AgentGroup(root, ["c0"], relay_port)
-        try:
-            _, agent_admin = group.wait_ready()["c0"]
-            query = f"gateway=gw/ingress&bind={ADDRESS}&instance=gw-0"
-            with envoy(root, "envoy", fetch(f"http://127.0.0.1:{agent_admin}/bootstrap?{query}")):
-                say("waiting for the gateway")
-                times, sent, failed = await _edits(root, hosts, edits)
-        finally:
-            group.close()
-            backend.close()
+    async with backend() as port:
+        world.write_management(root, ["c0"], hosts)
+        world.write_cluster(root, "c0", ADDRESS, pod_port=port)
+        with server(root) as (_, relay_port, _admin):
+            group = AgentGroup(root, ["c0"], relay_port)
+            try:
+                _, agent_admin = group.wait_ready()["c0"]
+                query = f"gateway=gw/ingress&bind={ADDRESS}&instance=gw-0"
+                with envoy(root, "envoy", fetch(f"http://127.0.0.1:{agent_admin}/bootstrap?{query}")):
+                    say("waiting for the gateway")
+                    times, sent, failed = await _edits(root, hosts, edits)
+            finally:
+                group.close()
     emit("gateway", hosts=hosts, edits=edits, **spread("", times), steady_requests=sent, failed_requests=len(failed))
 
 

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import say
+from demo.processes import stop_redis
+
+PATIENCE = 20.0
 
 
 def envoy_binary() -> Path:
@@ -42,8 +44,14 @@ def server(root: Path) -> Iterator[tuple[int, int, int]]:
         ready = _ready(log, process, "mgmt.server.ready")
         yield process.pid, ready["relay"], ready["admin"]
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            say(f"the server did not end within {PATIENCE:g} s and was killed")
+            process.kill()
+            process.wait()
+        stop_redis(root / "state")
 
 
 def _ready(log: Path, process: subprocess.Popen[Any], event: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 NAMESPACE = "gloo-mesh"
-HOSTS = 3  # routes of a table
 
 
 def _write(path: Path, *objects: dict[str, Any]) -> None:
