@@ -31,13 +31,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "gloo-mesh"
     """Where this agent keeps its own objects in a cluster behind an API server."""
     authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
+    """The server's name in the requests of the relay (`:authority`)."""
     xds_address: ListenAddress = "127.0.0.1:9977"
     """Where this cluster's Envoys connect."""
     admin_address: ListenAddress = "127.0.0.1:9988"
     """Health, metrics, and the API of the command line."""
     trust_domain: str = "cluster.local"
+    """The first part of the SPIFFE names in the gateways' certificates."""
     instance: str = ""
-    """The name of this agent process; default: made from its process id."""
+    """The name of this agent process. Empty: made from the cluster's name and the process id."""
     heartbeat: Seconds = 10.0
+    """Seconds between two signs of life to the server. A stream on which nothing came for three times as long ends."""
     retry_ceiling: Seconds = 60.0
+    """The longest wait, in seconds, before the agent tries again to reach the server."""
     verbose: bool = False
+    """Log what helps to find a mistake, too."""

@@ -1,16 +1,20 @@
 """Settings of a process: one frozen struct, merged once from defaults, a YAML file, the environment and flags, in this
 order.
 
-The types here say what a setting must be; the description in each is what a person is told.
+The types here say what a setting must be; the description in each, and the docstring under the setting, are what a
+person is told.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 import yaml
@@ -47,6 +51,7 @@ def _readable(folder: Path) -> str:
 
 _PORT = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]"
 _HOST = r"^(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)"
+_IN_QUOTES = ", in a file in quotes"
 _LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z"
 
 ClusterName = Annotated[str, Meta(pattern=rf"^{CLUSTER_NAME}\Z", description=CLUSTER_NAME_RULE)]
@@ -71,6 +76,35 @@ ManifestFolder = Annotated[
 ]
 
 
+class Described(NamedTuple):
+    """A setting as a person is told of it. `default` None: it has to be given."""
+
+    name: str
+    meaning: str
+    allowed: str
+    default: str | None
+
+
+def described(kind: type[msgspec.Struct]) -> Iterator[Described]:
+    """Reads the source: a docstring under a field is kept nowhere else."""
+    (struct,) = ast.parse(inspect.getsource(kind)).body
+    said = {}
+    for field, text in pairwise(struct.body if isinstance(struct, ast.ClassDef) else ()):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                said[name] = " ".join(words.split())
+    for one in msgspec.structs.fields(kind):
+        default = None if one.required else _shown(one.default)
+        allowed = _wanted(one.type).removesuffix(_IN_QUOTES)
+        yield Described(one.encode_name, said.get(one.name, ""), allowed, default)
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default or "none")
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -86,9 +120,9 @@ def load(kind: type[S], prefix: str, argv: Sequence[str], environ: Mapping[str, 
     parser = argparse.ArgumentParser(description=about, allow_abbrev=False)
     parser.add_argument("--settings", metavar="FILE", help="YAML with the same names")
     fields = msgspec.structs.fields(kind)
+    told = {one.name: _help(one) for one in described(kind)} if {"-h", "--help"} & set(argv) else {}
     for field in fields:
-        default = "" if field.required else f" (default: {field.default!r})"
-        parser.add_argument(_flag(field.encode_name), dest=field.encode_name, help=f"{field.encode_name}{default}")
+        parser.add_argument(_flag(field.encode_name), dest=field.encode_name, help=told.get(field.encode_name))
     given = vars(parser.parse_args(argv))
     values: dict[str, tuple[str, Any]] = {}  # by name: where it comes from, and the value
     if file := given.pop("settings"):
@@ -103,6 +137,11 @@ def load(kind: type[S], prefix: str, argv: Sequence[str], environ: Mapping[str, 
         raise BadSettings(f"missing: {', '.join(missing)} (or {prefix}... in the environment)")
     chosen = {f.name: _converted(f.type, *values[f.encode_name]) for f in fields if f.encode_name in values}
     return kind(**chosen)
+
+
+def _help(one: Described) -> str:
+    default = "must be given" if one.default is None else f"default: {one.default}"
+    return f"{one.meaning} Allowed: {one.allowed} ({default})".replace("%", "%%")
 
 
 def _converted(kind: Any, origin: str, value: Any) -> Any:
@@ -129,7 +168,7 @@ def _wanted(kind: Any) -> str:
         return described
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
-    return {bool: "true or false", str: "text, in a file in quotes"}.get(kind, "")
+    return {bool: "true or false", str: f"text{_IN_QUOTES}"}.get(kind, "")
 
 
 def _metas(kind: Any) -> Iterator[Meta]:

@@ -48,9 +48,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_address: ListenAddress = "127.0.0.1:9091"
     """Metrics, and the API of the command line."""
     redis_url: str = ""
-    """Empty: the server starts its own Redis in the state folder."""
+    """`redis://host:6379/0`, `rediss://...` or `unix:///socket?db=0`. Empty: the server starts its own Redis in the
+    state folder.
+    """
     redis_username: str = ""
+    """Wins over the one in the URL."""
     redis_password: str = ""
+    """Wins over the one in the URL. A flag can be seen by all users of the machine: better the environment."""
     replica: str = "mgmt-0"
     """The name of this replica; replicas on one Redis need different ones."""
     ca_dir: StateFolder | None = None
@@ -62,8 +66,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     safe_start_window: Wait = 180.0
     """Seconds to wait for clusters before publishing when `safe_mode` is off."""
     guard_share: Share = 0.5
+    """A loss of more than this share of the contributions, and of at least `guard_floor`, is held until the inputs were
+    listed anew.
+    """
     guard_floor: Count = 10
-    """A loss of more than this share and at least this many contributions is held until the inputs were listed anew."""
+    """A smaller loss is not held, unless it is all there is."""
     heartbeat: Seconds = 10.0
+    """Seconds between two signs of life to an agent. A stream on which nothing came for three times as long ends."""
     lease: Seconds = 10.0
+    """Seconds after its last sign of life until another replica may take over the management cluster."""
     verbose: bool = False
+    """Log what helps to find a mistake, too."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 import yaml
+from settings_page import PAGE, page
 
 from ctl.__main__ import app
 from mgmt.translate.policy import DESTINATION_POLICIES
@@ -93,6 +94,10 @@ def test_every_policy_has_a_page_an_example_and_goldens() -> None:
         assert f"# {kind}" in (ROOT / "docs" / "policies" / f"{name.replace('_', '-')}.md").read_text()
         assert any(f"kind: {kind}\n" in f.read_text() for f in (ROOT / "examples").rglob("*.yaml"))
         assert list((ROOT / "tests" / "golden" / name).glob("*/mgmt.in.yaml"))
+
+
+def test_the_page_of_the_settings_is_that_of_the_code() -> None:
+    assert PAGE.read_text() == page(), "run .venv/bin/python tests/unit/docs/settings_page.py"
 
 
 def sources() -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.settings import Settings as AgentSettings
-from fingerpost.config import BadSettings, load
+from fingerpost.config import BadSettings, described, load
 from mgmt.settings import Settings as ServerSettings
 
 KINDS: dict[str, Any] = {"mgmt": ServerSettings, "agent": AgentSettings}
@@ -128,3 +128,20 @@ def test_the_process_ends_with_1_and_one_line(tmp_path: Path, half: str) -> None
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f'fingerpost-{half}: --cluster is "Mgmt_1", {_NAME}\n'
+
+
+@pytest.mark.parametrize("half", KINDS)
+def test_help_tells_meaning_allowed_values_and_default_of_every_setting(
+    half: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        load(KINDS[half], "", ["--help"], {}, "")
+    said = " ".join(capsys.readouterr().out.split())
+    for one in described(KINDS[half]):
+        assert one.meaning
+        assert one.allowed
+        default = "must be given" if one.default is None else f"default: {one.default}"
+        assert f"{one.meaning} Allowed: {one.allowed} ({default})" in said
+    assert "What this agent keeps: " in said or "`strict`: hold everything." in said
+    assert "HOST:PORT such as 127.0.0.1:9900, the port from 0 (any) to 65535 (default: 127.0.0.1:9" in said
