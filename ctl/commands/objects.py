@@ -39,6 +39,7 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
     )
     if findings:
         note(f"error: {findings[0]['message']}")
+        note(f"hint: {findings[0]['hint']}")
         return Code.FINDINGS
     if not found:
         where = f" in namespace {query['namespace']}" if query.get("namespace") else ""

@@ -46,7 +46,7 @@ def wanted(query: Mapping[str, str]) -> Wanted:
     except AmbiguousKind as e:
         raise Refused(400, "AmbiguousKind", str(e)) from e
     if kind.type in REFUSED:
-        raise Refused(400, "NotKept", f"a {kind.kind} never leaves its cluster, so the server has none to show")
+        raise Refused(400, "NotKept", f"the kind {kind.kind} never leaves its cluster, so the server has none to show")
     return Wanted(
         kind=kind,
         cluster=query.get("cluster", ""),

@@ -120,7 +120,7 @@ def _served(plane: Plane, key: ObjectKey, condition: Condition) -> Verdict:
     if condition is Condition.ACCEPTED:
         return Verdict(outcome=Outcome.DONE, key=key, config_version=version)
     if key.type not in SERVED:
-        reason = f"a {key.kind} is not itself served by gateways; wait --for accepted instead"
+        reason = f"gateways never serve the kind {key.kind}; wait --for accepted instead"
         return Verdict(outcome=Outcome.IMPOSSIBLE, reason=reason, key=key)
     view = Reach(plane).arrival(key)
     if not view.total:

@@ -91,7 +91,7 @@ async def test_what_can_never_hold_is_said_at_once() -> None:
     assert unbound["outcome"] == "impossible"
     assert "no gateway serves RouteTable shop/www" in unbound["reason"]
     assert workspace["outcome"] == "impossible"
-    assert "--for accepted" in workspace["reason"]
+    assert workspace["reason"] == "gateways never serve the kind Workspace; wait --for accepted instead"
     assert accepted["outcome"] == "done"
     assert (invalid["outcome"], "INVALID" in invalid["reason"]) == ("impossible", True)
 

@@ -161,7 +161,9 @@ def test_describe_names_gateways_and_problems(fingerpost: Any, servers: Any) -> 
     assert "WARNING UnknownField" in text
     assert re.search(r"west/gw/ingress\s+missing: on its way", text)
     assert "VirtualDestination mgmt/shop/cart:80" in text
-    assert fingerpost("describe", "rt", "shop/none").code == 1
+    for command in ("describe", "get"):
+        none = fingerpost(command, "rt", "shop/none")
+        assert (none.code, "hint: fingerpost get routetable lists all there are" in none.err) == (1, True)
 
 
 def test_wait_ends_with_the_last_gateway(fingerpost: Any, servers: Any) -> None:
