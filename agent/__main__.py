@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from agent.app import running_agent
 from agent.settings import Settings
-from agent.xds.server import CannotListen
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.process import run
 
-_EDGE = (CannotListen, ClusterFailed, OSError)
+_EDGE = (ClusterFailed, OSError)  # of OSError also: a port in use
 
 
 def main() -> None:

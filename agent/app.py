@@ -319,9 +319,7 @@ class Agent:
                 await self._know_the_cluster()
             xds = AdsServer(self.gateways_, self._known_tokens).serve(self.settings.xds_address)
             self.xds_port = await stack.enter_async_context(xds)
-            admin = listen(
-                admin_app(self, self._metrics.exposition), self.settings.admin_address, "the agent's admin API"
-            )
+            admin = listen(admin_app(self, self._metrics.exposition), self.settings.admin_address, "admin_address")
             self.admin_port = (await stack.enter_async_context(admin)).port
             work = {
                 "agent.link": self.link.run(),

@@ -14,7 +14,11 @@ _BACKLOG = 128
 
 
 class CannotListen(OSError):
-    """The message names the address and the remedy."""
+    """The message names the setting, the address, the reason and the remedy."""
+
+    def __init__(self, setting: str, address: str, reason: str) -> None:
+        flag = f"--{setting.replace('_', '-')}"
+        super().__init__(f'{setting} is "{address}", but nothing can listen there: {reason}; give another with {flag}')
 
 
 class BoundServer(NamedTuple):
@@ -33,8 +37,8 @@ class _Quiet(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listen(app: Callable[..., Any], address: str, what: str) -> AsyncIterator[BoundServer]:
-    """`address` is host:port, port 0 for any. Raises CannotListen."""
+async def listen(app: Callable[..., Any], address: str, setting: str) -> AsyncIterator[BoundServer]:
+    """`address` is host:port, port 0 for any; `setting` is where it comes from. Raises CannotListen."""
     host, _, port = address.rpartition(":")
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,11 +47,11 @@ async def listen(app: Callable[..., Any], address: str, what: str) -> AsyncItera
         bound.listen(_BACKLOG)  # from now on a caller waits and is not refused
     except (OSError, ValueError) as wrong:
         bound.close()
-        raise CannotListen(f"{what} cannot listen on {address}: {wrong}; choose another address") from wrong
+        raise CannotListen(setting, address, getattr(wrong, "strerror", None) or str(wrong)) from wrong
     config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1)
     server = _Quiet(config)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(server.serve(sockets=[bound]), name=f"http.{what}")
+        task = group.create_task(server.serve(sockets=[bound]), name=f"http.{setting}")
         try:
             yield BoundServer(host, bound.getsockname()[1])
         finally:

@@ -298,7 +298,7 @@ class Server:
                 )
             )
             admin = Starlette(routes=[Route("/metrics", self._exposition), Mount("/", admin_app(self.plane()))])
-            bound = await stack.enter_async_context(listen(admin, self.settings.admin_address, "the admin API"))
+            bound = await stack.enter_async_context(listen(admin, self.settings.admin_address, "admin_address"))
             self.admin_port = bound.port
             log.info("mgmt.server.ready", relay=self.relay.port, admin=bound.port, cluster=self.settings.cluster)
             yield

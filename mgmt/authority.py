@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fingerpost.relay.reasons import Reason, Refused
 
+_T = TypeVar("_T")
 _ROOT_DAYS = 3650
 _LEAF_DAYS = 30
 _BACKDATE = datetime.timedelta(minutes=5)  # clocks differ
+
+
+class Unusable(OSError):
+    """A file of the root is damaged. The message names it, what is wrong and the remedy; nothing was written."""
+
+    def __init__(self, file: Path, wrong: str) -> None:
+        super().__init__(
+            f"{file} {wrong}; bring root.key and root.crt back from a copy, or remove both for a new root, with which "
+            "all gateways get new certificates"
+        )
 
 
 class Authority:
@@ -26,13 +38,12 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key_file, certificate_file = folder / "root.key", folder / "root.crt"
-        if not (key_file.exists() and certificate_file.exists()):
+        if not (key_file.exists() or certificate_file.exists()):
             _make_root(key_file, certificate_file)
-        key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TypeError(f"{key_file} holds no elliptic curve key; remove it and {certificate_file} for a new root")
-        self._key = key
-        self._root = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        self._key = _read(key_file, _key)
+        self._root = _read(certificate_file, x509.load_pem_x509_certificate)
+        if self._root.public_key() != self._key.public_key():
+            raise Unusable(certificate_file, f"is not the certificate of {key_file.name}")
 
     @property
     def roots(self) -> bytes:
@@ -69,6 +80,23 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         return leaf.public_bytes(serialization.Encoding.PEM)
+
+
+def _key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("another kind of key")
+    return key
+
+
+def _read(file: Path, parse: Callable[[bytes], _T]) -> _T:
+    try:
+        return parse(file.read_bytes())
+    except OSError as wrong:
+        raise Unusable(file, f"cannot be read ({wrong.strerror})") from wrong
+    except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
+        what = "an elliptic curve key without a password" if parse is _key else "a certificate"
+        raise Unusable(file, f"is not the PEM text of {what}") from wrong
 
 
 def _make_root(key_file: Path, certificate_file: Path) -> None:

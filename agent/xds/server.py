@@ -20,6 +20,7 @@ from agent.xds.gateways import Gateways
 from agent.xds.session import Session
 from agent.xds.tokens import Tokens
 from agent.xds.wire import Delta, Request, StateOfTheWorld, Wire
+from fingerpost.http import CannotListen
 
 log = structlog.get_logger()
 
@@ -36,10 +37,6 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class CannotListen(Exception):
-    """The address is taken or not ours."""
 
 
 class AdsServer:
@@ -59,9 +56,7 @@ class AdsServer:
         try:
             port = server.add_insecure_port(address)
         except RuntimeError as failed:
-            raise CannotListen(
-                f"the xDS server cannot listen on {address}: is another agent using it? Choose another xds_address"
-            ) from failed
+            raise CannotListen("xds_address", address, "it is in use, or not of this machine") from failed
         await server.start()
         try:
             yield port

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from fingerpost.http import CannotListen
 from fingerpost.relay.frames import parse
 from fingerpost.relay.messages import goodbye, heartbeat
 from fingerpost.relay.reasons import LinkLost, Reason, Refused
@@ -175,7 +176,7 @@ async def serve(
     metrics: Metrics | None = None,
     observe: Callable[[LinkLost, str, str], None] = lambda _lost, _cluster, _peer: None,
 ) -> AsyncIterator[RelayServer]:
-    """Listen on `address`. `observe(why, cluster, peer)` hears of every stream that ended. Raises PortTaken."""
+    """Listen on `address`. `observe(why, cluster, peer)` hears of every stream that ended. Raises CannotListen."""
     chosen = settings or RelaySettings()
     relay = RelayServer(ingest, publisher, chosen, metrics or NoMetrics(), observe)
     server = grpc.aio.server(options=[*chosen.channel_options(), ("grpc.so_reuseport", 0)])
@@ -183,14 +184,10 @@ async def serve(
     try:
         relay.port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise PortTaken(f"the relay cannot listen on {address}: is the port in use?") from error
+        raise CannotListen("relay_address", address, "it is in use, or not of this machine") from error
     await server.start()
     try:
         yield relay
     finally:
         await relay.drain()
         await server.stop(0)
-
-
-class PortTaken(OSError):
-    """The message names the address."""

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from fingerpost.http import CannotListen
 from fingerpost.relay import link
 from fingerpost.relay.frames import Parts, Sequence
 from fingerpost.relay.link import keep_linked
@@ -14,7 +15,7 @@ from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
-from mgmt.relay.server import PortTaken, serve
+from mgmt.relay.server import serve
 from tests.unit.relay.conftest import World
 from tests.unit.relay.support import FAST, Agent, FakeIngest, FakePublisher, facts, running, until
 
@@ -60,7 +61,7 @@ async def test_draining_server_says_goodbye() -> None:
 
 
 async def test_port_in_use(world: World) -> None:
-    with pytest.raises(PortTaken, match=f"127.0.0.1:{world.relay.port}"):
+    with pytest.raises(CannotListen, match=f'^relay_address is "127.0.0.1:{world.relay.port}"'):
         async with serve(FakeIngest(), FakePublisher(), address=f"127.0.0.1:{world.relay.port}", settings=FAST):
             pass
 
