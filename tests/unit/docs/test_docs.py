@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,13 @@ def test_every_policy_has_a_page_an_example_and_goldens() -> None:
 
 def test_the_page_of_the_settings_is_that_of_the_code() -> None:
     assert PAGE.read_text() == page(), "run .venv/bin/python tests/unit/docs/settings_page.py"
+
+
+def test_the_license_is_the_one_that_the_package_names() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"] == "Apache-2.0"
+    text = (ROOT / "LICENSE").read_text()
+    assert "Copyright [yyyy] [name of copyright owner]" in text, "the text as it is published"
+    assert "Apache License Version 2.0, January 2004" in " ".join(text.split())
 
 
 def sources() -> Iterator[str]:
