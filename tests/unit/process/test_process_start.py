@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mgmt.authority import Authority
+from tests.orphans import kill_redis
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("FINGERPOST")}
 FREE = {
@@ -24,7 +25,10 @@ def last_line(half: str, folder: Path, **given: str) -> str:
     flags = {"state-dir": str(folder / "state"), "directory": str(folder / "manifests")} | FREE[half]
     flags |= {name.replace("_", "-"): value for name, value in given.items()}
     command = [sys.executable, "-m", half, *(f"--{name}={value}" for name, value in flags.items())]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=20, check=False)
+    finally:
+        kill_redis(folder / "state" / "redis")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     return done.stderr.splitlines()[-1]
