@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
-from fingerpost.config import ClusterName, ListenAddress, ManifestFolder, PeerAddress, Seconds, StateFolder
+from fingerpost.config import (
+    ClusterName,
+    KubeconfigFile,
+    ListenAddress,
+    ManifestFolder,
+    Namespaces,
+    PeerAddress,
+    Seconds,
+    StateFolder,
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,13 +25,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What this agent keeps: what it serves, tokens, gateway keys, statuses."""
     directory: ManifestFolder | None = None
     """The cluster as a folder of manifests. This, `kubeconfig` or `in_cluster` must be given."""
-    kubeconfig: Path | None = None
+    kubeconfig: KubeconfigFile | None = None
     """The cluster as the API server of this kubeconfig."""
     kube_context: str = ""
     """The context of the kubeconfig; empty: its current one."""
     in_cluster: bool = False
     """The cluster that this process runs in, as its pod's service account."""
-    namespaces: tuple[str, ...] = ()
+    namespaces: Namespaces = ()
     """Only these are read of an API server (`watchNamespaces`); none: all."""
     server_address: PeerAddress = "127.0.0.1:9900"
     """The management server's relay port."""

@@ -105,6 +105,18 @@ def _shown(default: Any) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default or "none")
 
 
+def _file(path: Path) -> str:
+    try:
+        path.open("rb").close()
+    except OSError as wrong:
+        return wrong.strerror or str(wrong)
+    return ""
+
+
+KubeconfigFile = Annotated[Path, Meta(description="a kubeconfig that this process can read", extra={"refuses": _file})]
+Namespaces = Annotated[tuple[str, ...], Meta(description="names with commas between them, in a file a list")]
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -145,7 +157,7 @@ def _help(one: Described) -> str:
 
 
 def _converted(kind: Any, origin: str, value: Any) -> Any:
-    if get_origin(kind) is tuple and isinstance(value, str):
+    if kind == Namespaces and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         found = msgspec.convert(value, kind, strict=False, dec_hook=_hook)

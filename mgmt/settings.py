@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -10,9 +9,11 @@ import msgspec
 from fingerpost.config import (
     ClusterName,
     Count,
+    KubeconfigFile,
     ListenAddress,
     ManifestFolder,
     NamespaceName,
+    Namespaces,
     Seconds,
     Share,
     StateFolder,
@@ -31,13 +32,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The management cluster as a folder of manifests. Neither this nor `kubeconfig` nor `in_cluster`: this replica
     reads none.
     """
-    kubeconfig: Path | None = None
+    kubeconfig: KubeconfigFile | None = None
     """The cluster as the API server of this kubeconfig."""
     kube_context: str = ""
     """The context of the kubeconfig; empty: its current one."""
     in_cluster: bool = False
     """The cluster that this process runs in, as its pod's service account."""
-    namespaces: tuple[str, ...] = ()
+    namespaces: Namespaces = ()
     """Only these are read of an API server (`watchNamespaces`); none: all."""
     cluster: ClusterName = "mgmt"
     """The name of the management cluster (`common.cluster`)."""
