@@ -1,25 +1,22 @@
 """`python -m tests.kube`: builds the tools where they are missing, runs the cluster tests in a network of their own.
 
-A real API server refuses loopback addresses in EndpointSlices, so 192.0.2.0/24 is made local in a network namespace;
-nothing in it can reach anything else. Without Go it says what was not run, and ends well.
+A real API server refuses loopback addresses in EndpointSlices, so the tests have a network namespace with addresses of
+their own (`ground`); nothing in it can reach anything else. Without Go it says what was not run, and ends well.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 
-from tests.kube import tools
+from tests.kube import ground, tools
 
 _INSIDE = "--inside"
-_SUBNET, _MASK = "192.0.2.1", "255.255.255.0"
-_SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _IFF_UP = 0x8914, 0x8916, 0x891C, 0x1
+# What runs the tests is the first process of its own namespace: what they leave ends with it.
+_ALONE = ("--map-root-user", "--net", "--mount-proc", "--pid", "--fork", "--kill-child")
 
 
 def main(arguments: list[str]) -> int:
@@ -31,30 +28,16 @@ def main(arguments: list[str]) -> int:
     except tools.ToolsMissing as missing:
         print(f"the cluster tests were not run: {missing}; {_count()} tests need it")
         return 0
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        print(f"the cluster tests were not run: unshare (util-linux) is not installed; {_count()} tests need it")
-        return 0
+    for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
+        if shutil.which(program) is None:
+            print(f"the cluster tests were not run: {program} ({package}) is not installed; {_count()} tests need it")
+            return 0
     inside = [sys.executable, "-m", "tests.kube", _INSIDE, *arguments]
-    return subprocess.run([unshare, "--map-root-user", "--net", *inside], check=False).returncode
+    return subprocess.run(["unshare", *_ALONE, *inside], check=False).returncode
 
 
 def _network() -> None:
-    """Loopback up, and the documentation network on it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for name in ("lo", "lo:pods"):
-            if name != "lo":
-                _ioctl(control, _SIOCSIFADDR, name, _address(_SUBNET))
-                _ioctl(control, _SIOCSIFNETMASK, name, _address(_MASK))
-            _ioctl(control, _SIOCSIFFLAGS, name, struct.pack("h14x", _IFF_UP))
-
-
-def _address(dotted: str) -> bytes:
-    return struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(dotted))
-
-
-def _ioctl(control: socket.socket, number: int, name: str, value: bytes) -> None:
-    fcntl.ioctl(control, number, struct.pack("16s16s", name.encode(), value))
+    subprocess.run(["ip", "-batch", "-"], input=ground.COMMANDS, text=True, check=True)
 
 
 def _pytest(arguments: list[str]) -> int:

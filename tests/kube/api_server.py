@@ -26,7 +26,9 @@ ADMIN = "admin"
 class ApiServer:
     """`stop` and `start` keep what etcd holds and the address."""
 
-    def __init__(self, name: str, folder: Path, addresses: str = "10.0.0.0/24") -> None:
+    def __init__(self, name: str, folder: Path, addresses: str = "10.0.0.0/24", *, runs_pods: bool = False) -> None:
+        """`runs_pods`: with service accounts for pods, whose tokens controllers have to be there to make."""
+        self._runs_pods = runs_pods
         self.name, self.folder, self._services = name, folder, addresses
         self.port = free_port()
         self._etcd_port, self._peer_port = free_port(), free_port()
@@ -145,7 +147,7 @@ class ApiServer:
             f"--service-cluster-ip-range={self._services}",
             "--authorization-mode=RBAC",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
-            "--disable-admission-plugins=ServiceAccount",
+            *([] if self._runs_pods else ["--disable-admission-plugins=ServiceAccount"]),
             "--watch-cache=true",
         ]
 

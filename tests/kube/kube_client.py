@@ -20,9 +20,13 @@ _CORE = {
     "Secret": "secrets",
     "Pod": "pods",
     "ConfigMap": "configmaps",
+    "ServiceAccount": "serviceaccounts",
 }
 _OTHER = {
     "EndpointSlice": "endpointslices",
+    "Deployment": "deployments",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
     "CustomResourceDefinition": "customresourcedefinitions",

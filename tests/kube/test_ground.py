@@ -1,0 +1,189 @@
+"""The test ground itself: what a chart may rely on when it is run here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.fleet.fleet_network import until
+from tests.kube import pods_app
+from tests.kube.cluster import Cluster, running_cluster
+from tests.kube.kube_client import Object, namespace, service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PORT = 8080
+APP = [pods_app.__file__, str(PORT)]
+HEALTH: Object = {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    began = time.monotonic()
+    async with running_cluster("one", tmp_path_factory.mktemp("one")) as running:
+        print(f"one cluster up in {time.monotonic() - began:.1f} s")
+        yield running
+
+
+def deployment(where: str, name: str, replicas: int = 1, spec: Object | None = None, **container: Any) -> Object:
+    first = {"name": "app", "image": "registry.test/python:3", "args": APP, **container}
+    first.setdefault("ports", [{"name": "http", "containerPort": PORT}])
+    labels = {"app": name}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [first], **(spec or {})},
+    }
+    wanted = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": where},
+        "spec": wanted,
+    }
+
+
+async def pods(cluster: Cluster, where: str, name: str) -> list[Object]:
+    answer = await cluster.kube.http.get(f"/api/v1/namespaces/{where}/pods", params={"labelSelector": f"app={name}"})
+    found: list[Object] = answer.json()["items"]
+    return found
+
+
+def is_ready(pod: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", ()))
+
+
+async def ready_pods(cluster: Cluster, where: str, name: str, count: int = 1) -> list[Object]:
+    async def all_ready() -> list[Object]:
+        found = [pod for pod in await pods(cluster, where, name) if is_ready(pod)]
+        return found if len(found) == count else []
+
+    found: list[Object] = await until(all_ready, 20, f"{count} ready pods of {where}/{name}")
+    return found
+
+
+async def ready_addresses(cluster: Cluster, where: str, name: str) -> set[str]:
+    answer = await cluster.kube.http.get(
+        f"/apis/discovery.k8s.io/v1/namespaces/{where}/endpointslices",
+        params={"labelSelector": f"kubernetes.io/service-name={name}"},
+    )
+    ends = [e for found in answer.json()["items"] for e in found.get("endpoints") or ()]
+    return {a for e in ends if e["conditions"]["ready"] for a in e["addresses"]}
+
+
+def exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+async def ask(pod: Object, path: str) -> str:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"http://{pod['status']['podIP']}:{PORT}/{path}")
+    return answer.text
+
+
+async def started(cluster: Cluster, where: str, **container: Any) -> Object:
+    """One pod of the program, in a namespace of its own."""
+    await cluster.kube.apply(namespace(where), deployment(where, "app", **{"readinessProbe": HEALTH} | container))
+    return (await ready_pods(cluster, where, "app"))[0]
+
+
+def service_on(where: str, name: str, port: int) -> Object:
+    wanted = service(where, name, port)
+    wanted["spec"]["ports"][0]["targetPort"] = "http"
+    return wanted
+
+
+async def test_a_service_reaches_the_ready_pods_by_its_name(cluster: Cluster) -> None:
+    where = "web"
+    await cluster.kube.apply(namespace(where), service_on(where, "cart", 9900))
+    began = time.monotonic()
+    await cluster.kube.apply(deployment(where, "cart", 2, readinessProbe=HEALTH))
+
+    async def both() -> bool:
+        return len(await ready_addresses(cluster, where, "cart")) == 2
+
+    await until(both, 20, "two ready endpoints")
+    print(f"from Deployment to two ready endpoints: {time.monotonic() - began:.2f} s")
+    found = await ready_pods(cluster, where, "cart", 2)
+    names = {pod["metadata"]["name"] for pod in found}
+    asker = await started(cluster, "asker")
+    for name in ("cart.web", "cart.web.svc", "cart.web.svc.cluster.local"):
+        seen = {await ask(asker, f"get/http://{name}:9900/") for _ in range(4)}
+        assert seen == names
+    assert await ask(found[0], "get/http://cart:9900/") in names
+    assert "Error" in await ask(asker, "get/http://cart:9900/"), "the short name is of the asker's namespace"
+    assert "Error" in await ask(asker, "get/http://other.web:9900/")
+
+
+async def test_a_pod_that_is_not_ready_leaves_the_slice_and_comes_back(cluster: Cluster) -> None:
+    where = "probed"
+    await cluster.kube.apply(namespace(where), service_on(where, "cart", 80))
+    await cluster.kube.apply(deployment(where, "cart", 2, readinessProbe=HEALTH))
+    first, second = await ready_pods(cluster, where, "cart", 2)
+    both = {first["status"]["podIP"], second["status"]["podIP"]}
+
+    async def slice_is(wanted: set[str]) -> bool:
+        return await ready_addresses(cluster, where, "cart") == wanted
+
+    await until(lambda: slice_is(both), why="both are in the slice")
+    await ask(first, "sick")
+    await until(lambda: slice_is(both - {first["status"]["podIP"]}), why="the sick one has left it")
+    asker = await started(cluster, "probed-asker")
+    seen = {await ask(asker, f"get/http://cart.{where}/") for _ in range(4)}
+    assert seen == {second["metadata"]["name"]}
+    await ask(first, "healed")
+    await until(lambda: slice_is(both), why="it is back")
+
+
+async def test_a_container_that_ends_or_does_not_live_is_started_again(cluster: Cluster) -> None:
+    pod = await started(cluster, "crash", livenessProbe=HEALTH | {"httpGet": {"path": "/healthz", "port": PORT}})
+
+    async def restarted(count: int, code: int) -> bool:
+        (now,) = await pods(cluster, "crash", "app")
+        status = now["status"]["containerStatuses"][0]
+        ended = status.get("lastState", {}).get("terminated", {}).get("exitCode")
+        return status["restartCount"] == count and ended == code and is_ready(now)
+
+    with pytest.raises(httpx.HTTPError):
+        await ask(pod, "exit")
+    await until(lambda: restarted(1, 3), why="started again after exit code 3")
+    await ask(pod, "sick")
+    # As the first process of its namespace it does not feel SIGTERM, in a real container neither.
+    await until(lambda: restarted(2, 137), why="killed by its liveness probe, and started again")
+
+
+async def test_a_pod_that_is_deleted_is_told_and_gone(cluster: Cluster) -> None:
+    script = "trap 'echo told; exit 0' TERM; echo begun; while :; do sleep 0.05; done"
+    wanted = deployment("end", "app", image="shell", command=["sh", "-c", script], args=[])
+    await cluster.kube.apply(namespace("end"), wanted)
+    (pod,) = await ready_pods(cluster, "end", "app")
+    log = cluster.kubelet.log("end", pod["metadata"]["name"], "app")
+    await until(lambda: log.read_text() == "begun\n", why="it runs")
+    first = int(log.with_suffix(".pid").read_text())
+    assert exists(f"/proc/{first}")
+    await cluster.kube.delete(wanted)
+
+    async def gone() -> bool:
+        return not await pods(cluster, "end", "app")
+
+    await until(gone, why="the pod is gone from the API server")
+    assert not exists(f"/proc/{first}")
+    assert log.read_text() == "begun\ntold\n"
+
+
+async def test_one_that_does_not_hear_sigterm_is_killed_after_its_grace_period(cluster: Cluster) -> None:
+    pod = await started(cluster, "deaf")
+    first = int(cluster.kubelet.log("deaf", pod["metadata"]["name"], "app").with_suffix(".pid").read_text())
+    began = time.monotonic()
+    await cluster.kube.delete(deployment("deaf", "app"))
+
+    async def gone() -> bool:
+        return not await pods(cluster, "deaf", "app")
+
+    await until(gone, why="the pod is gone from the API server")
+    assert time.monotonic() - began >= 1
+    assert not exists(f"/proc/{first}")
