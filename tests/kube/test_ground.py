@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +189,39 @@ async def test_one_that_does_not_hear_sigterm_is_killed_after_its_grace_period(c
     await until(gone, why="the pod is gone from the API server")
     assert time.monotonic() - began >= 1
     assert not exists(f"/proc/{first}")
+
+
+async def test_three_clusters_at_once_and_nothing_is_left(tmp_path: Path) -> None:
+    began = time.monotonic()
+    async with AsyncExitStack() as stack, asyncio.timeout(60):
+        async with asyncio.TaskGroup() as group:
+            starting = [
+                group.create_task(_with_a_service(stack, name, tmp_path / name, number))
+                for number, name in enumerate(("mgmt", "east", "west"), start=1)
+            ]
+        took = time.monotonic() - began
+        print(f"three clusters with a reachable Service each in {took:.1f} s")
+        assert took < 30
+        clusters = [task.result() for task in starting]
+        balancers = {await _balancer(cluster) for cluster in clusters}
+        assert len(balancers) == 3
+        (asker,) = await ready_pods(clusters[0], "web", "app")
+        for address in balancers:
+            assert (await ask(asker, f"get/http://{address}:9900/")).startswith("app-")
+        firsts = [int(cluster.kubelet.log("web", "app", "app").with_suffix(".pid").read_text()) for cluster in clusters]
+        assert all(exists(f"/proc/{first}") for first in firsts)
+    assert not any(exists(f"/proc/{first}") for first in firsts)
+
+
+async def _with_a_service(stack: AsyncExitStack, name: str, folder: Path, number: int) -> Cluster:
+    cluster = await stack.enter_async_context(running_cluster(name, folder, number))
+    balanced = service_on("web", "app", 9900)
+    balanced["spec"]["type"] = "LoadBalancer"
+    await cluster.kube.apply(namespace("web"), balanced, deployment("web", "app", readinessProbe=HEALTH))
+    await until(lambda: ready_addresses(cluster, "web", "app"), why="a ready endpoint")
+    return cluster
+
+
+async def _balancer(cluster: Cluster) -> str:
+    found = await cluster.kube.get(service("web", "app"))
+    return str(found["status"]["loadBalancer"]["ingress"][0]["ip"])
