@@ -59,8 +59,10 @@ class ApiServer:
             "users": [{"name": user, "user": {"token": token or self._tokens[user]}}],
             "contexts": [{"name": self.name, "context": {"cluster": self.name, "user": user}}],
         }
-        path.write_text(yaml.safe_dump(config))
-        return path
+        # who was given it before may be reading it now
+        written = path.with_suffix(".new")
+        written.write_text(yaml.safe_dump(config))
+        return written.replace(path)
 
     def prepare(self, *users: str) -> None:
         """`users` have no rights but those that RBAC gives them."""

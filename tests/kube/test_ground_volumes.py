@@ -142,7 +142,7 @@ async def test_a_pod_is_its_service_account_to_the_api_server(cluster: Cluster) 
 
 async def test_containers_of_one_pod_share_its_loopback_and_nothing_else(cluster: Cluster) -> None:
     where = "pair"
-    second = {"name": "second", "image": "python", "args": [pods_app.__file__, "81"]}
+    second: Object = {"name": "second", "image": "python", "args": [pods_app.__file__, "81"]}
     second["readinessProbe"] = HEALTH | {"httpGet": {"path": "/healthz", "port": 81}}
     first = {"name": "first", "image": "shell", "command": ["sh", "-c", "echo begun > /shared/first"]}
     shared = [{"name": "shared", "mountPath": "/shared"}]

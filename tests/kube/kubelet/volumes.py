@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
+
 from tests.kube.kube_client import KubeClient
 from tests.kube.kubelet.environment import field_of
 from tests.kube.kubelet.sandbox import Mount
@@ -107,10 +109,13 @@ class Volumes:
         account = self._pod["spec"].get("serviceAccountName", "default")
         bound = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
         audiences = {"audiences": [given["audience"]]} if given.get("audience") else {}
-        answer = await self._sources.client.http.post(
-            f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{account}/token",
-            json={"spec": {"expirationSeconds": seconds, "boundObjectRef": bound, **audiences}},
-        )
+        try:
+            answer = await self._sources.client.http.post(
+                f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{account}/token",
+                json={"spec": {"expirationSeconds": seconds, "boundObjectRef": bound, **audiences}},
+            )
+        except httpx.HTTPError as error:
+            raise NotYet(f"the API server gives no token now: {error!r}") from error
         if not answer.is_success:
             raise NotYet(f"no token for ServiceAccount {metadata['namespace']}/{account}: {answer.text}")
         token = answer.json()["status"]["token"]
