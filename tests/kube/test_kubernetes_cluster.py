@@ -15,7 +15,7 @@ from fingerpost.cluster.kubernetes.api import Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from fingerpost.cluster.kubernetes.discovery import Resource
 from fingerpost.cluster.kubernetes.reflector import Reflector, Scope
-from fingerpost.cluster.protocol import Batch
+from fingerpost.cluster.protocol import Batch, ClusterFailed
 from fingerpost.objects import ObjectKey
 from tests.fleet.fleet_network import settled, until
 from tests.kube.api_server import ApiServer, running_api_server
@@ -199,6 +199,17 @@ async def test_without_any_rights_nothing_is_listed_and_all_is_said(shared_serve
     assert not done, "it waits for credentials that work"
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_what_is_no_kubeconfig_is_refused(shared_server: ApiServer, tmp_path: Path) -> None:
+    for number, text in enumerate(("a: [", "just text", "kind: Config", "- 1")):
+        path = tmp_path / f"{number}"
+        path.write_text(text)
+        with pytest.raises(ClusterFailed, match=f"the kubeconfig {path} cannot be used"):
+            await _enter(path)
+    with pytest.raises(ClusterFailed, match=r"cannot be used.*elsewhere"):
+        async with kubernetes_cluster("one", [], kubeconfig=shared_server.kubeconfig(), context="elsewhere"):
+            pass
 
 
 async def _enter(kubeconfig: Path) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.config.config_exception import ConfigException
 
 from fingerpost.cluster.protocol import ClusterFailed
 
 _TIMEOUT = 30.0  # of one request that is no watch
+_NOT_ITS_SHAPE = (TypeError, KeyError, AttributeError, ValueError)  # what the client makes of any other file
 _SLACK = 15.0  # beyond the time after which the API server ends a watch by itself
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -146,9 +148,10 @@ async def connected(kubeconfig: Path | None = None, context: str = "") -> AsyncI
             await config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=str(kubeconfig), context=context or None, client_configuration=configuration
             )
-    except (ConfigException, OSError) as error:
+    except (ConfigException, OSError, yaml.YAMLError, *_NOT_ITS_SHAPE) as error:
         what = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
-        raise ClusterFailed(f"{what} cannot be used: {error}") from error
+        said = "it is no kubeconfig" if isinstance(error, _NOT_ITS_SHAPE) else str(error)
+        raise ClusterFailed(f"{what} cannot be used: {said}; name another, or correct it") from error
     configuration.retries = 0
     api = Api(configuration)
     try:
