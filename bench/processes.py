@@ -20,6 +20,7 @@ from typing import Any
 from bench.figures import say
 from demo.processes import stop_redis
 
+_TOLD_AFTER = 0.05
 PATIENCE = 20.0
 
 
@@ -108,7 +109,7 @@ class AgentGroup:
             found = self.pipe.recv()
             if isinstance(found, dict):
                 return found
-            self.early.append(found)
+            self.early += found
 
     def close(self) -> None:
         try:
@@ -138,16 +139,28 @@ async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Co
     log.configure(logger="bench", verbose=False)
     telemetry = Telemetry("bench", "0")
 
+    told_later: list[tuple[str, str, int, int]] = []
+
+    def tell() -> None:
+        pipe.send(told_later[:])
+        told_later.clear()
+
+    def later(kind: str, cluster: str, version: int) -> None:
+        """The moment is noted now and told when the burst is over: telling costs more than offering."""
+        if not told_later:
+            asyncio.get_running_loop().call_later(_TOLD_AFTER, tell)
+        told_later.append((kind, cluster, version, time.time_ns()))
+
     class Observed:
         def __init__(self, cluster: str) -> None:
             self._cluster = cluster
 
         def on_offered(self, scope: str, version: int, seen_unix_nanos: int) -> None:
-            pipe.send(("offered", self._cluster, version, time.time_ns()))
+            later("offered", self._cluster, version)
 
         def on_applied(self, applied: Applied) -> None:
             if applied.proxies:
-                pipe.send(("acked", self._cluster, applied.watermark, time.time_ns()))
+                later("acked", self._cluster, applied.watermark)
 
     async with AsyncExitStack() as stack:
         agents: dict[str, Agent] = {}

@@ -29,7 +29,7 @@ Message = tuple[str, str, int, int]  # "offered" or "acked", cluster, version, u
 def _messages(ready: Iterable[object]) -> Iterator[Message]:
     for pipe in ready:
         assert isinstance(pipe, Connection)
-        yield pipe.recv()
+        yield from pipe.recv()
 
 
 def _collect(groups: list[AgentGroup], after: int, agents: int, acking: str, patience: float = 20) -> tuple[int, int]:
@@ -57,7 +57,7 @@ def _bytes(groups: list[AgentGroup]) -> float:
         group.pipe.send("bytes")
         while True:
             message = group.pipe.recv()
-            if message[0] == "bytes":
+            if isinstance(message, tuple):
                 total, count = total + message[1], count + message[2]
                 break
     return total / count
