@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agent.settings import Settings as AgentSettings
-from fingerpost.api.kinds import KINDS, Kind
+from fingerpost.api.kinds import Kind
+from fingerpost.crd.definition import definition, users_kinds
 from mgmt.settings import Settings as ServerSettings
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet
 from tests.fleet.fleet_network import until
 from tests.kube.api_server import ApiServer
-from tests.kube.kube_client import KubeClient, namespace, open_crd
+from tests.kube.kube_client import KubeClient, namespace
 
 _NAMESPACES = (m.ADMIN_NAMESPACE, "gw", "shop")
 
@@ -51,7 +52,7 @@ class KubeFleet(Fleet):
         self._stack.push_async_callback(server.close)
         await server.start()
         kube = self.kubes[name] = await self._stack.enter_async_context(KubeClient(server))
-        crds = [open_crd(k.kind, k.plural, k.group) for k in KINDS if _stored(k)]
+        crds = [definition(kind) for kind in users_kinds() if _stored(kind)]
         await kube.apply(*crds, *(namespace(n) for n in _NAMESPACES))
         for crd in crds:
             await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
@@ -80,6 +81,7 @@ class KubeFleet(Fleet):
 
 
 def _stored(kind: Kind) -> bool:
+    """Those that something here reads or writes: all seventy would cost each cluster a second."""
     return kind.kind == "XdsConfig" or (kind.written_by_users and kind.model is not None)
 
 
