@@ -24,6 +24,7 @@ from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import CertificateRefused, Pull
 from agent.relay.push import Push
 from agent.settings import Settings
+from agent.xds.callers import AccountCallers, Callers, TokenCallers
 from agent.xds.gateways import Gateways
 from agent.xds.ports import Applied, Keeper, NoReports, Reports
 from agent.xds.server import AdsServer
@@ -89,6 +90,9 @@ class Agent:
         self._observed = observed or NoReports()
         self.tokens = settings.state_dir / "tokens"
         self._known_tokens = Tokens(self.tokens)
+        self._callers: Callers = TokenCallers(self._known_tokens)
+        if cluster.outputs is not None:
+            self._callers = AccountCallers(cluster.outputs, self._accounts_of, self._callers)
         self.world = World(settings.cluster, load_secret_key(settings.state_dir))
         outputs = cluster.outputs
         self._keeper: Keeper = (
@@ -128,6 +132,11 @@ class Agent:
         self._announced: set[str] = set()
         self.xds_port = 0
         self.admin_port = 0
+
+    def _accounts_of(self, gateway: str) -> tuple[str, ...]:
+        namespace, _, name = gateway.partition("/")
+        body = self.world.facts.get(ObjectKey(_GATEWAY, self.settings.cluster, namespace, name))
+        return () if body is None else _gateway.decode(body).spec.service_accounts
 
     def _certificate_changed(self, gateway: str) -> None:
         self.gateways_.certificate_changed(gateway)
@@ -317,7 +326,7 @@ class Agent:
             stack.callback(watching.cancel)
             if self._folder.outputs is not None:
                 await self._know_the_cluster()
-            xds = AdsServer(self.gateways_, self._known_tokens).serve(self.settings.xds_address)
+            xds = AdsServer(self.gateways_, self._callers).serve(self.settings.xds_address)
             self.xds_port = await stack.enter_async_context(xds)
             admin = listen(admin_app(self, self._metrics.exposition), self.settings.admin_address, "admin_address")
             self.admin_port = (await stack.enter_async_context(admin)).port

@@ -16,9 +16,9 @@ from envoy.config.core.v3 import base_pb2
 
 from agent.discovery.locality import Locality
 from agent.xds.bootstrap import BIND, GATEWAY
+from agent.xds.callers import Caller, Callers
 from agent.xds.gateways import Gateways
 from agent.xds.session import Session
-from agent.xds.tokens import Tokens
 from agent.xds.wire import Delta, Request, StateOfTheWorld, Wire
 from fingerpost.http import CannotListen
 
@@ -40,9 +40,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class AdsServer:
-    def __init__(self, gateways: Gateways, tokens: Tokens) -> None:
+    def __init__(self, gateways: Gateways, callers: Callers) -> None:
         self._gateways = gateways
-        self._tokens = tokens
+        self._callers = callers
 
     @asynccontextmanager
     async def serve(self, address: str) -> AsyncIterator[int]:
@@ -70,13 +70,13 @@ class AdsServer:
         await self._stream(Delta(), requests, context)
 
     async def _stream(self, wire: Wire, requests: AsyncIterator[bytes], context: Context) -> None:
-        gateway_name = await self._authenticate(context)
+        caller = await self._authenticate(context)
         async for data in requests:
             first = wire.read(data)
             break
         else:
             return
-        session = await self._open(wire, first, gateway_name, context)
+        gateway_name, session = await self._open(wire, first, caller, context)
         gateway = self._gateways.get(gateway_name)
         gateway.attach(session)
         log.info("xds.proxy.connected", proxy=session.proxy, delta=wire.incremental)
@@ -94,27 +94,26 @@ class AdsServer:
             gateway.detach(session)
             log.info("xds.proxy.disconnected", proxy=session.proxy)
 
-    async def _authenticate(self, context: Context) -> str:
+    async def _authenticate(self, context: Context) -> Caller:
         metadata = {key: value for key, value in context.invocation_metadata() or ()}
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
-        gateway = self._tokens.gateway_of(token) if scheme.lower() == "bearer" and token else None
-        if gateway is None:
+        caller = await self._callers.who(token) if scheme.lower() == "bearer" and token else None
+        if caller is None:
             log.warning("xds.proxy.refused", peer=context.peer(), reason="no valid token")
             return await _abort(
                 context,
                 grpc.StatusCode.UNAUTHENTICATED,
                 "a valid gateway token is needed; run `fingerpost proxy bootstrap`",
             )
-        return gateway
+        return caller
 
-    async def _open(self, wire: Wire, first: Request, gateway: str, context: Context) -> Session:
+    async def _open(self, wire: Wire, first: Request, caller: Caller, context: Context) -> tuple[str, Session]:
         node = first.node or base_pb2.Node()
-        claimed = node.metadata.fields[GATEWAY].string_value if GATEWAY in node.metadata.fields else gateway
         parts = node.id.split("/")
-        if claimed != gateway or "/".join(parts[:2]) != gateway or len(parts) != 3:
-            reason = (
-                f"the token is that of gateway {gateway}, the proxy says that it is {node.id!r} of gateway {claimed}"
-            )
+        gateway = "/".join(parts[:2])
+        claimed = node.metadata.fields[GATEWAY].string_value if GATEWAY in node.metadata.fields else gateway
+        if claimed != gateway or len(parts) != 3 or not caller.may(gateway):
+            reason = f"the token is that of {caller.name}, the proxy says that it is {node.id!r} of gateway {claimed}"
             log.warning("xds.proxy.refused", peer=context.peer(), reason=reason)
             await _abort(context, grpc.StatusCode.PERMISSION_DENIED, reason)
         bind = node.metadata.fields[BIND].string_value if BIND in node.metadata.fields else ""
@@ -128,7 +127,7 @@ class AdsServer:
             found = localities.locality_of_proxy(namespace, instance)
             return localities.locality_of_gateway(namespace, service) if found is None else found
 
-        return Session(self._gateways.get(gateway), wire, node.id, bind, place)
+        return gateway, Session(self._gateways.get(gateway), wire, node.id, bind, place)
 
 
 async def _write(session: Session, context: Context) -> Never:

@@ -60,8 +60,19 @@ class NotWritten(ClusterFailed):
         self.why, self.retry_after = why, retry_after
 
 
+class Account(NamedTuple):
+    """A service account of the cluster."""
+
+    namespace: str
+    name: str
+
+
 class Outputs(Protocol):
-    """Where a cluster takes objects that this system makes."""
+    """Where a cluster takes objects that this system makes, and tells who somebody is."""
+
+    async def account_of(self, token: str) -> Account | None:
+        """Whose service-account token it is; None: nobody's. Raises ClusterFailed."""
+        ...
 
     def held(self, key: ObjectKey) -> bytes | None:
         """The trimmed body as last seen; None when it is not there, or its kind is not watched."""

@@ -132,12 +132,14 @@ class Fleet:
         self._stack.push_async_callback(process.stop)
         return process
 
-    def start_envoy(self, agent: Agent, instance: str = "gw-0", *, admin_port: int = 0) -> processes.Process:
+    def start_envoy(
+        self, agent: Agent, instance: str = "gw-0", *, admin_port: int = 0, token: str = ""
+    ) -> processes.Process:
         config = bootstrap(
             f"127.0.0.1:{agent.xds_port}",
             GATEWAY,
             agent.cluster,
-            ensure_token(agent.tokens, GATEWAY),
+            token or ensure_token(agent.tokens, GATEWAY),
             bind=self.address(agent.cluster),
             admin_port=admin_port,
             instance=instance,

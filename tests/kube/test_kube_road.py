@@ -71,6 +71,36 @@ async def test_an_agent_serves_without_the_server_what_is_kept_in_its_cluster(tm
         assert time.monotonic() - began < 10
 
 
+async def test_a_proxy_shows_the_token_of_its_service_account(tmp_path: Path) -> None:
+    async with running_kube_fleet(tmp_path, "east") as fleet:
+        await fleet.apply_world()
+        server = await fleet.start_server()
+        agent = await fleet.start_agent("east", server.relay.port)
+        await fleet.backend("east")
+        fleet.start_envoy(agent, token=await _token_of(fleet, "gw", "gateway"))
+        await fleet.answers("east", "/cart", "east 0")
+        for namespace, name in (("gw", "default"), ("shop", "gateway")):
+            caller = await agent._callers.who(await _token_of(fleet, namespace, name))
+            assert caller is not None
+            assert caller.name == f"service account {namespace}/{name}"
+            assert not caller.may("gw/ingress")
+        assert await agent._callers.who(fleet.servers["east"].token("admin")) is None, "no service account"
+        assert await agent._callers.who("made up") is None
+
+
+async def _token_of(fleet: KubeFleet, namespace: str, name: str) -> str:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+    kube = fleet.kubes["east"]
+    await kube.apply(account)
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    answer = await kube.http.post(
+        path, json={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    )
+    assert answer.is_success, answer.text
+    token: str = answer.json()["status"]["token"]
+    return token
+
+
 async def _kept(fleet: KubeFleet, agent: Agent) -> bool:
     found = await fleet.kubes["east"].http.get(
         f"/apis/internal.gloo.solo.io/v2/namespaces/{m.ADMIN_NAMESPACE}/xdsconfigs"

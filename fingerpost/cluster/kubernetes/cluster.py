@@ -21,12 +21,13 @@ import structlog
 
 from fingerpost.cluster.feeds import Feed
 from fingerpost.cluster.kubernetes import discovery
+from fingerpost.cluster.kubernetes.accounts import reviewed
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.discovery import Resource
 from fingerpost.cluster.kubernetes.kinds import Kinds
 from fingerpost.cluster.kubernetes.reflector import Reflector, Scope, missing, refused
-from fingerpost.cluster.protocol import Batch, Change, Finding, NotWritten, Outputs, Why
+from fingerpost.cluster.protocol import Account, Batch, Change, Finding, NotWritten, Outputs, Why
 from fingerpost.objects import ObjectKey, canonical, trim
 
 log = structlog.get_logger()
@@ -152,6 +153,9 @@ class KubernetesCluster:
 
     def held(self, key: ObjectKey) -> bytes | None:
         return self._bodies.get(key)
+
+    async def account_of(self, token: str) -> Account | None:
+        return await reviewed(self._api, token)
 
     async def own(self, type_: str) -> list[bytes]:
         await self._known.wait()

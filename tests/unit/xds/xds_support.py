@@ -25,6 +25,7 @@ from google.protobuf.json_format import ParseDict
 from agent.apply.disk import Disk
 from agent.discovery.locality import Locality
 from agent.xds.bootstrap import bootstrap
+from agent.xds.callers import TokenCallers
 from agent.xds.gateways import Gateways
 from agent.xds.ports import Applied, CertificateFiles
 from agent.xds.server import AdsServer
@@ -130,7 +131,7 @@ class Rig:
                 tasks.create_task(self.disk.run(), name="disk"),
                 tasks.create_task(self.gateways.resolver.run(), name="resolver"),
             ]
-            async with AdsServer(self.gateways, tokens).serve(f"127.0.0.1:{self.port}") as self.port:
+            async with AdsServer(self.gateways, TokenCallers(tokens)).serve(f"127.0.0.1:{self.port}") as self.port:
                 yield self
             for task in background:
                 task.cancel()
