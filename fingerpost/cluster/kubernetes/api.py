@@ -156,6 +156,7 @@ async def connected(kubeconfig: Path | None = None, context: str = "") -> AsyncI
         said = "it is no kubeconfig" if isinstance(error, _NOT_ITS_SHAPE) else str(error)
         raise ClusterFailed(f"{what} cannot be used: {said}; name another, or correct it") from error
     configuration.retries = 0
+    configuration.connection_pool_maxsize = 0  # no limit: every watch holds a connection
     api = Api(configuration)
     try:
         yield api
