@@ -1,0 +1,247 @@
+"""What the service accounts of the chart may do on a real API server: what the processes do, and nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.app import _TYPES as TYPES_OF_AGENT
+from fingerpost.api.kinds import KINDS
+from fingerpost.cluster.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
+from fingerpost.cluster.protocol import Batch, ClusterFailed
+from fingerpost.objects import ObjectKey
+from mgmt.ingest.kinds import TYPES_OF_SERVER
+from tests.fleet.fleet_network import until
+from tests.kube.api_server import ApiServer
+from tests.kube.charts import NAMESPACE, Paths, Rendered, values
+from tests.kube.kube_client import KubeClient, Object, namespace, open_crd, route_table, secret, service
+
+SERVER, AGENT = "gloo-mesh-mgmt-server", "gloo-mesh-agent"
+GROUPS = sorted({kind.group for kind in KINDS if kind.group.endswith(".solo.io")})
+TABLE = "networking.gloo.solo.io/RouteTable"
+Rules = set[tuple[str, str, str, str]]  # verb, group, resource, name
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    server = ApiServer("one", tmp_path_factory.mktemp("rights"))
+    server.prepare()
+    try:
+        asyncio.run(_with_kinds(server))
+        yield server
+    finally:
+        asyncio.run(server.close())
+
+
+async def _with_kinds(server: ApiServer) -> None:
+    await server.start()
+    crds = [open_crd(kind.kind, kind.plural, kind.group) for kind in KINDS if kind.group in GROUPS]
+    for crd, kind in zip(crds, (k for k in KINDS if k.group in GROUPS), strict=True):
+        crd["spec"]["versions"][0]["name"] = kind.version
+    async with KubeClient(server) as kube:
+        await kube.apply(*crds, *(namespace(name) for name in (NAMESPACE, "shop", "gw")))
+        for crd in crds:
+            await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
+        await kube.apply(route_table("shop", "www", "a.example"), service("shop", "cart"))
+        await kube.apply(secret("gw", "tls", key="x"), secret("shop", "other", key="x"))
+
+
+@pytest.fixture
+async def kube(cluster: ApiServer) -> AsyncIterator[KubeClient]:
+    async with KubeClient(cluster) as client:
+        yield client
+
+
+async def _installed(kube: KubeClient, given: dict[str, Any]) -> list[tuple[str, Object]]:
+    paths = Paths(kube)
+    rights = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+    found = [(await paths.of(obj), obj) for obj in Rendered(given).objects if obj["kind"] in rights]
+    for _, obj in found:
+        answer = await paths.apply(obj)
+        assert answer.is_success, answer.text
+    return found
+
+
+@asynccontextmanager
+async def account(kube: KubeClient, cluster: ApiServer, given: dict[str, Any], name: str) -> AsyncIterator[Path]:
+    """The kubeconfig of a service account that has what the chart gives it, with a token as a pod gets it."""
+    found = await _installed(kube, given)
+    try:
+        where = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{name}/token"
+        answer = await kube.http.post(where, json={"spec": {"expirationSeconds": 3600}})
+        assert answer.is_success, answer.text
+        yield cluster.kubeconfig(name, answer.json()["status"]["token"])
+    finally:
+        for path, _ in found:
+            answer = await kube.http.delete(path)
+            assert answer.is_success, answer.text
+
+
+async def _listing(source: KubernetesCluster) -> Batch:
+    """The first complete one."""
+    async with asyncio.timeout(20), aclosing(source.watch()) as batches:  # type: ignore[type-var]
+        async for batch in batches:
+            if batch.listed:
+                return batch
+    raise AssertionError("the watch ended")
+
+
+async def _reviewed(kube: KubeClient, kubeconfig: str, where: str) -> Rules:
+    """What the account may do there, besides what everybody may: ask about itself."""
+    token = yaml.safe_load(kubeconfig)["users"][0]["user"]["token"]
+    given = await kube.http.post(
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        json={"spec": {"namespace": where}},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    answer = given.json()
+    assert given.is_success, answer
+    assert not answer["status"]["incomplete"]
+    return {
+        (verb, group, resource, name)
+        for rule in answer["status"]["resourceRules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames") or ("*",)
+        if group not in ("authorization.k8s.io", "authentication.k8s.io")
+    }
+
+
+def rules(group: str, resources: list[str], verbs: str, names: tuple[str, ...] = ("*",)) -> Rules:
+    return {(verb, group, resource, name) for verb in verbs.split() for resource in resources for name in names}
+
+
+EVERYWHERE = rules("", ["namespaces"], "list watch") | rules("", ["namespaces"], "get", ("kube-system",))
+KINDS_OF_USERS: Rules = set().union(
+    *(rules(group, ["*"], "list watch") | rules(group, ["*/status"], "patch") for group in GROUPS)
+)
+NODES = rules("", ["nodes"], "list watch")
+DISCOVERY = rules("", ["services", "pods"], "list watch") | rules("discovery.k8s.io", ["endpointslices"], "list watch")
+SECRETS = rules("", ["secrets"], "list watch")
+TOKEN, ROOT, CLIENT = "relay-identity-token-secret", "relay-root-tls-secret", "relay-client-tls-secret"
+SIGNING, SERVED = "relay-tls-signing-secret", "relay-server-tls-secret"
+
+
+def named_secrets(read: tuple[str, ...], written: tuple[str, ...]) -> Rules:
+    return (
+        rules("", ["secrets"], "get list watch", read)
+        | rules("", ["secrets"], "update patch", written)
+        | rules("", ["secrets"], "create")
+    )
+
+
+def lease(name: str) -> Rules:
+    group = "coordination.k8s.io"
+    return rules(group, ["leases"], "create") | rules(group, ["leases"], "get update patch", (name,))
+
+
+OF_AGENT = named_secrets((TOKEN, ROOT, CLIENT), (CLIENT,))
+OF_SERVER = named_secrets((TOKEN, ROOT, SIGNING, SERVED), (TOKEN, ROOT, SIGNING, SERVED))
+
+
+@pytest.mark.spec("M-73")
+async def test_the_agent_can_do_what_it_does(kube: KubeClient, cluster: ApiServer) -> None:
+    given = {**values("agent-only"), "monitoring": {}}
+    async with (
+        account(kube, cluster, given, AGENT) as kubeconfig,
+        kubernetes_cluster("one", TYPES_OF_AGENT, kubeconfig=kubeconfig) as source,
+    ):
+        listing = await _listing(source)
+        await all_read(source, listing)
+        assert {key.type for key, _ in listing.changes} >= {TABLE, "core/Service", "core/Namespace"}
+        source.want_secrets([("gw", "tls")])
+        await until(lambda: source_has(source, "gw", "tls"), why="a Secret that a gateway needs")
+        assert source.findings == ()
+        key = ObjectKey(TABLE, "one", "shop", "www")
+        await source.write_status(key, {"state": "ACCEPTED"})
+        assert (await kube.get(route_table("shop", "www", "")))["status"] == {"state": "ACCEPTED"}
+        source.want_secrets([("shop", "other")])
+        await until(lambda: source.findings, why="Secrets of other namespaces are not its own")
+        assert source.findings[0].code == "NotAllowed"
+        assert "secrets other in namespace shop" in source.findings[0].message
+
+
+async def all_read(source: KubernetesCluster, listing: Batch) -> None:
+    """Kinds that have just come are answered with 429 for a while; a right that is missing stays missing."""
+    assert listing.unlisted == frozenset()
+    await until(lambda: not source.findings, 20, lambda: source.findings[:3])
+
+
+async def source_has(source: KubernetesCluster, where: str, name: str) -> bool:
+    return await source.read_secret(where, name) is not None
+
+
+@pytest.mark.spec("M-73")
+async def test_the_server_can_do_what_it_does(kube: KubeClient, cluster: ApiServer) -> None:
+    given = values("register-cluster")
+    async with (
+        account(kube, cluster, given, SERVER) as kubeconfig,
+        kubernetes_cluster("one", TYPES_OF_SERVER, kubeconfig=kubeconfig, manager=SERVER) as source,
+    ):
+        await all_read(source, await _listing(source))
+        await source.write_status(ObjectKey(TABLE, "one", "shop", "www"), {"state": "PENDING"})
+        assert (await kube.get(route_table("shop", "www", "")))["status"] == {"state": "PENDING"}
+
+
+async def test_a_namespaced_agent_reads_its_namespaces(kube: KubeClient, cluster: ApiServer) -> None:
+    given = values("namespaced")
+    async with account(kube, cluster, given, AGENT) as kubeconfig:
+        for where in given["glooAgent"]["watchNamespaces"]:
+            opened = kubernetes_cluster("one", TYPES_OF_AGENT, kubeconfig=kubeconfig, namespaces=[where])
+            async with opened as source:
+                listing = await _listing(source)
+                await all_read(source, listing)
+                found = {key for key, _ in listing.changes if key.type == TABLE}
+                assert found == ({ObjectKey(TABLE, "one", "shop", "www")} if where == "shop" else set())
+                for key in found:
+                    await source.write_status(key, {"state": "WARNING"})
+        assert (await kube.get(route_table("shop", "www", "")))["status"] == {"state": "WARNING"}
+        async with kubernetes_cluster("one", ["core/Service"], kubeconfig=kubeconfig) as source:
+            await until(lambda: source.findings, why="not all namespaces")
+            assert source.findings[0].code == "NotAllowed"
+
+
+async def test_an_agent_without_the_role_cannot_write_a_status(kube: KubeClient, cluster: ApiServer) -> None:
+    """The test above could not fail otherwise."""
+    given = values("namespaced")
+    given["glooAgent"]["watchNamespaces"] = ["gw"]
+    async with account(kube, cluster, given, AGENT) as kubeconfig:
+        opened = kubernetes_cluster("one", [TABLE], kubeconfig=kubeconfig, namespaces=["gw"])
+        async with opened as source:
+            await _listing(source)
+            source._bodies[ObjectKey(TABLE, "one", "shop", "www")] = b"{}"
+            with pytest.raises(ClusterFailed, match="403"):
+                await source.write_status(ObjectKey(TABLE, "one", "shop", "www"), {"state": "FAILED"})
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "where", "expected"),
+    [
+        ("agent-only", AGENT, NAMESPACE, EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | OF_AGENT | lease(AGENT)),
+        ("agent-only", AGENT, "gw", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | SECRETS),
+        ("agent-only", AGENT, "shop", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS),
+        ("register-cluster", AGENT, "shop", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | SECRETS),
+        ("namespaced", AGENT, NAMESPACE, EVERYWHERE | NODES | OF_AGENT),
+        ("namespaced", AGENT, "gw", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | SECRETS),
+        ("namespaced", AGENT, "default", EVERYWHERE | NODES),
+        ("register-cluster", SERVER, NAMESPACE, EVERYWHERE | KINDS_OF_USERS | OF_SERVER | lease(SERVER)),
+        ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS),
+        ("register-cluster", "gloo-mesh-redis", NAMESPACE, set()),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+@pytest.mark.spec("M-73")
+async def test_an_account_may_do_this_and_nothing_more(
+    kube: KubeClient, cluster: ApiServer, name: str, who: str, where: str, expected: Rules
+) -> None:
+    async with account(kube, cluster, values(name), who) as kubeconfig:
+        found = await _reviewed(kube, kubeconfig.read_text(), where)
+    assert found - expected == set(), "more than is needed"
+    assert expected - found == set(), "less than is needed"
