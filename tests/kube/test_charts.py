@@ -114,6 +114,13 @@ async def test_a_pod_with_more_rights_is_refused_there(platform: KubeClient) -> 
     assert "runAsNonRoot" in answer.text
 
 
+def test_the_values_of_the_guide_render_without_a_warning() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "install.md").read_text(), re.DOTALL | re.MULTILINE)
+    rendered = [Rendered(yaml.safe_load(block)) for block in blocks]
+    assert [sorted(one.names("Deployment")) for one in rendered] == [[AGENT, SERVER, REDIS], [AGENT]]
+    assert [one.warnings() for one in rendered] == [[], []]
+
+
 # -------------------------------------------------------------------- the parts
 
 
