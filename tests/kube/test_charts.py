@@ -267,6 +267,29 @@ def test_a_misspelt_key_or_a_wrong_value_is_refused_with_its_path(where: str, gi
     assert f"at '{where}'" in str(refusal.value)
 
 
+def sections(part: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """All that have keys of their own; what is passed on to Kubernetes as it is has those of Kubernetes."""
+    yield path
+    for name, below in part.items():
+        if isinstance(below, dict) and below and name != "resources":
+            yield from sections(below, (*path, name))
+
+
+@pytest.mark.parametrize("chart", [PLATFORM, CRDS], ids=lambda chart: chart.name)
+@pytest.mark.spec("M-84")
+def test_a_misspelt_key_is_refused_wherever_it_stands(chart: Path) -> None:
+    found = list(sections(yaml.safe_load((chart / "values.yaml").read_text())))
+    assert len(found) > 1
+    for path in found:
+        given: dict[str, Any] = {"mispelt": True}
+        for name in reversed(path):
+            given = {name: given}
+        with pytest.raises(HelmValuesError) as refusal:
+            Rendered(given, chart)
+        where = "".join(f"/{name}" for name in path)
+        assert f"at '{where}': additional properties 'mispelt' not allowed" in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("says", "given"),
     [
