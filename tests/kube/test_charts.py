@@ -72,7 +72,7 @@ def test_charts_bear_the_version_of_the_software(chart: Path) -> None:
 @pytest.mark.parametrize("chart", [PLATFORM, CRDS], ids=lambda chart: chart.name)
 def test_lint_has_no_complaints_about_the_defaults(chart: Path) -> None:
     assert faults(chart, {}) == []
-    assert Rendered({}, chart).objects == []
+    assert {obj["kind"] for obj in Rendered({}, chart).objects} <= {"CustomResourceDefinition"}
 
 
 @each_file
