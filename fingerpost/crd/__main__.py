@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fingerpost.crd.files import files
 
-_FOLDER = Path("charts/gloo-platform-crds/crds")
+_FOLDER = Path("charts/gloo-platform-crds/definitions")
 
 
 def main(folder: Path) -> None:

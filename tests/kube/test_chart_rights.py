@@ -24,6 +24,7 @@ from tests.kube.kube_client import KubeClient, Object, namespace, open_crd, rout
 
 SERVER, AGENT = "gloo-mesh-mgmt-server", "gloo-mesh-agent"
 GROUPS = sorted({kind.group for kind in KINDS if kind.group.endswith(".solo.io")})
+INTERNAL = "internal.gloo.solo.io"
 TABLE = "networking.gloo.solo.io/RouteTable"
 Rules = set[tuple[str, str, str, str]]  # verb, group, resource, name
 
@@ -120,9 +121,10 @@ def rules(group: str, resources: list[str], verbs: str, names: tuple[str, ...] =
 
 EVERYWHERE = rules("", ["namespaces"], "list watch") | rules("", ["namespaces"], "get", ("kube-system",))
 KINDS_OF_USERS: Rules = set().union(
-    *(rules(group, ["*"], "list watch") | rules(group, ["*/status"], "patch") for group in GROUPS)
+    *(rules(group, ["*"], "list watch") | rules(group, ["*/status"], "patch") for group in GROUPS if group != INTERNAL)
 )
-NODES = rules("", ["nodes"], "list watch")
+KINDS_OF_AGENTS = rules(INTERNAL, ["*"], "list watch") | rules(INTERNAL, ["*/status"], "patch")
+OF_ALL_AGENTS = rules("", ["nodes"], "list watch") | rules(INTERNAL, ["xdsconfigs"], "list")
 DISCOVERY = rules("", ["services", "pods"], "list watch") | rules("discovery.k8s.io", ["endpointslices"], "list watch")
 SECRETS = rules("", ["secrets"], "list watch")
 TOKEN, ROOT, CLIENT = "relay-identity-token-secret", "relay-root-tls-secret", "relay-client-tls-secret"
@@ -142,7 +144,7 @@ def lease(name: str) -> Rules:
     return rules(group, ["leases"], "create") | rules(group, ["leases"], "get update patch", (name,))
 
 
-OF_AGENT = named_secrets((TOKEN, ROOT, CLIENT), (CLIENT,))
+OF_AGENT = named_secrets((TOKEN, ROOT, CLIENT), (CLIENT,)) | rules(INTERNAL, ["xdsconfigs"], "get create patch delete")
 OF_SERVER = named_secrets((TOKEN, ROOT, SIGNING, SERVED), (TOKEN, ROOT, SIGNING, SERVED))
 
 
@@ -166,6 +168,24 @@ async def test_the_agent_can_do_what_it_does(kube: KubeClient, cluster: ApiServe
         await until(lambda: source.findings, why="Secrets of other namespaces are not its own")
         assert source.findings[0].code == "NotAllowed"
         assert "secrets other in namespace shop" in source.findings[0].message
+
+
+@pytest.mark.spec("M-73")
+async def test_an_agent_keeps_what_it_serves(kube: KubeClient, cluster: ApiServer) -> None:
+    """Also a namespaced one: its own objects are in the namespace of the release."""
+    marks = {"agent.gloo.solo.io": NAMESPACE}
+    async with account(kube, cluster, values("namespaced"), AGENT) as kubeconfig:
+        opened = kubernetes_cluster("one", [TABLE], kubeconfig=kubeconfig, namespaces=["shop"], marks=marks)
+        async with opened as source:
+            await _listing(source)
+            outputs, key = source.outputs, ObjectKey(f"{INTERNAL}/XdsConfig", "one", NAMESPACE, "kept")
+            assert outputs is not None
+            obj = {"metadata": {"name": key.name, "namespace": key.namespace}, "spec": {"workloads": []}}
+            await outputs.apply(key, obj)
+            assert len(await outputs.own(key.type)) == 1
+            await outputs.apply(key, {**obj, "spec": {"workloads": [{"name": "a"}]}})
+            await outputs.remove(key)
+            assert await outputs.own(key.type) == []
 
 
 async def all_read(source: KubernetesCluster, listing: Batch) -> None:
@@ -224,15 +244,25 @@ async def test_an_agent_without_the_role_cannot_write_a_status(kube: KubeClient,
 @pytest.mark.parametrize(
     ("name", "who", "where", "expected"),
     [
-        ("agent-only", AGENT, NAMESPACE, EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | OF_AGENT | lease(AGENT)),
-        ("agent-only", AGENT, "gw", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | SECRETS),
-        ("agent-only", AGENT, "shop", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS),
-        ("register-cluster", AGENT, "shop", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | SECRETS),
-        ("namespaced", AGENT, NAMESPACE, EVERYWHERE | NODES | OF_AGENT),
-        ("namespaced", AGENT, "gw", EVERYWHERE | NODES | DISCOVERY | KINDS_OF_USERS | SECRETS),
-        ("namespaced", AGENT, "default", EVERYWHERE | NODES),
-        ("register-cluster", SERVER, NAMESPACE, EVERYWHERE | KINDS_OF_USERS | OF_SERVER | lease(SERVER)),
-        ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS),
+        (
+            "agent-only",
+            AGENT,
+            NAMESPACE,
+            EVERYWHERE | OF_ALL_AGENTS | DISCOVERY | KINDS_OF_USERS | OF_AGENT | lease(AGENT),
+        ),
+        ("agent-only", AGENT, "gw", EVERYWHERE | OF_ALL_AGENTS | DISCOVERY | KINDS_OF_USERS | SECRETS),
+        ("agent-only", AGENT, "shop", EVERYWHERE | OF_ALL_AGENTS | DISCOVERY | KINDS_OF_USERS),
+        ("register-cluster", AGENT, "shop", EVERYWHERE | OF_ALL_AGENTS | DISCOVERY | KINDS_OF_USERS | SECRETS),
+        ("namespaced", AGENT, NAMESPACE, EVERYWHERE | OF_ALL_AGENTS | OF_AGENT),
+        ("namespaced", AGENT, "gw", EVERYWHERE | OF_ALL_AGENTS | DISCOVERY | KINDS_OF_USERS | SECRETS),
+        ("namespaced", AGENT, "default", EVERYWHERE | OF_ALL_AGENTS),
+        (
+            "register-cluster",
+            SERVER,
+            NAMESPACE,
+            EVERYWHERE | KINDS_OF_USERS | KINDS_OF_AGENTS | OF_SERVER | lease(SERVER),
+        ),
+        ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS | KINDS_OF_AGENTS),
         ("register-cluster", "gloo-mesh-redis", NAMESPACE, set()),
     ],
     ids=lambda part: part if isinstance(part, str) else "",

@@ -21,7 +21,7 @@ from tests.kube.corpus import corpus, examples
 from tests.kube.manifests_api import ManifestsApi
 from tests.kube.refusals import NET, RESILIENCE, Refusal, accepted, manifest, refusals
 
-DEFINITIONS = Path(__file__).parents[2] / "charts" / "gloo-platform-crds" / "crds"
+DEFINITIONS = Path(__file__).parents[2] / "charts" / "gloo-platform-crds" / "definitions"
 KINDS = users_kinds()
 REFUSALS = refusals()
 

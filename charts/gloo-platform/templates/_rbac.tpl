@@ -1,10 +1,9 @@
-{{/* Groups of the users' kinds. A role cannot say *.solo.io. */}}
+{{/* Groups of the kinds that users write. A role cannot say *.solo.io. */}}
 {{- define "fingerpost.groups" -}}
 - admin.gloo.solo.io
 - apimanagement.gloo.solo.io
 - enterprise.gloo.solo.io
 - extensions.policy.gloo.solo.io
-- internal.gloo.solo.io
 - networking.gloo.solo.io
 - observability.policy.gloo.solo.io
 - ratelimit.solo.io
@@ -33,6 +32,23 @@
     {{- include "fingerpost.groups" . | nindent 4 }}
   resources: ["*/status"]
   verbs: [patch]
+{{- end -}}
+
+{{/* What agents make, in the management cluster */}}
+{{- define "fingerpost.rules.internal" -}}
+- apiGroups: [internal.gloo.solo.io]
+  resources: ["*"]
+  verbs: [list, watch]
+- apiGroups: [internal.gloo.solo.io]
+  resources: ["*/status"]
+  verbs: [patch]
+{{- end -}}
+
+{{/* An agent looks for its own XdsConfigs everywhere, and writes them in its namespace. */}}
+{{- define "fingerpost.rules.kept" -}}
+- apiGroups: [internal.gloo.solo.io]
+  resources: [xdsconfigs]
+  verbs: [get, create, patch, delete]
 {{- end -}}
 
 {{- define "fingerpost.rules.discovery" -}}

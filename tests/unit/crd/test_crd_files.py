@@ -35,7 +35,7 @@ def spec_of(kind: Kind) -> dict[str, Any]:
 
 
 def test_the_files_are_current() -> None:
-    folder = ROOT / "charts" / "gloo-platform-crds" / "crds"
+    folder = ROOT / "charts" / "gloo-platform-crds" / "definitions"
     found = {path.name: path.read_text() for path in folder.iterdir()}
     assert found == files(), "run `python -m fingerpost.crd`"
 
