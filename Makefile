@@ -28,6 +28,8 @@ check: $(STAMP)
 # What is checked in although it is made from something else; a test says when it is out of date.
 generate: $(STAMP)
 	@$(BIN)/python -m fingerpost.crd
+	@$(BIN)/python -m charts.values_page
+	@$(BIN)/python -m tests.unit.docs.settings_page
 
 unit: $(STAMP)
 	@$(BIN)/pytest tests --ignore=tests/kube

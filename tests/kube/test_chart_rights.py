@@ -111,7 +111,7 @@ async def _reviewed(kube: KubeClient, kubeconfig: str, where: str) -> Rules:
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for name in rule.get("resourceNames") or ("*",)
-        if group not in ("authorization.k8s.io", "authentication.k8s.io")
+        if group != "authorization.k8s.io" and resource != "selfsubjectreviews"
     }
 
 
@@ -124,7 +124,11 @@ KINDS_OF_USERS: Rules = set().union(
     *(rules(group, ["*"], "list watch") | rules(group, ["*/status"], "patch") for group in GROUPS if group != INTERNAL)
 )
 KINDS_OF_AGENTS = rules(INTERNAL, ["*"], "list watch") | rules(INTERNAL, ["*/status"], "patch")
-OF_ALL_AGENTS = rules("", ["nodes"], "list watch") | rules(INTERNAL, ["xdsconfigs"], "list")
+OF_ALL_AGENTS = (
+    rules("", ["nodes"], "list watch")
+    | rules(INTERNAL, ["xdsconfigs"], "list")
+    | rules("authentication.k8s.io", ["tokenreviews"], "create")
+)
 DISCOVERY = rules("", ["services", "pods"], "list watch") | rules("discovery.k8s.io", ["endpointslices"], "list watch")
 SECRETS = rules("", ["secrets"], "list watch")
 TOKEN, ROOT, CLIENT = "relay-identity-token-secret", "relay-root-tls-secret", "relay-client-tls-secret"
@@ -158,6 +162,7 @@ async def test_the_agent_can_do_what_it_does(kube: KubeClient, cluster: ApiServe
         listing = await _listing(source)
         await all_read(source, listing)
         assert {key.type for key, _ in listing.changes} >= {TABLE, "core/Service", "core/Namespace"}
+        assert await source.account_of("made up") is None, "it may ask whose token it is"
         source.want_secrets([("gw", "tls")])
         await until(lambda: source_has(source, "gw", "tls"), why="a Secret that a gateway needs")
         assert source.findings == ()
