@@ -33,6 +33,13 @@ _OTHER = {
     "VirtualService": "virtualservices",
     "DestinationRule": "destinationrules",
 }
+_ISTIO = {
+    "Gateway": "gateways",
+    "VirtualService": "virtualservices",
+    "DestinationRule": "destinationrules",
+    "ServiceEntry": "serviceentries",
+    "WorkloadEntry": "workloadentries",
+}
 _WITHOUT_NAMESPACE = {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
@@ -102,7 +109,7 @@ def _path(obj: Object) -> str:
 
 def _plural(version: str, kind: str) -> str:
     known = BY_TYPE.get(type_of(version, kind))
-    return known.plural if known is not None and "solo.io" in version else (_CORE | _OTHER)[kind]
+    return known.plural if known is not None and "solo.io" in version else (_CORE | _OTHER | _ISTIO)[kind]
 
 
 def namespace(name: str, **labels: str) -> Object:
@@ -113,6 +120,20 @@ def service(where: str, name: str, port: int = 80, **labels: str) -> Object:
     metadata = {"name": name, "namespace": where, "labels": labels}
     spec = {"ports": [{"name": "http", "port": port}], "selector": {"app": name}}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def endpoint_slice(where: str, name: str, port: int, *addresses: str, service: str = "") -> Object:
+    """The ready endpoints of a Service whose port is called `http`, in the way the controller would write them."""
+    metadata = {"name": name, "namespace": where, "labels": {"kubernetes.io/service-name": service or name}}
+    endpoints = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+        "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
+    }
 
 
 def secret(where: str, name: str, **data: str) -> Object:

@@ -1,0 +1,180 @@
+"""A real istiod beside a real API server, and Envoys that are its ingress gateways."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.fleet.fleet_network import free_port, until
+from tests.fleet.fleet_processes import Process, envoy
+from tests.kube import tools
+from tests.kube.api_server import ApiServer
+from tests.kube.kube_client import KubeClient
+
+Object = dict[str, Any]
+_ENVIRONMENT = {
+    "POD_NAME": "istiod",
+    "POD_NAMESPACE": "istio-system",
+    "ENABLE_CA_SERVER": "false",
+    "PILOT_ENABLE_METADATA_EXCHANGE": "false",
+    "PILOT_ENABLE_ALPN_FILTER": "false",
+    "PILOT_DISABLE_MX_ALPN": "true",
+    "PILOT_ENABLE_TELEMETRY_LABEL": "false",
+    "PILOT_ENABLE_GATEWAY_API": "false",
+    "PILOT_DEBOUNCE_AFTER": "1ms",
+    "VALIDATION_WEBHOOK_CONFIG_NAME": "",
+    "INJECTION_WEBHOOK_CONFIG_NAME": "",
+}
+_MESH = {"enableAutoMtls": False, "ingressControllerMode": "OFF", "defaultProviders": {}}
+
+
+def istio_crds() -> list[Object]:
+    return [crd for crd in yaml.safe_load_all(tools.istio_crds().read_text()) if crd]
+
+
+async def install_crds(kube: KubeClient) -> None:
+    crds = istio_crds()
+    await kube.apply(*crds)
+    for crd in crds:
+        await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
+
+
+class Istiod:
+    """Istio's CRDs have to be served before it starts."""
+
+    def __init__(self, server: ApiServer, cluster: str, environment: Mapping[str, str] | None = None) -> None:
+        self.server, self.cluster = server, cluster
+        self._environment = _ENVIRONMENT | dict(environment or {})
+        self.xds_port, self._http_port, self._monitoring_port = free_port(), free_port(), free_port()
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        self._process = Process(self._command(), self.server.folder / "istiod.log")
+        await until(self._ready, 60, lambda: self.said()[-3000:])
+
+    def said(self) -> str:
+        return self._process.said() if self._process else ""
+
+    async def debug(self, path: str) -> Any:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{self._http_port}{path}")
+        return answer.json()
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    async def _ready(self) -> bool:
+        if self._process is not None and self._process.has_ended:
+            raise AssertionError(f"istiod ended: {self.said()[-3000:]}")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                return (await client.get(f"http://127.0.0.1:{self._http_port}/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+    def _command(self) -> list[str]:
+        folder = self.server.folder
+        mesh, networks = folder / "mesh.yaml", folder / "networks.yaml"
+        mesh.write_text(yaml.safe_dump(_MESH))
+        networks.write_text("networks: {}\n")
+        return [
+            "/usr/bin/env",
+            *(f"{name}={value}" for name, value in self._environment.items()),
+            tools.binary("pilot-discovery"),
+            "discovery",
+            "--registries=Kubernetes",
+            f"--kubeconfig={self.server.kubeconfig()}",
+            f"--meshConfig={mesh}",
+            f"--networksConfig={networks}",
+            f"--clusterID={self.cluster}",
+            "--domain=cluster.local",
+            f"--grpcAddr=127.0.0.1:{self.xds_port}",
+            "--secureGRPCAddr=",
+            "--httpsAddr=",
+            f"--httpAddr=127.0.0.1:{self._http_port}",
+            f"--monitoringAddr=127.0.0.1:{self._monitoring_port}",
+            f"--ctrlz_port={free_port()}",
+        ]
+
+
+def gateway_bootstrap(istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str = "gw") -> Object:
+    """An Envoy that calls itself an Istio ingress gateway at `address`; its listeners bind there alone."""
+    metadata = {
+        "NAMESPACE": namespace,
+        "CLUSTER_ID": istiod.cluster,
+        "LABELS": dict(labels),
+        "ISTIO_VERSION": "1.31.1",
+        "UNPRIVILEGED_POD": "true",
+    }
+    upstream = {"socket_address": {"address": "127.0.0.1", "port_value": istiod.xds_port}}
+    http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    xds = {
+        "name": "istiod",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {options: {"@type": f"type.googleapis.com/{options}", **http2}},
+        "load_assignment": {
+            "cluster_name": "istiod",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": upstream}}]}],
+        },
+    }
+    ads = {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": xds["name"]}}],
+    }
+    return {
+        "node": {
+            "id": f"router~{address}~gateway-{address.rpartition('.')[2]}.{namespace}~{namespace}.svc.cluster.local",
+            "cluster": "gateway",
+            "metadata": metadata,
+        },
+        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": free_port()}}},
+        "dynamic_resources": {"ads_config": ads, "cds_config": _ads(), "lds_config": _ads()},
+        "static_resources": {"clusters": [xds]},
+    }
+
+
+def _ads() -> Object:
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
+class IstioGateway:
+    """The Envoy of the wheel, told everything by istiod."""
+
+    def __init__(self, istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str = "gw") -> None:
+        bootstrap = gateway_bootstrap(istiod, address, labels, namespace)
+        self.address = address
+        self.admin_port: int = bootstrap["admin"]["address"]["socket_address"]["port_value"]
+        self._process = envoy(istiod.server.folder, f"gateway-{address}", bootstrap)
+
+    def said(self) -> str:
+        return self._process.said()
+
+    async def dump(self) -> Any:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{self.admin_port}/config_dump?include_eds")).json()
+
+    def close(self) -> None:
+        self._process.kill()
+
+
+@asynccontextmanager
+async def running_istiod(
+    server: ApiServer, kube: KubeClient, cluster: str, objects: Iterable[Object] = ()
+) -> AsyncIterator[Istiod]:
+    """`objects` are there before istiod starts."""
+    await install_crds(kube)
+    await kube.apply(*objects)
+    istiod = Istiod(server, cluster)
+    try:
+        await istiod.start()
+        yield istiod
+    finally:
+        istiod.close()
