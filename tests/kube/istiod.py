@@ -13,7 +13,7 @@ from tests.fleet.fleet_network import free_port, until
 from tests.fleet.fleet_processes import Process, envoy
 from tests.kube import tools
 from tests.kube.api_server import ApiServer
-from tests.kube.kube_client import KubeClient
+from tests.kube.kube_client import KubeClient, namespace
 
 Object = dict[str, Any]
 _ENVIRONMENT = {
@@ -38,7 +38,7 @@ def istio_crds() -> list[Object]:
 
 async def install_crds(kube: KubeClient) -> None:
     crds = istio_crds()
-    await kube.apply(*crds)
+    await kube.apply(namespace("istio-system"), *crds)
     for crd in crds:
         await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
 
@@ -63,6 +63,23 @@ class Istiod:
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"http://127.0.0.1:{self._http_port}{path}")
         return answer.json()
+
+    async def refusal(self, obj: Object) -> str:
+        """What Istio's validation webhook says against the object; nothing when it is taken."""
+        kind, (group, version) = obj["kind"], obj["apiVersion"].split("/")
+        request = {
+            "uid": "1",
+            "kind": {"group": group, "version": version, "kind": kind},
+            "operation": "CREATE",
+            "object": obj,
+            "userInfo": {},
+        }
+        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"http://127.0.0.1:{self._http_port}/validate", json=review)
+        assert answer.is_success, answer.text
+        response = answer.json()["response"]
+        return "" if response["allowed"] else str(response["status"]["message"])
 
     def close(self) -> None:
         if self._process is not None:
@@ -138,6 +155,10 @@ def gateway_bootstrap(istiod: Istiod, address: str, labels: Mapping[str, str], n
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": free_port()}}},
         "dynamic_resources": {"ads_config": ads, "cds_config": _ads(), "lds_config": _ads()},
         "static_resources": {"clusters": [xds]},
+        # As in the bootstrap of Istio's own proxies.
+        "layered_runtime": {
+            "layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]
+        },
     }
 
 

@@ -122,7 +122,7 @@ class Gateway:
             connection.close()
 
 
-def _echo(cluster: str) -> ThreadingHTTPServer:
+def echo(cluster: str, address: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1  # one packet per answer
@@ -143,7 +143,7 @@ def _echo(cluster: str) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             pass
 
-    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return ThreadingHTTPServer((address, port), Handler)
 
 
 def _route_config(port: int) -> route_pb2.RouteConfiguration:
@@ -182,7 +182,7 @@ def _bootstrap(backends: Mapping[str, ThreadingHTTPServer], refusing_port: int) 
 @contextmanager
 def running_gateway(folder: Path) -> Iterator[Gateway]:
     used = {d.cluster_name for case in DECLARED.values() for d in case.resolved.destinations}
-    backends = {name: _echo(name) for name in sorted(used)}
+    backends = {name: echo(name) for name in sorted(used)}
     for server in backends.values():
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     refusing = socket.socket()  # bound and never listening

@@ -103,8 +103,8 @@ WEIGHTED = declare(
     - name: split
       forwardTo:
         destinations:
-        - {ref: {name: cart}, subset: {version: v1}, weight: 90}
-        - {ref: {name: cart}, subset: {version: v2}}
+        - {ref: {name: split}, subset: {version: v1}, weight: 90}
+        - {ref: {name: split}, subset: {version: v2}}
     """,
 )
 
@@ -112,8 +112,8 @@ WEIGHTED = declare(
 @pytest.mark.spec("R-85")
 def test_weights_share_the_requests(gateway: Gateway) -> None:
     seen = Counter(gateway.ask(WEIGHTED).seen["cluster"] for _ in range(200))
-    assert set(seen) == {f"outbound|8080|version-{v}|cart.shop.svc.cluster.local" for v in ("v1", "v2")}
-    minority = seen["outbound|8080|version-v2|cart.shop.svc.cluster.local"]
+    assert set(seen) == {f"outbound|8080|version-{v}|split.shop.svc.cluster.local" for v in ("v1", "v2")}
+    minority = seen["outbound|8080|version-v2|split.shop.svc.cluster.local"]
     assert 2 <= minority <= 55, f"{minority} of 200, wanted about 20"  # beyond 8 sigma, and never an even split
 
 
