@@ -19,13 +19,17 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from google.protobuf import json_format
 
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
+from fingerpost.problems import Problem
 from fingerpost.relay.pieces import join
 from fingerpost.relay.v1 import endpoints_pb2
 from mgmt.publish.scope import ResourceSet
+from mgmt.translate.emit.istio.objects import IstioObject
+from mgmt.translate.graph.inputs import GATEWAY
+from mgmt.translate.graph.istio import IstioGraph
 from mgmt.translate.graph.ownership import Place
 from mgmt.translate.scopes import ResourceKey
 from mgmt.translate.status import Status
-from mgmt.translate.translator import translate
+from mgmt.translate.translator import Translator, translate
 
 HERE = Path(__file__).parent
 KNOWN_TYPES = (previous_hosts_pb2,)  # what the outputs name besides what the translator imports
@@ -83,6 +87,37 @@ def _read(file: Path) -> Iterator[tuple[ObjectKey, bytes | None]]:
         yield key, None if absent else canonical(trim(type_, obj))
 
 
+class ForIstio(NamedTuple):
+    """What the same inputs give when every gateway is an Istio gateway. `limits`: what Istio cannot be told."""
+
+    objects: Mapping[ObjectKey, IstioObject]
+    limits: Mapping[ObjectKey, tuple[Problem, ...]]
+
+
+def istio_graph(translator: Translator) -> IstioGraph:
+    t = translator
+    return IstioGraph(t.engine, t.inputs, t.owners, t.gateways, t.views, t.tables, t.policies, t.destinations)
+
+
+def with_istio_gateways(objects: Mapping[ObjectKey, bytes]) -> dict[ObjectKey, bytes]:
+    out = dict(objects)
+    for key, body in objects.items():
+        if key.type == GATEWAY:
+            obj = json.loads(body)
+            obj["spec"]["gatewayKind"] = "istio"
+            out[key] = canonical(obj)
+    return out
+
+
+def for_istio(objects: Mapping[ObjectKey, bytes]) -> ForIstio:
+    translator = Translator(PLACE)
+    graph = istio_graph(translator)
+    translator.feed(with_istio_gateways(objects).items())
+    translator.turn()
+    assert not translator.failures(), translator.failures()
+    return ForIstio(dict(graph.objects.items), dict(graph.problems.items))
+
+
 def translated(objects: Mapping[ObjectKey, bytes]) -> Translated:
     translator, turn = translate(PLACE, objects)
     assert not translator.failures(), translator.failures()
@@ -94,6 +129,23 @@ def translated(objects: Mapping[ObjectKey, bytes]) -> Translated:
         resources = {key: join(pieces) for key, pieces in sorted(held.resources.items())}
         gateways.setdefault(cluster, {})[name] = resources
     return Translated(gateways, {k: s for k, s in turn.statuses.items() if s is not None})
+
+
+def istio_outputs(found: ForIstio) -> dict[str, str]:
+    by_cluster: dict[str, list[Any]] = {}
+    for key, obj in sorted(found.objects.items()):
+        by_cluster.setdefault(key.cluster, []).append(json.loads(obj.body))
+    out = {f"{cluster}.istio.out.yaml": _documents(objects) for cluster, objects in by_cluster.items()}
+    if found.limits:
+        said = {
+            str(key): [f"{p.path}: {p.message}" for p in problems] for key, problems in sorted(found.limits.items())
+        }
+        out["limits.istio.out.yaml"] = _yaml(said)
+    return out
+
+
+def _documents(objects: list[Any]) -> str:
+    return yaml.safe_dump_all(objects, sort_keys=True, width=160, allow_unicode=True)
 
 
 def outputs(case: Case, found: Translated) -> dict[str, str]:

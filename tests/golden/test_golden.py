@@ -13,7 +13,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
-from golden_case import Case, cases, outputs, translated
+from golden_case import Case, cases, for_istio, istio_outputs, outputs, translated
 from google.protobuf import json_format
 
 from mgmt.translate.policy import DESTINATION_POLICIES
@@ -30,7 +30,7 @@ def _param(case: Case) -> object:
 
 @pytest.mark.parametrize("case", [_param(c) for c in CASES])
 def test_golden(case: Case, update: bool) -> None:
-    found = outputs(case, translated(case.objects()))
+    found = {**outputs(case, translated(case.objects())), **istio_outputs(for_istio(case.objects()))}
     if update:
         for file in case.folder.glob("*.out.yaml"):
             file.unlink()
@@ -45,6 +45,7 @@ def test_the_order_of_the_manifests_never_shows(case: Case) -> None:
     objects = case.objects()
     shuffled = dict(Random(case.name).sample(list(objects.items()), len(objects)))
     assert translated(shuffled) == translated(objects)
+    assert for_istio(shuffled) == for_istio(objects)
 
 
 @pytest.mark.parametrize("kind", [policy.type for policy in DESTINATION_POLICIES])

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fingerpost.api.networking.virtual_gateway import ProtocolVersion
@@ -117,16 +117,23 @@ def _redirect_limits(virtual: ObjectKey, listener: ResolvedListener, plan: Gatew
 
 
 def emit_passthrough(
-    site: Site, service: ObjectKey, selector: Labels, port: int, hosts: Iterable[str], parents: Iterable[ObjectKey]
+    site: Site,
+    service: ObjectKey,
+    selector: Labels,
+    hosts: Mapping[int, Iterable[str]],
+    parents: Iterable[ObjectKey],
 ) -> IstioObject:
-    """`port` is the target port; istiod makes the clusters behind the SNI names by itself."""
-    server = {
-        "port": {"number": port, "name": "tls", "protocol": "TLS"},
-        "hosts": sorted(hosts),
-        "tls": {"mode": "AUTO_PASSTHROUGH"},
-    }
+    """`hosts` by target port; istiod makes the clusters behind the SNI names by itself."""
+    servers = [
+        {
+            "port": {"number": port, "name": "tls" if len(hosts) == 1 else f"tls-{port}", "protocol": "TLS"},
+            "hosts": sorted(found),
+            "tls": {"mode": "AUTO_PASSTHROUGH"},
+        }
+        for port, found in sorted(hosts.items())
+    ]
     name = joined("eastwest", service.name, service.namespace, "passthrough")
-    return build(KIND, site, name, parents, {"selector": dict(selector), "servers": [server]})
+    return build(KIND, site, name, parents, {"selector": dict(selector), "servers": servers})
 
 
 def termination_name(service: ObjectKey, host: str) -> str:

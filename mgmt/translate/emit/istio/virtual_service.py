@@ -204,9 +204,11 @@ def destination(found: ir.Destination) -> dict[str, Any]:
 
 
 def emit_terminated(
-    site: Site, gateway: str, host: str, port: int, local: ir.Destination, parent: ObjectKey
+    site: Site, gateway: str, host: str, port: int, local: ir.Destination, parent: ObjectKey, another: str = ""
 ) -> IstioObject:
-    """What an east-west gateway that ends TLS does with the connections for `host` (destinations.md §4.5)."""
+    """What an east-west gateway that ends TLS does with the connections for `host` (destinations.md §4.5). `another` is
+    set for all but the first gateway of a namespace.
+    """
     tcp = {"match": [{"port": port}], "route": [{"destination": destination(local)}]}
     spec = {"hosts": [f"*.{host}"], "gateways": [gateway], "exportTo": HERE, "tcp": [tcp]}
-    return build(KIND, site, joined("eastwest", host), [parent], spec)
+    return build(KIND, site, joined("eastwest", host, *filter(None, [another])), [parent], spec)
