@@ -24,12 +24,11 @@ from fingerpost.relay.pieces import join
 from fingerpost.relay.v1 import endpoints_pb2
 from mgmt.publish.scope import ResourceSet
 from mgmt.translate.emit.istio.objects import IstioObject
-from mgmt.translate.graph.inputs import GATEWAY
-from mgmt.translate.graph.istio import IstioGraph
 from mgmt.translate.graph.ownership import Place
 from mgmt.translate.scopes import ResourceKey
 from mgmt.translate.status import Status
-from mgmt.translate.translator import Translator, translate
+from mgmt.translate.translator import translate
+from tests.istio_world import IstioWorld
 
 HERE = Path(__file__).parent
 KNOWN_TYPES = (previous_hosts_pb2,)  # what the outputs name besides what the translator imports
@@ -94,28 +93,10 @@ class ForIstio(NamedTuple):
     limits: Mapping[ObjectKey, tuple[Problem, ...]]
 
 
-def istio_graph(translator: Translator) -> IstioGraph:
-    t = translator
-    return IstioGraph(t.engine, t.inputs, t.owners, t.gateways, t.views, t.tables, t.policies, t.destinations)
-
-
-def with_istio_gateways(objects: Mapping[ObjectKey, bytes]) -> dict[ObjectKey, bytes]:
-    out = dict(objects)
-    for key, body in objects.items():
-        if key.type == GATEWAY:
-            obj = json.loads(body)
-            obj["spec"]["gatewayKind"] = "istio"
-            out[key] = canonical(obj)
-    return out
-
-
 def for_istio(objects: Mapping[ObjectKey, bytes]) -> ForIstio:
-    translator = Translator(PLACE)
-    graph = istio_graph(translator)
-    translator.feed(with_istio_gateways(objects).items())
-    translator.turn()
-    assert not translator.failures(), translator.failures()
-    return ForIstio(dict(graph.objects.items), dict(graph.problems.items))
+    world = IstioWorld(PLACE)
+    world.feed(objects.items())
+    return ForIstio(dict(world.graph.objects.items), dict(world.graph.problems.items))
 
 
 def translated(objects: Mapping[ObjectKey, bytes]) -> Translated:
