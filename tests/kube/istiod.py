@@ -119,13 +119,14 @@ class Istiod:
         ]
 
 
-def gateway_bootstrap(istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str = "gw") -> Object:
-    """An Envoy that calls itself an Istio ingress gateway at `address`; its listeners bind there alone."""
+def gateway_bootstrap(istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str, token: str) -> Object:
+    """An Envoy that calls itself an Istio ingress gateway at `address`."""
     metadata = {
         "NAMESPACE": namespace,
         "CLUSTER_ID": istiod.cluster,
         "LABELS": dict(labels),
         "ISTIO_VERSION": "1.31.1",
+        "SERVICE_ACCOUNT": "gateway",
         "UNPRIVILEGED_POD": "true",
     }
     upstream = {"socket_address": {"address": "127.0.0.1", "port_value": istiod.xds_port}}
@@ -141,11 +142,10 @@ def gateway_bootstrap(istiod: Istiod, address: str, labels: Mapping[str, str], n
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": upstream}}]}],
         },
     }
-    ads = {
-        "api_type": "GRPC",
-        "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": xds["name"]}}],
-    }
+    service: Object = {"envoy_grpc": {"cluster_name": xds["name"]}}
+    if token:
+        service["initial_metadata"] = [{"key": "authorization", "value": f"Bearer {token}"}]
+    ads = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
     return {
         "node": {
             "id": f"router~{address}~gateway-{address.rpartition('.')[2]}.{namespace}~{namespace}.svc.cluster.local",
@@ -169,14 +169,25 @@ def _ads() -> Object:
 class IstioGateway:
     """The Envoy of the wheel, told everything by istiod."""
 
-    def __init__(self, istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str = "gw") -> None:
-        bootstrap = gateway_bootstrap(istiod, address, labels, namespace)
+    def __init__(
+        self, istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str = "gw", token: str = ""
+    ) -> None:
+        bootstrap = gateway_bootstrap(istiod, address, labels, namespace, token)
         self.address = address
         self.admin_port: int = bootstrap["admin"]["address"]["socket_address"]["port_value"]
         self._process = envoy(istiod.server.folder, f"gateway-{address}", bootstrap)
 
     def said(self) -> str:
         return self._process.said()
+
+    async def listeners(self) -> set[int]:
+        """The ports of those that take connections."""
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                found = (await client.get(f"http://127.0.0.1:{self.admin_port}/listeners?format=json")).json()
+        except httpx.TransportError:
+            return set()
+        return {s["local_address"]["socket_address"]["port_value"] for s in found.get("listener_statuses", ())}
 
     async def dump(self) -> Any:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -188,12 +199,12 @@ class IstioGateway:
 
 @asynccontextmanager
 async def running_istiod(
-    server: ApiServer, kube: KubeClient, cluster: str, objects: Iterable[Object] = ()
+    server: ApiServer, kube: KubeClient, cluster: str, objects: Iterable[Object] = (), **environment: str
 ) -> AsyncIterator[Istiod]:
     """`objects` are there before istiod starts."""
     await install_crds(kube)
     await kube.apply(*objects)
-    istiod = Istiod(server, cluster)
+    istiod = Istiod(server, cluster, environment)
     try:
         await istiod.start()
         yield istiod

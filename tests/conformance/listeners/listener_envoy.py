@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 import yaml
-from certificates import Certificate, issue
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
@@ -25,6 +24,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from envoy.service.discovery.v3 import discovery_pb2
+from listener_certificates import Certificate, issue
 
 from fingerpost.api.internal.discovered_gateway import DiscoveredGatewaySpec, GatewayPort
 from fingerpost.api.networking.virtual_gateway import VirtualGatewaySpec
