@@ -28,7 +28,7 @@ from mgmt.translate.routing.gateway_plan import GatewayListeners, merge_gateway
 from mgmt.translate.routing.listeners import compile_listeners, resolve_listeners
 from tests.fleet.fleet_network import until
 from tests.kube.api_server import running_api_server
-from tests.kube.istiod import IstioGateway, Object, running_istiod
+from tests.kube.istiod import IstioGateway, Object, Proxy, running_istiod
 from tests.kube.kube_client import KubeClient, endpoint_slice, namespace
 
 VIRTUAL = ObjectKey("networking.gloo.solo.io/VirtualGateway", "mgmt", "gw", "edge")
@@ -127,7 +127,7 @@ async def running_istio_gateway(folder: Path) -> AsyncIterator[Gateway]:
         async with running_api_server("one", folder) as server, KubeClient(server) as kube:
             await kube.apply(*(namespace(n) for n in ("gw", "shop")), *pods)
             async with running_istiod(server, kube, "one", objects) as istiod:
-                gateway = IstioGateway(istiod, ADDRESS, dict(SELECTOR))
+                gateway = IstioGateway(istiod, Proxy(ADDRESS, dict(SELECTOR)))
                 stack.callback(gateway.close)
                 for obj in objects:
                     assert not (said := await istiod.refusal(obj)), f"{obj['kind']} {obj['metadata']['name']}: {said}"

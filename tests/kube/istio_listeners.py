@@ -28,7 +28,7 @@ from mgmt.translate.routing.listeners import compile_listeners, resolve_listener
 from tests.fleet.fleet_network import until
 from tests.kube.api_server import running_api_server
 from tests.kube.istio_cases import ADDRESS, SELECTOR, SERVICE, SITE, VIRTUAL, hosts_of
-from tests.kube.istiod import IstioGateway, Object, running_istiod
+from tests.kube.istiod import IstioGateway, Object, Proxy, running_istiod
 from tests.kube.kube_client import KubeClient, namespace
 
 _SHIFT = 18000  # from the Service's port to where the proxy listens
@@ -110,10 +110,10 @@ async def running_istio_listeners(
     objects = [json.loads(obj.body) for one in emitted(listeners, hosts) for obj in one.objects]
     async with running_api_server("one", folder / "server") as server, KubeClient(server) as kube:
         await kube.apply(namespace(SITE.namespace), *_rights(), *secrets)
-        async with running_istiod(server, kube, "one", objects, XDS_AUTH_PLAINTEXT="true") as istiod:
+        async with running_istiod(server, kube, "one", objects, environment={"XDS_AUTH_PLAINTEXT": "true"}) as istiod:
             for obj in objects:
                 assert not (said := await istiod.refusal(obj)), f"{obj['metadata']['name']}: {said}"
-            gateway = IstioGateway(istiod, ADDRESS, dict(SELECTOR), token=await _token(kube))
+            gateway = IstioGateway(istiod, Proxy(ADDRESS, dict(SELECTOR), token=await _token(kube)))
             try:
                 wanted = {int(c.split(".")[1]) for c in hosts} | {82}
                 await until(

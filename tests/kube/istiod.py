@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import yaml
@@ -46,8 +46,14 @@ async def install_crds(kube: KubeClient) -> None:
 class Istiod:
     """Istio's CRDs have to be served before it starts."""
 
-    def __init__(self, server: ApiServer, cluster: str, environment: Mapping[str, str] | None = None) -> None:
-        self.server, self.cluster = server, cluster
+    def __init__(
+        self,
+        server: ApiServer,
+        cluster: str,
+        environment: Mapping[str, str] | None = None,
+        mesh: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.server, self.cluster, self._mesh = server, cluster, _MESH | dict(mesh or {})
         self._environment = _ENVIRONMENT | dict(environment or {})
         self.xds_port, self._http_port, self._monitoring_port = free_port(), free_port(), free_port()
         self._process: Process | None = None
@@ -97,7 +103,7 @@ class Istiod:
     def _command(self) -> list[str]:
         folder = self.server.folder
         mesh, networks = folder / "mesh.yaml", folder / "networks.yaml"
-        mesh.write_text(yaml.safe_dump(_MESH))
+        mesh.write_text(yaml.safe_dump(self._mesh))
         networks.write_text("networks: {}\n")
         return [
             "/usr/bin/env",
@@ -119,46 +125,65 @@ class Istiod:
         ]
 
 
-def gateway_bootstrap(istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str, token: str) -> Object:
-    """An Envoy that calls itself an Istio ingress gateway at `address`."""
+class Proxy(NamedTuple):
+    """Who an Envoy says it is. `token` proves its service account to istiod; `sds_port` is where it gets its workload
+    certificate.
+    """
+
+    address: str
+    labels: Mapping[str, str]
+    namespace: str = "gw"
+    token: str = ""
+    sds_port: int = 0
+    region: str = ""
+
+
+def gateway_bootstrap(istiod: Istiod, proxy: Proxy) -> Object:
+    """An Envoy that calls itself an Istio gateway."""
     metadata = {
-        "NAMESPACE": namespace,
+        "NAMESPACE": proxy.namespace,
         "CLUSTER_ID": istiod.cluster,
-        "LABELS": dict(labels),
+        "LABELS": dict(proxy.labels),
         "ISTIO_VERSION": "1.31.1",
         "SERVICE_ACCOUNT": "gateway",
         "UNPRIVILEGED_POD": "true",
     }
-    upstream = {"socket_address": {"address": "127.0.0.1", "port_value": istiod.xds_port}}
-    http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
-    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    xds = {
-        "name": "istiod",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "typed_extension_protocol_options": {options: {"@type": f"type.googleapis.com/{options}", **http2}},
-        "load_assignment": {
-            "cluster_name": "istiod",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": upstream}}]}],
-        },
-    }
-    service: Object = {"envoy_grpc": {"cluster_name": xds["name"]}}
-    if token:
-        service["initial_metadata"] = [{"key": "authorization", "value": f"Bearer {token}"}]
+    service: Object = {"envoy_grpc": {"cluster_name": "istiod"}}
+    if proxy.token:
+        service["initial_metadata"] = [{"key": "authorization", "value": f"Bearer {proxy.token}"}]
     ads = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+    name = f"gateway-{proxy.address.rpartition('.')[2]}.{proxy.namespace}"
+    clusters = [_grpc("istiod", istiod.xds_port)]
+    if proxy.sds_port:
+        clusters.append(_grpc("sds-grpc", proxy.sds_port))
     return {
         "node": {
-            "id": f"router~{address}~gateway-{address.rpartition('.')[2]}.{namespace}~{namespace}.svc.cluster.local",
+            "id": f"router~{proxy.address}~{name}~{proxy.namespace}.svc.cluster.local",
             "cluster": "gateway",
+            "locality": {"region": proxy.region},
             "metadata": metadata,
         },
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": free_port()}}},
         "dynamic_resources": {"ads_config": ads, "cds_config": _ads(), "lds_config": _ads()},
-        "static_resources": {"clusters": [xds]},
+        "static_resources": {"clusters": clusters},
         # As in the bootstrap of Istio's own proxies.
         "layered_runtime": {
             "layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}}]
         },
+    }
+
+
+def _grpc(name: str, port: int) -> Object:
+    http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {options: {"@type": f"type.googleapis.com/{options}", **http2}},
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
     }
 
 
@@ -169,13 +194,10 @@ def _ads() -> Object:
 class IstioGateway:
     """The Envoy of the wheel, told everything by istiod."""
 
-    def __init__(
-        self, istiod: Istiod, address: str, labels: Mapping[str, str], namespace: str = "gw", token: str = ""
-    ) -> None:
-        bootstrap = gateway_bootstrap(istiod, address, labels, namespace, token)
-        self.address = address
+    def __init__(self, istiod: Istiod, proxy: Proxy) -> None:
+        bootstrap = gateway_bootstrap(istiod, proxy)
         self.admin_port: int = bootstrap["admin"]["address"]["socket_address"]["port_value"]
-        self._process = envoy(istiod.server.folder, f"gateway-{address}", bootstrap)
+        self._process = envoy(istiod.server.folder, f"gateway-{proxy.address}", bootstrap)
 
     def said(self) -> str:
         return self._process.said()
@@ -199,12 +221,18 @@ class IstioGateway:
 
 @asynccontextmanager
 async def running_istiod(
-    server: ApiServer, kube: KubeClient, cluster: str, objects: Iterable[Object] = (), **environment: str
+    server: ApiServer,
+    kube: KubeClient,
+    cluster: str,
+    objects: Iterable[Object] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+    mesh: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Istiod]:
     """`objects` are there before istiod starts."""
     await install_crds(kube)
     await kube.apply(*objects)
-    istiod = Istiod(server, cluster, environment)
+    istiod = Istiod(server, cluster, environment, mesh)
     try:
         await istiod.start()
         yield istiod

@@ -8,7 +8,7 @@ import httpx
 
 from tests.fleet.fleet_network import backend, until
 from tests.kube.api_server import running_api_server
-from tests.kube.istiod import IstioGateway, Object, running_istiod
+from tests.kube.istiod import IstioGateway, Object, Proxy, running_istiod
 from tests.kube.kube_client import KubeClient, endpoint_slice, namespace, service
 
 GATEWAY, POD = "192.0.2.1", "192.0.2.10"
@@ -32,7 +32,7 @@ async def test_a_hand_written_route_is_answered(folder: Path) -> None:
         await kube.apply(*(namespace(n) for n in ("gw", "shop")))
         await kube.apply(service("shop", "cart"), endpoint_slice("shop", "cart", 80, POD))
         async with running_istiod(server, kube, "one", written()) as istiod, backend(POD, "pod", 80):
-            gateway = IstioGateway(istiod, GATEWAY, LABELS)
+            gateway = IstioGateway(istiod, Proxy(GATEWAY, LABELS))
             try:
                 async with httpx.AsyncClient(trust_env=False) as client:
 
