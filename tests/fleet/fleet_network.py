@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -93,7 +94,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def backend(address: str, text: str, port: int = HTTP_PORT) -> AsyncIterator[list[str]]:
+async def backend(
+    address: str, text: str, port: int = HTTP_PORT, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[list[str]]:
     """Answers every request with `text`; yields the first lines of the requests."""
     seen: list[str] = []
     body = text.encode()
@@ -113,7 +116,7 @@ async def backend(address: str, text: str, port: int = HTTP_PORT) -> AsyncIterat
             writers.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(serve, address, port)
+    server = await asyncio.start_server(serve, address, port, ssl=tls)
     try:
         yield seen
     finally:

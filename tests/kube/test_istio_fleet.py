@@ -20,11 +20,12 @@ from tests.istio_world import IstioWorld
 from tests.kube.api_server import running_api_server
 from tests.kube.istiod import Istiod, IstioGateway, Object, Proxy, running_istiod
 from tests.kube.kube_client import KubeClient, endpoint_slice, namespace
-from tests.kube.workload_certificates import serving
+from tests.kube.workload_certificates import serving, sidecar
 
 EAST_GATEWAY, EAST_POD = "192.0.2.33", "192.0.2.42"
 WEST_GATEWAY, WEST_POD = "192.0.2.65", "192.0.2.74"
-HTTP, DOOR, POD = 18080, 16443, 8080
+HTTP, DOOR, PASSAGE, POD = 18080, 16443, 15443, 8080
+SNI = "sniRouting"
 WORLD = f"""
 mgmt:
 - {{apiVersion: v1, kind: Namespace, metadata: {{name: gloo-mesh}}}}
@@ -47,7 +48,7 @@ mgmt:
     hosts: [cart.shop.example]
     services: [{{labels: {{app: cart}}}}]
     ports: [{{number: 80, protocol: HTTP, targetPort: {{name: http}}}}]
-    clientMode: {{tlsTermination: {{}}}}
+    clientMode: {{MODE: {{}}}}
 - apiVersion: networking.gloo.solo.io/v2
   kind: RouteTable
   metadata: {{name: www, namespace: shop}}
@@ -75,7 +76,7 @@ west:
   metadata: {{name: ew, namespace: gw}}
   spec:
     workloadLabels: {{istio: eastwestgateway}}
-    ports: [{{number: 443, name: https, target: {DOOR}}}]
+    ports: [{{number: 443, name: https, target: {DOOR}}}, {{number: 15443, name: tls, target: {PASSAGE}}}]
     externalAddresses: [{{address: {WEST_GATEWAY}, ports: {{'443': {DOOR}}}, region: west-1}}]
     serviceAccounts: [ew]
 """
@@ -89,7 +90,7 @@ SERVICE = """
 - apiVersion: fingerpost.dev/v1
   kind: ServiceFacts
   metadata: {name: cart, namespace: shop}
-  spec: {readyPorts: [8000], serviceAccounts: [cart]}
+  spec: {readyPorts: [8000], serviceAccounts: [cart], allSidecars: SIDECARS}
 """
 
 
@@ -103,9 +104,11 @@ def _objects(text: str, clusters: tuple[str, ...]) -> dict[ObjectKey, bytes]:
     return out
 
 
-def emitted() -> dict[str, list[Object]]:
+def emitted(mode: str) -> dict[str, list[Object]]:
     world = IstioWorld(Place(cluster="mgmt", admin_namespace="gloo-mesh"))
-    world.feed({**_objects(WORLD, ("mgmt", "east", "west")), **_objects(SERVICE, ("east", "west"))}.items())
+    users = _objects(WORLD.replace("MODE", mode), ("mgmt", "east", "west"))
+    services = _objects(SERVICE.replace("SIDECARS", "true" if mode == SNI else "false"), ("east", "west"))
+    world.feed({**users, **services}.items())
     assert not world.graph.problems.items
     out: dict[str, list[Object]] = {"east": [], "west": []}
     for key, obj in world.graph.objects.items.items():
@@ -113,7 +116,8 @@ def emitted() -> dict[str, list[Object]]:
     return out
 
 
-def _cluster(region: str, pod: str) -> list[Object]:
+def _cluster(region: str, pod: str, mode: str) -> list[Object]:
+    sidecar_label = {"security.istio.io/tlsMode": "istio"} if mode == SNI else {}
     labels = {"topology.kubernetes.io/region": region}
     status = {
         "phase": "Running",
@@ -124,7 +128,7 @@ def _cluster(region: str, pod: str) -> list[Object]:
     spec = {"containers": [{"name": "app", "image": "app"}], "nodeName": "node"}
     entry = endpoint_slice("shop", "cart", POD, pod)
     entry["endpoints"][0] |= {"nodeName": "node", "targetRef": {"kind": "Pod", "name": "cart-0", "namespace": "shop"}}
-    metadata = {"name": "cart-0", "namespace": "shop", "labels": {"app": "cart"}}
+    metadata = {"name": "cart-0", "namespace": "shop", "labels": {"app": "cart", **sidecar_label}}
     port = {"name": "http", "port": 8000, "targetPort": POD}
     service = {"ports": [port], "selector": {"app": "cart"}}
     return [
@@ -147,12 +151,12 @@ class Cluster:
 
 @asynccontextmanager
 async def running_cluster(
-    folder: Path, name: str, objects: list[Object], proxy: Proxy, account: str, ca: Certificate, pod: str
+    folder: Path, name: str, objects: list[Object], proxy: Proxy, account: str, ca: Certificate, pod: str, mode: str
 ) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running_api_server(name, folder / name))
         kube = await stack.enter_async_context(KubeClient(server))
-        await kube.apply(*_cluster(f"{name}-1", pod))
+        await kube.apply(*_cluster(f"{name}-1", pod, mode))
         mesh = {"enableAutoMtls": True}
         istiod = await stack.enter_async_context(running_istiod(server, kube, name, objects, mesh=mesh))
         for obj in objects:
@@ -171,9 +175,12 @@ async def _answer(client: httpx.AsyncClient) -> str:
     return f"{found.status_code} {found.text}"
 
 
-@pytest.mark.spec("D-59")
-async def test_another_cluster_answers_when_the_own_pods_are_gone(tmp_path: Path) -> None:
-    objects, ca = emitted(), issue("root")
+@pytest.mark.spec("D-24", "D-59")
+@pytest.mark.parametrize("mode", [SNI, "tlsTermination"])
+async def test_another_cluster_answers_when_the_own_pods_are_gone(tmp_path: Path, mode: str) -> None:
+    objects, ca = emitted(mode), issue("root")
+    cart = "spiffe://cluster.local/ns/shop/sa/cart"
+    tls = sidecar(tmp_path, cart, ca) if mode == SNI else None
     ingress, door = {"istio": "ingressgateway"}, {"istio": "eastwestgateway"}
     async with AsyncExitStack() as stack:
         clusters: dict[str, Any] = {}
@@ -181,9 +188,9 @@ async def test_another_cluster_answers_when_the_own_pods_are_gone(tmp_path: Path
             ("west", Proxy(WEST_GATEWAY, door), "ew", WEST_POD),
             ("east", Proxy(EAST_GATEWAY, ingress), "gateway", EAST_POD),
         ):
-            running = running_cluster(tmp_path, name, objects[name], proxy, account, ca, pod)
+            running = running_cluster(tmp_path, name, objects[name], proxy, account, ca, pod, mode)
             clusters[name] = await stack.enter_async_context(running)
-        await stack.enter_async_context(backend(WEST_POD, "west", POD))
+        await stack.enter_async_context(backend(WEST_POD, "west", POD, tls))
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=10))
 
         def said() -> str:
@@ -192,7 +199,7 @@ async def test_another_cluster_answers_when_the_own_pods_are_gone(tmp_path: Path
         async def answers(text: str) -> bool:
             return await _answer(client) == text
 
-        async with backend(EAST_POD, "east", POD):
+        async with backend(EAST_POD, "east", POD, tls):
             await until(lambda: answers("200 east"), 30, said)
             assert {await _answer(client) for _ in range(20)} == {"200 east"}, "its own pods first"
         await until(lambda: answers("200 west"), 30, said)

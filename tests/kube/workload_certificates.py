@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 from cryptography import x509
@@ -53,6 +55,18 @@ class _Secrets(sds_pb2_grpc.SecretDiscoveryServiceServicer):
             for name in request.resource_names:
                 response.resources.add().Pack(self._secrets[name])
             yield response
+
+
+def sidecar(folder: Path, uri: str, ca: Certificate) -> ssl.SSLContext:
+    """For a pod that lets in only callers with a workload certificate, as the sidecar beside it would."""
+    own = identity(uri, ca)
+    chain, key, root = (folder / f"sidecar.{part}" for part in ("crt", "key", "ca"))
+    for file, content in ((chain, own.pem), (key, own.key_pem), (root, ca.pem)):
+        file.write_bytes(content)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(root))
+    context.load_cert_chain(chain, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 @asynccontextmanager
