@@ -63,13 +63,13 @@ def emitted(listeners: str, hosts: Mapping[str, tuple[str, ...]]) -> list[Emitte
     return out
 
 
-def _secret(name: str, **data: bytes) -> Object:
+def secret_of(name: str, **data: bytes) -> Object:
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     metadata = {"name": name, "namespace": SITE.namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
 
 
-def _rights() -> list[Object]:
+def secret_rights() -> list[Object]:
     group, account = "rbac.authorization.k8s.io", {"name": _ACCOUNT, "namespace": SITE.namespace}
     rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]
     return [
@@ -85,7 +85,7 @@ def _rights() -> list[Object]:
     ]
 
 
-async def _token(kube: KubeClient) -> str:
+async def gateway_token(kube: KubeClient) -> str:
     path = f"/api/v1/namespaces/{SITE.namespace}/serviceaccounts/{_ACCOUNT}/token"
     spec = {"audiences": ["istio-ca"], "expirationSeconds": 3600}
     answer = await kube.http.post(
@@ -105,15 +105,15 @@ async def running_istio_listeners(
         (folder / f"{name}.crt").write_bytes(found.pem)
         (folder / f"{name}.key").write_bytes(found.key_pem)
     served: dict[str, Certificate] = {name: issue(f"{name}.example", ca) for name in ("a", "b", "strict", "edge-mtls")}
-    secrets = [_secret(name, **{"tls.crt": c.pem, "tls.key": c.key_pem}) for name, c in served.items()]
-    secrets.append(_secret("edge-mtls-cacert", cacert=ca.pem))
+    secrets = [secret_of(name, **{"tls.crt": c.pem, "tls.key": c.key_pem}) for name, c in served.items()]
+    secrets.append(secret_of("edge-mtls-cacert", cacert=ca.pem))
     objects = [json.loads(obj.body) for one in emitted(listeners, hosts) for obj in one.objects]
     async with running_api_server("one", folder / "server") as server, KubeClient(server) as kube:
-        await kube.apply(namespace(SITE.namespace), *_rights(), *secrets)
+        await kube.apply(namespace(SITE.namespace), *secret_rights(), *secrets)
         async with running_istiod(server, kube, "one", objects, environment={"XDS_AUTH_PLAINTEXT": "true"}) as istiod:
             for obj in objects:
                 assert not (said := await istiod.refusal(obj)), f"{obj['metadata']['name']}: {said}"
-            gateway = IstioGateway(istiod, Proxy(ADDRESS, dict(SELECTOR), token=await _token(kube)))
+            gateway = IstioGateway(istiod, Proxy(ADDRESS, dict(SELECTOR), token=await gateway_token(kube)))
             try:
                 wanted = {int(c.split(".")[1]) for c in hosts} | {82}
                 await until(

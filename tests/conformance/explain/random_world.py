@@ -11,6 +11,7 @@ from mgmt.translate.translator import Translator, translate
 from mgmt.translate.turn import Turn
 
 GATEWAY = "east/gw/ingress"
+PLACE = Place(cluster="mgmt", admin_namespace="gloo-mesh")
 HOSTS = ("www.shop.example", "api.shop.example", "*.shop.example", "*.api.shop.example", "*-x.shop.example", "*")
 NAMES = (
     *("www.shop.example", "api.shop.example", "WWW.shop.example", "v1.api.shop.example", "a-x.shop.example"),
@@ -28,6 +29,7 @@ _SPEC = dict[str, Any]
 class Configuration(NamedTuple):
     translator: Translator
     turn: Turn
+    objects: dict[ObjectKey, bytes]
 
 
 class Try(NamedTuple):
@@ -84,7 +86,7 @@ def configuration(seed: int) -> Configuration:
     for i in range(random.randint(1, 4)):
         created = f"2024-01-0{random.randint(1, 3)}T00:00:00Z"
         add("mgmt", NET, "RouteTable", "shop", f"t{i}", _table(random), creationTimestamp=created)
-    return Configuration(*translate(Place(cluster="mgmt", admin_namespace="gloo-mesh"), objects))
+    return Configuration(*translate(PLACE, objects), objects)
 
 
 def _listeners(random: Random) -> list[_SPEC]:

@@ -19,7 +19,7 @@ _CONFIGURATIONS = 20
 _REQUESTS = 30  # for each
 
 
-def _explained(one: Configuration, tried: Try) -> GatewayAnswer:
+def explained(one: Configuration, tried: Try) -> GatewayAnswer:
     asked = parse_request(tried.url, tried.method, tried.headers)
     return explain_route(one.translator, asked, GATEWAY).gateways[0]
 
@@ -33,7 +33,7 @@ def _done(gateways: Gateways, index: int, tried: Try) -> Answer | None:
         return None
 
 
-def _agree(said: GatewayAnswer, done: Answer | None) -> bool:
+def agree(said: GatewayAnswer, done: Answer | None) -> bool:
     if done is None:
         return said.verdict is Verdict.NO_LISTENER
     route = said.route.name if said.route else ""
@@ -66,8 +66,8 @@ def test_explain_says_what_envoy_does(tmp_path_factory: pytest.TempPathFactory) 
         for index, one in enumerate(configurations):
             random = Random(1000 + index)
             for tried in (request(random) for _ in range(_REQUESTS)):
-                said, done = _explained(one, tried), _done(gateways, index, tried)
-                assert _agree(said, done), (index, tried, done, said)
+                said, done = explained(one, tried), _done(gateways, index, tried)
+                assert agree(said, done), (index, tried, done, said)
                 assert _policies_agree(one, said), (index, tried, said)
                 seen[said.verdict] += 1
                 policies += sum(len(d.policies) for d in said.route.destinations) if said.route else 0

@@ -54,6 +54,7 @@ def emit_virtual_services(
 ) -> Emitted:
     """One object, as long as all hosts are served alike; then one for each difference."""
     objects: list[IstioObject] = []
+    names: set[str] = set()
     limits: dict[_Limit, None] = {}
     stem = ("routetable", table.name, table.namespace, table.cluster, site.workspace)
     for group in (part for whole in served for part in _apart(whole)):
@@ -67,7 +68,10 @@ def emit_virtual_services(
             "hosts": list(group.hosts),
             "http": http,
         }
-        name = joined(*stem, group.hosts[0]) if objects else joined(*stem)
+        name = joined(*stem, group.hosts[0].replace("*", "all")) if names else joined(*stem)
+        if name in names:  # hosts that differ only in what a name cannot hold
+            name = joined(*stem, str(len(names)), group.hosts[0])
+        names.add(name)
         objects.append(build(KIND, site, name, [table], spec, annotations))
     problems = [
         cannot(limit.route.source.ref, f"{limit.route.source.path}.{limit.field}", limit.message) for limit in limits
@@ -77,14 +81,15 @@ def emit_virtual_services(
 
 
 def _apart(group: Served) -> Iterable[Served]:
-    """Istio refuses a host that another of the same object covers. Its routes are the same, so it goes, unless another
-    table has it too: then it needs an object of its own.
+    """Istio refuses a host that another of the same object covers, and an object's routes have one order for all its
+    hosts; so what is covered, or shared with other tables, gets an object of its own.
     """
-    covered = [host for host in group.hosts if any(covers(wide, host) for wide in group.hosts)]
-    yield Served(hosts=tuple(h for h in group.hosts if h not in covered), doors=group.doors, shared=group.shared)
-    for host in covered:
-        if host in group.shared:
-            yield Served(hosts=(host,), doors=group.doors, shared=group.shared)
+    parts: dict[tuple[int, bool], list[str]] = {}
+    for host in group.hosts:
+        depth = sum(covers(wide, host) for wide in group.hosts)
+        parts.setdefault((depth, host in group.shared), []).append(host)
+    for _, hosts in sorted(parts.items()):
+        yield Served(hosts=tuple(hosts), doors=group.doors, shared=group.shared)
 
 
 def _order_unknown(table: ObjectKey, host: str) -> Problem:
