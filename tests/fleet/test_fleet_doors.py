@@ -17,7 +17,7 @@ from agent.app import Agent
 from agent.xds.ports import CertificateFiles
 from fingerpost.relay.pieces import join
 from fingerpost.relay.settings import NotLoopback
-from tests.conformance.listeners.certificates import issue
+from tests.conformance.listeners.listener_certificates import issue
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, running_fleet
 from tests.fleet.fleet_network import Tap, until
