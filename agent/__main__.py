@@ -6,8 +6,9 @@ from agent.app import running_agent
 from agent.settings import Settings
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.process import run
+from fingerpost.secrets.protocol import SecretsFailed
 
-_EDGE = (ClusterFailed, OSError)  # of OSError also: a port in use
+_EDGE = (ClusterFailed, SecretsFailed, OSError)  # of OSError also: a port in use
 
 
 def main() -> None:

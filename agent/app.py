@@ -23,6 +23,7 @@ from agent.relay.facts import Fact
 from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import CertificateRefused, Pull
 from agent.relay.push import Push
+from agent.relay.trust import Plaintext, Plan, SecretTrust
 from agent.settings import Settings
 from agent.xds.callers import AccountCallers, Callers, TokenCallers
 from agent.xds.gateways import Gateways
@@ -42,7 +43,9 @@ from fingerpost.relay.applied import ScopeApplied, ScopeException
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.pieces import PieceList, join
 from fingerpost.relay.reasons import LinkLost
-from fingerpost.relay.settings import RelaySettings, loopback_only
+from fingerpost.relay.settings import RelaySettings
+from fingerpost.secrets.protocol import Secrets, SecretsFailed
+from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -84,7 +87,12 @@ class Agent:
     """
 
     def __init__(
-        self, settings: Settings, cluster: Cluster, metrics: Telemetry, observed: Reports | None = None
+        self,
+        settings: Settings,
+        cluster: Cluster,
+        metrics: Telemetry,
+        secrets: Secrets,
+        observed: Reports | None = None,
     ) -> None:
         self.settings, self._folder, self._metrics = settings, cluster, metrics
         self._observed = observed or NoReports()
@@ -126,7 +134,8 @@ class Agent:
             version=__version__,
             authority=settings.authority,
         )
-        self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost)
+        self.trust = _trust(settings, cluster.uid, secrets)
+        self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost, self.trust)
         self._statuses = StatusWriter(cluster)
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
@@ -289,7 +298,10 @@ class Agent:
         return await self._folder.release()
 
     def findings(self) -> list[dict[str, str]]:
-        return [f._asdict() for f in self._folder.findings]
+        found = [f._asdict() for f in self._folder.findings]
+        if not self.pull.connected and (kept := self.trust.finding):
+            found.append({"source": self.settings.server_address, **kept._asdict()})
+        return found
 
     # ---------------------------------------------------------------- running
 
@@ -320,6 +332,8 @@ class Agent:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self.restore()
+        if isinstance(self.trust, SecretTrust):
+            await self.trust.begin()
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watching = tasks.create_task(self._watch(), name="agent.watch")
@@ -332,6 +346,7 @@ class Agent:
             self.admin_port = (await stack.enter_async_context(admin)).port
             work = {
                 "agent.link": self.link.run(),
+                **({"agent.trust": self.trust.run()} if isinstance(self.trust, SecretTrust) else {}),
                 "agent.keeper": self._keeper.run(),
                 "agent.certificates": self._certificates.run(),
                 "agent.statuses": self._statuses.run(),
@@ -361,12 +376,36 @@ async def running_agent(
     settings: Settings, metrics: Telemetry | None = None, observed: Reports | None = None
 ) -> AsyncIterator[Agent]:
     """The whole agent, until the context is left."""
-    loopback_only(settings.server_address, "server_address")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     state = settings.state_dir / "cluster"
     async with open_cluster(settings, state, _TYPES, _MANAGER, _marks(settings), keep_secrets=True) as cluster:
         if cluster is None:
             raise ClusterFailed("no cluster is named; give --directory, --kubeconfig or --in-cluster")
-        agent = Agent(settings, cluster, metrics or Telemetry("fingerpost-agent", __version__), observed)
-        async with agent.running():
-            yield agent
+        telemetry = metrics or Telemetry("fingerpost-agent", __version__)
+        async with open_secrets(settings, settings.namespace, _MANAGER) as secrets:
+            agent = Agent(settings, cluster, telemetry, secrets, observed)
+            async with agent.running():
+                yield agent
+
+
+def _trust(settings: Settings, uid: str, secrets: Secrets) -> SecretTrust | Plaintext:
+    """Raises SecretsFailed for settings that contradict each other."""
+    if settings.insecure:
+        if settings.relay_token or settings.disable_server_certificate_validation:
+            name = "relay_token" if settings.relay_token else "disable_server_certificate_validation"
+            raise SecretsFailed(f"insecure is true, so {name} has no effect; leave one of the two")
+        return Plaintext(settings.server_address, settings.authority)
+    plan = Plan(
+        cluster=settings.cluster,
+        cluster_uid=uid,
+        address=settings.server_address,
+        authority=settings.authority,
+        root=settings.root_tls_secret,
+        client=settings.client_tls_secret,
+        token=settings.token_secret,
+        token_key=settings.token_secret_key,
+        relay_token=settings.relay_token,
+        validates=not settings.disable_server_certificate_validation,
+        ratio=settings.client_tls_secret_rotation_grace_period_ratio,
+    )
+    return SecretTrust(secrets, plan)

@@ -9,8 +9,10 @@ from fingerpost.config import (
     KubeconfigFile,
     ListenAddress,
     ManifestFolder,
+    NamespaceName,
     Namespaces,
     PeerAddress,
+    Ratio,
     Seconds,
     StateFolder,
 )
@@ -35,10 +37,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Only these are read of an API server (`watchNamespaces`); none: all."""
     server_address: PeerAddress = "127.0.0.1:9900"
     """The management server's relay port."""
-    namespace: str = "gloo-mesh"
-    """Where this agent keeps its own objects in a cluster behind an API server."""
     authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
-    """The server's name in the requests of the relay (`:authority`)."""
+    """The name that the server's certificate must have, whatever `server_address` is."""
+    insecure: bool = False
+    """The relay in plaintext; the server must say so too. For tests."""
+    namespace: NamespaceName = "gloo-mesh"
+    """Where this agent keeps its own objects in a cluster behind an API server, its Secrets among them."""
+    secrets_dir: StateFolder | None = None
+    """The relay's secrets as a folder with a sub-folder each. Absent: Secrets of `namespace` where there is an API
+    server, else `secrets` in the state folder.
+    """
+    root_tls_secret: str = "relay-root-tls-secret"
+    """`ca.crt`: the roots that the server's certificate is checked against (`relay.rootTlsSecret`)."""
+    client_tls_secret: str = "relay-client-tls-secret"
+    """Brought, or written by this agent once the server has issued a certificate (`relay.clientTlsSecret`)."""
+    token_secret: str = "relay-identity-token-secret"
+    """`relay.tokenSecret.name`; needed until there is a client certificate."""
+    token_secret_key: str = "token"
+    """`relay.tokenSecret.key`"""
+    relay_token: str = ""
+    """Show this token on every connection, and no certificate (`RELAY_TOKEN`)."""
+    disable_server_certificate_validation: bool = False
+    """Believe any server (`RELAY_DISABLE_SERVER_CERTIFICATE_VALIDATION`)."""
+    client_tls_secret_rotation_grace_period_ratio: Ratio = 0.2
+    """A client certificate that the server issued is renewed when this share of its lifetime is left, or up to a
+    quarter of that earlier (`relay.clientTlsSecretRotationGracePeriodRatio`).
+    """
     xds_address: ListenAddress = "127.0.0.1:9977"
     """Where this cluster's Envoys connect."""
     admin_address: ListenAddress = "127.0.0.1:9988"

@@ -38,7 +38,7 @@ def server(root: Path) -> Iterator[tuple[int, int, int]]:
     """(pid, relay port, admin port) of a management server on `root`/mgmt."""
     state, log = root / "state" / "mgmt", root / "mgmt.log"
     command = [sys.executable, "-m", "mgmt", f"--state-dir={state}", f"--directory={root / 'mgmt'}"]
-    command += ["--relay-address=127.0.0.1:0", "--admin-address=127.0.0.1:0"]
+    command += ["--relay-address=127.0.0.1:0", "--admin-address=127.0.0.1:0", "--insecure=true"]
     with log.open("w") as out:
         process = subprocess.Popen(command, stderr=out, stdout=out)
     try:
@@ -172,6 +172,7 @@ async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Co
                 server_address=f"127.0.0.1:{relay_port}",
                 xds_address="127.0.0.1:0",
                 admin_address="127.0.0.1:0",
+                insecure=True,
             )
             agents[cluster] = await stack.enter_async_context(running_agent(settings, telemetry, Observed(cluster)))
         pipe.send({name: (a.xds_port, a.admin_port) for name, a in agents.items()})

@@ -60,6 +60,15 @@ def apply_examples(ground: Ground) -> None:
         (target / "secrets.yaml").chmod(0o600)
 
 
+def enroll(ground: Ground, cluster: str) -> None:
+    """What a person copies from the management cluster: the relay's root, and the token for the first certificate."""
+    for file in ("relay-root-tls-secret/ca.crt", "relay-identity-token-secret/token"):
+        target = ground.state / f"agent-{cluster}" / "secrets" / file
+        target.parent.mkdir(parents=True, mode=0o700)
+        target.write_bytes((ground.state / "mgmt" / "secrets" / file).read_bytes())
+        target.chmod(0o600)
+
+
 def manifest(ground: Ground, cluster: str, name: str) -> Manifest:
     return Manifest(ground.folder(cluster) / f"{name}.yaml")
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from demo.client import Connection, demand, fetch
-from demo.folders import apply_examples
+from demo.folders import apply_examples, enroll
 from demo.ground import HTTP, HTTPS, ROOT, Ground, Place, python
 from demo.processes import Processes
 from demo.waiting import until
@@ -58,7 +58,10 @@ class Plane:
         pods.write_text(json.dumps(_pods(ground)))
         self.processes.start("pods", python("demo.backends", str(pods)))
         self.start_server()
+        token = ground.state / "mgmt" / "secrets" / "relay-identity-token-secret" / "token"
+        until(lambda: self._there(token), bool, "the server's token")
         for place in ground.clusters.values():
+            enroll(ground, place.name)
             self._start_agent(place)
         for place in ground.clusters.values():
             until(lambda place=place: self._knows_gateway(place), bool, f"the agent of {place.name}")  # type: ignore[misc]
@@ -140,6 +143,10 @@ class Plane:
             "retry-ceiling": 2,
         }
         self.processes.start(f"agent-{place.name}", python("agent", *_flags(options)))
+
+    def _there(self, file: Path) -> bool:
+        self.processes.alive()
+        return file.exists()
 
     def _knows_gateway(self, place: Place) -> bool:
         self.processes.alive()

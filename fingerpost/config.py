@@ -68,6 +68,8 @@ PeerAddress = Annotated[
 ]
 Seconds = Annotated[float, Meta(gt=0, le=86400, description="a number of seconds above 0 and up to 86400")]
 Wait = Annotated[float, Meta(ge=0, le=86400, description="a number of seconds from 0 to 86400")]
+Ratio = Annotated[float, Meta(gt=0, lt=1, description="a share above 0 and below 1")]
+Lifetime = Annotated[float, Meta(ge=1, le=3650 * 86400, description="a number of seconds from 1 to ten years of them")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a share from 0 to 1")]
 Count = Annotated[int, Meta(ge=0, description="a whole number from 0")]
 StateFolder = Annotated[Path, Meta(description="a folder that this process can write to", extra={"refuses": _writable})]
@@ -171,7 +173,7 @@ def _converted(kind: Any, origin: str, value: Any) -> Any:
 
 
 def _said(origin: str, value: Any) -> str:
-    secret = "password" in origin.lower()
+    secret = "password" in origin.lower() or origin.lower().endswith("token")
     return f"{origin} is not usable" if secret else f'{origin} is "{value}"'
 
 

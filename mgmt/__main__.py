@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.process import run
+from fingerpost.secrets.protocol import SecretsFailed
 from mgmt.app import running_server
 from mgmt.settings import Settings
 from mgmt.store.errors import StoreError
 
-_EDGE = (StoreError, ClusterFailed, OSError)  # of OSError also: a port in use
+_EDGE = (StoreError, ClusterFailed, SecretsFailed, OSError)  # of OSError also: a port in use
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.reasons import Reason, Refused
-from fingerpost.relay.settings import RelaySettings, loopback_only
+from fingerpost.relay.settings import RelaySettings
+from fingerpost.secrets.protocol import Secrets
+from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
 from mgmt.admin.app import app as admin_app
 from mgmt.admin.ports import Bell, Plane, StoreInfo
@@ -34,11 +36,12 @@ from mgmt.ingest.values import ClusterStates, State
 from mgmt.pipeline import Pipeline
 from mgmt.publish.guard import GuardSettings
 from mgmt.publish.publisher import Publisher
+from mgmt.relay.gate import Gate
 from mgmt.relay.ports import Fence, SessionInfo
 from mgmt.relay.server import RelayServer, serve
 from mgmt.relisting import Relisting
 from mgmt.settings import Settings
-from mgmt.status.clusters import EverConnected, cluster_status
+from mgmt.status.clusters import CONFLICT, EverConnected, cluster_status
 from mgmt.store.embedded import embedded_redis
 from mgmt.store.errors import StoreError
 from mgmt.store.redis_store import RedisStore
@@ -49,6 +52,7 @@ from mgmt.translate.status import Status
 from mgmt.translate.translator import Translator
 
 log = structlog.get_logger()
+_MANAGER = "gloo-mesh-mgmt-server"  # of fields in server-side apply
 TRUST_DOMAIN = "cluster.local"
 _PATIENCE = 3.0  # seconds for facts that are on their way
 _CLUSTERS_AGAIN = 10.0  # seconds between two looks at clusters whose agent is gone
@@ -106,7 +110,9 @@ class Server:
     relay: RelayServer
     admin_port: int
 
-    def __init__(self, settings: Settings, folder: Cluster | None, store: RedisStore, metrics: Telemetry) -> None:
+    def __init__(
+        self, settings: Settings, folder: Cluster | None, store: RedisStore, metrics: Telemetry, secrets: Secrets
+    ) -> None:
         self.settings = settings
         self._folder, self._store, self._metrics = folder, store, metrics
         self._place = Place(cluster=settings.cluster, admin_namespace=settings.admin_namespace)
@@ -115,6 +121,7 @@ class Server:
         self._window_over = False
         self._statuses: dict[ObjectKey, Status] = {}
         self.authority = Authority(settings.ca_dir or settings.state_dir / "ca")
+        self.gate = Gate(settings, secrets, metrics)
         self.translator = Translator(self._place)
         self.relisting = Relisting(self._relist_folder.set, settings.cluster)
         self.publisher = ServedPublisher(
@@ -138,6 +145,7 @@ class Server:
             IngestSettings(management=settings.cluster, admin_namespace=settings.admin_namespace, lease=settings.lease),
             metrics,
             on_states=self._states,
+            on_conflict=lambda: self._put_clusters(self.ingest.states),
             ever_connected=self.ever,
         )
         self.ingest.relisting = self.relisting
@@ -199,7 +207,12 @@ class Server:
             return
         for key, own in self._statuses.items():
             state, now = states.clusters.get(key.name), time.time_ns()
-            self._writer.put(key, cluster_status(own, state, ever=self.ever(key.name), now_unix_nanos=now))
+            conflict = self.ingest.conflicts.get(key.name, ("", 0))
+            ends = self.gate.certificate_ends.get(key.name, 0)
+            status = cluster_status(
+                own, state, ever=self.ever(key.name), now_unix_nanos=now, conflict=conflict, certificate_ends=ends
+            )
+            self._writer.put(key, status)
 
     async def _watch_clusters(self) -> Never:
         while True:
@@ -267,10 +280,17 @@ class Server:
             release_folder=self._release_folder,
             serving=lambda: self.publisher.is_open,
             relist=self.relisting.demand,
+            insecure=self.settings.insecure,
+            conflicts=self._conflicts,
         )
+
+    def _conflicts(self) -> Mapping[str, str]:
+        since = time.time_ns() - CONFLICT * 1_000_000_000
+        return {name: said for name, (said, at) in self.ingest.conflicts.items() if at > since}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        await self.gate.begin()
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             own = [
@@ -279,6 +299,7 @@ class Server:
                 tasks.create_task(self._watch_clusters(), name="mgmt.clusters"),
                 tasks.create_task(self._settle_memory(), name="mgmt.memory"),
                 tasks.create_task(self._start_window(), name="mgmt.window"),
+                tasks.create_task(self.gate.run(), name="mgmt.gate"),
             ]
             if self._writer is not None:
                 own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))
@@ -295,8 +316,11 @@ class Server:
                     observe=lambda why, cluster, peer: log.info(
                         "relay.stream.ended", cluster=cluster, peer=peer, reason=why.message
                     ),
+                    door=self.gate.door,
+                    bootstrap=self.gate.bootstrap(self.ingest.conflict, self.ingest.registered),
                 )
             )
+            self.gate.guards(self.relay)
             admin = Starlette(routes=[Route("/metrics", self._exposition), Mount("/", admin_app(self.plane()))])
             bound = await stack.enter_async_context(listen(admin, self.settings.admin_address, "admin_address"))
             self.admin_port = bound.port
@@ -307,11 +331,10 @@ class Server:
 @asynccontextmanager
 async def running_server(settings: Settings, metrics: Telemetry | None = None) -> AsyncIterator[Server]:
     """The whole server, until the context is left. Raises the edge errors of its parts, each with a remedy."""
-    loopback_only(settings.relay_address, "relay_address")
     async with AsyncExitStack() as stack:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         folder = await stack.enter_async_context(
-            open_cluster(settings, settings.state_dir / "cluster", TYPES_OF_SERVER, "gloo-mesh-mgmt-server", {})
+            open_cluster(settings, settings.state_dir / "cluster", TYPES_OF_SERVER, _MANAGER, {})
         )
         url = settings.redis_url
         if not url:
@@ -323,6 +346,7 @@ async def running_server(settings: Settings, metrics: Telemetry | None = None) -
         )
         stack.push_async_callback(store.close)
         telemetry = metrics or Telemetry("fingerpost-mgmt", __version__)
-        server = Server(settings, folder, store, telemetry)
+        secrets = await stack.enter_async_context(open_secrets(settings, settings.admin_namespace, _MANAGER))
+        server = Server(settings, folder, store, telemetry, secrets)
         await stack.enter_async_context(server.running())
         yield server

@@ -10,6 +10,7 @@ from fingerpost.config import (
     ClusterName,
     Count,
     KubeconfigFile,
+    Lifetime,
     ListenAddress,
     ManifestFolder,
     NamespaceName,
@@ -45,7 +46,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_namespace: NamespaceName = "gloo-mesh"
     """Where Workspaces and KubernetesClusters count (`common.adminNamespace`)."""
     relay_address: ListenAddress = "127.0.0.1:9900"
-    """Where agents connect. Plaintext on loopback only, for now."""
+    """Where agents connect, with TLS unless `insecure` is true."""
+    insecure: bool = False
+    """The relay in plaintext, without any proof of who an agent is (`common.insecure`). For tests."""
+    secrets_dir: StateFolder | None = None
+    """The relay's secrets as a folder with a sub-folder each. Absent: Secrets of the admin namespace where there is an
+    API server, else `secrets` in the state folder.
+    """
+    disable_ca: bool = False
+    """Issue no client certificates: neither token nor signing secret is needed (`relay.disableCa`)."""
+    disable_ca_cert_generation: bool = False
+    """Make no root, signing and server certificate: they are brought (`relay.disableCaCertGeneration`)."""
+    disable_token_generation: bool = False
+    """Make no token: it is brought (`relay.disableTokenGeneration`)."""
+    disable_client_certificate_authentication: bool = False
+    """Agents show the token on every connection (`RELAY_DISABLE_CLIENT_CERTIFICATE_AUTHENTICATION`)."""
+    relay_token: str = ""
+    """The token itself, in place of its secret (`RELAY_TOKEN`)."""
+    root_tls_secret: str = "relay-root-tls-secret"
+    server_tls_secret: str = "relay-server-tls-secret"
+    """`relay.tlsSecret`"""
+    signing_tls_secret: str = "relay-tls-signing-secret"
+    """`relay.signingTlsSecret`"""
+    token_secret: str = "relay-identity-token-secret"
+    """`relay.tokenSecret.name`"""
+    token_secret_key: str = "token"
+    """`relay.tokenSecret.key`"""
+    require_cluster_token: bool = False
+    """Only `relay-identity-token-<cluster>` counts, not the shared token."""
+    relay_authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
+    """The name in the server certificate that is made here; `authority` of the agents."""
+    client_certificate_lifetime: Lifetime = 30 * 86400.0
+    """Seconds, of what is issued to agents."""
     admin_address: ListenAddress = "127.0.0.1:9091"
     """Metrics, and the API of the command line."""
     redis_url: str = ""

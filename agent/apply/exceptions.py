@@ -9,7 +9,7 @@ from typing import NamedTuple
 KEPT = "Kept"
 REFUSED = "Refused"
 MASS_DELETION_HELD = "MassDeletionHeld"
-SECRET_MISSING = "SecretMissing"  # noqa: S105 - a code, not a secret
+SECRET_MISSING = "SecretMissing"
 
 
 class Deviation(NamedTuple):

@@ -8,9 +8,11 @@ from typing import Any, Never
 
 import grpc
 import msgspec
+import structlog
 
 from agent.relay.pull import Pull
 from agent.relay.push import Push
+from agent.relay.trust import Line, Plaintext, Trust
 from fingerpost.relay.link import keep_linked
 from fingerpost.relay.messages import goodbye, heartbeat
 from fingerpost.relay.reasons import LinkLost
@@ -18,6 +20,7 @@ from fingerpost.relay.settings import FEATURES, PROTOCOL, RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 
+log = structlog.get_logger()
 _PUSH, _PULL = "/fingerpost.relay.v1.Relay/Push", "/fingerpost.relay.v1.Relay/Pull"
 
 
@@ -45,9 +48,12 @@ class AgentLink:
         pull: Pull,
         settings: RelaySettings | None = None,
         lost: Callable[[LinkLost, float], None] = lambda _why, _pause: None,
+        trust: Trust | None = None,
     ) -> None:
         self._address, self._identity, self._push, self._pull = address, identity, push, pull
         self._settings, self._lost = settings or RelaySettings(), lost
+        self._trust = trust or Plaintext()
+        self._present: grpc.aio.Channel | None = None
         self.connections = 0
         self.bytes_in = 0
         self.bytes_out = 0
@@ -56,37 +62,92 @@ class AgentLink:
         await keep_linked(self._connect, self._settings, self._lost)
 
     async def _connect(self) -> None:
-        """One connection to its end; ends with LinkLost. A new channel resolves the server's name anew."""
-        options = [*self._settings.channel_options(), ("grpc.default_authority", self._identity.authority)]
-        async with grpc.aio.insecure_channel(self._address, options=options) as channel:
+        """To the end of the last of a row of connections; ends with LinkLost. Another one takes over from the present
+        one when what it shows has changed: the server ends the former as soon as it has the Hello of the new one.
+        """
+        before = self.connections
+        try:
+            line = await self._trust.line()
+            async with asyncio.TaskGroup() as group:
+                held = group.create_task(self._hold(self._channel(line), line), name="relay.connection")
+                while True:
+                    await self._trust.changed.wait()
+                    if (fresh := await self._second()) is not None:
+                        former, held = held, group.create_task(self._hold(*fresh), name="relay.connection")
+                        # A third Hello could overtake the second one, which would then end it.
+                        await asyncio.wait([former], timeout=self._settings.hello_timeout)
+                        former.cancel()
+        except BaseExceptionGroup as several:
+            lost, bugs = several.split(LinkLost)
+            if bugs is not None or lost is None:
+                raise
+            why = _first(lost)
+            if self.connections == before and why.reason is None:
+                why = await self._trust.explain(why)
+            raise why from several
+
+    async def _second(self) -> tuple[grpc.aio.Channel, Line] | None:
+        """One that is through the handshake; None when it does not come about, and the present one goes on."""
+        channel = None
+        try:
+            line = await self._trust.line()
+            channel = self._channel(line)
+            async with asyncio.timeout(self._settings.hello_timeout):
+                await channel.channel_ready()
+        except (LinkLost, TimeoutError) as wrong:
+            if channel is not None:
+                await channel.close(None)
+            lost = wrong if isinstance(wrong, LinkLost) else await self._trust.explain(LinkLost("no handshake"))
+            log.warning("relay.link.kept", reason=f"no second connection ({lost.message}); the first goes on")
+            self._trust.changed.set()
+            await asyncio.sleep(self._settings.retry_ceiling / 10)
+            return None
+        return channel, line
+
+    def _channel(self, line: Line) -> grpc.aio.Channel:
+        """A new channel resolves the server's name anew."""
+        options = [
+            *self._settings.channel_options(),
+            ("grpc.default_authority", self._identity.authority),
+            *line.options,
+        ]
+        if line.credentials is None:
+            return grpc.aio.insecure_channel(self._address, options=options)
+        return grpc.aio.secure_channel(self._address, line.credentials, options=options)
+
+    async def _hold(self, channel: grpc.aio.Channel, line: Line) -> None:
+        """One connection to its end."""
+        self._present = channel
+        async with channel:
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._push_once(channel), name="relay.push")
-                    group.create_task(self._pull_once(channel), name="relay.pull")
+                    group.create_task(self._push_once(channel, line), name="relay.push")
+                    group.create_task(self._pull_once(channel, line), name="relay.pull")
             except BaseExceptionGroup as several:
                 lost, bugs = several.split(LinkLost)
                 if bugs is not None or lost is None:
                     raise
-                raise lost.exceptions[0] from several
+                if self._present is channel:
+                    raise _first(lost) from several
 
-    async def _push_once(self, channel: grpc.aio.Channel) -> None:
+    async def _push_once(self, channel: grpc.aio.Channel, line: Line) -> None:
         await self._push.ready()
-        call, stream = self._open(channel, _PUSH, pb.PushRequest)
+        call, stream = self._open(channel, _PUSH, pb.PushRequest, line)
         try:
             await stream.say(self._push.begin(stream, self._hello()).SerializeToString())
             await stream.run(self._push.receive, self._push.produce)
         finally:
-            self._push.end()
+            self._push.end(stream)
             self._count(call, stream)
 
-    async def _pull_once(self, channel: grpc.aio.Channel) -> None:
-        call, stream = self._open(channel, _PULL, pb.PullRequest)
+    async def _pull_once(self, channel: grpc.aio.Channel, line: Line) -> None:
+        call, stream = self._open(channel, _PULL, pb.PullRequest, line)
         try:
             await stream.say(self._pull.begin(stream, self._hello()).SerializeToString())
             self.connections += 1
             await stream.run(self._pull.receive, self._pull.produce)
         finally:
-            self._pull.end()
+            self._pull.end(stream)
             self._count(call, stream)
 
     def _hello(self) -> pb.Hello:
@@ -102,9 +163,9 @@ class AgentLink:
             features=FEATURES,
         )
 
-    def _open(self, channel: grpc.aio.Channel, method: str, request: Any) -> tuple[Any, Stream]:
+    def _open(self, channel: grpc.aio.Channel, method: str, request: Any, line: Line) -> tuple[Any, Stream]:
         call: Any = channel.stream_stream(method, None, None)(
-            None, metadata=(("x-cluster-id", self._identity.cluster),)
+            None, metadata=(("x-cluster-id", self._identity.cluster), *line.metadata)
         )
 
         async def read() -> bytes | None:
@@ -140,6 +201,13 @@ class AgentLink:
         call.cancel()
         self.bytes_in += stream.bytes_in
         self.bytes_out += stream.bytes_out
+
+
+def _first(lost: BaseExceptionGroup[LinkLost]) -> LinkLost:
+    first: BaseException = lost
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if isinstance(first, LinkLost) else LinkLost(str(first))
 
 
 def _lost(error: BaseException) -> LinkLost:

@@ -90,6 +90,9 @@ class Pull:
 
     def begin(self, stream: Stream, hello: pb.Hello) -> pb.PullRequest:
         """A new stream; `hello` is completed with what is held."""
+        if self._stream is not None:
+            self._stream.supersede()
+            self.end(self._stream)
         self._stream, self._welcome = stream, False
         self._incoming, self._acked = Sequence(), 0
         self._out.clear()
@@ -99,7 +102,10 @@ class Pull:
             hello.scopes.add(scope=name, digest=scope.digest.total)
         return pb.PullRequest(hello=hello)
 
-    def end(self) -> None:
+    def end(self, stream: Stream) -> None:
+        """Of `stream`; not of one that has taken over since."""
+        if stream is not self._stream:
+            return
         self._stream, self._welcome = None, False
         self.desired.link_lost()
 

@@ -76,6 +76,8 @@ class Push:
         await self._complete.wait()
 
     def begin(self, stream: Stream, hello: pb.Hello) -> pb.PushRequest:
+        if self._stream is not None:
+            self._stream.supersede()
         self._reset()
         self._stream = stream
         for name, facts in self.facts.types.items():
@@ -84,7 +86,10 @@ class Push:
                 hello.digests.append(_digest(name, facts))
         return pb.PushRequest(hello=hello)
 
-    def end(self) -> None:
+    def end(self, stream: Stream) -> None:
+        """Of `stream`; not of one that has taken over since."""
+        if stream is not self._stream:
+            return
         self._stream = None
         self._welcome = False
 

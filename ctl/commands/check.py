@@ -71,19 +71,21 @@ def _say_missing(found: list[dict[str, Any]], answers: Answers) -> None:
 
 
 def _ask_agents(found: list[dict[str, Any]]) -> bool:
-    """What is wrong with their folders only the agents know. True when one gave no answer."""
+    """What is wrong with their folders, and what keeps them from the server, only the agents know. True when one gave
+    no answer.
+    """
     agents = {address.rstrip("/"): cluster for cluster, address in sorted(chosen()[1].agents.items())}
     answers, silent = get_each(list(agents), "/findings")
-    into = next(section for section in found if section["title"] == SOURCES)["findings"]
-    known = {f["message"] for f in into}  # the agent of the management cluster may read the server's folder
+    into = {section["title"]: section["findings"] for section in found}
+    known = {f["message"] for f in into[SOURCES]}  # the agent of the management cluster may read the server's folder
     for address, cluster in agents.items():
         for one in answers.get(address, {}).get("findings", ()):
             said = source_finding(cluster, one["source"], one["code"], one["message"])
             if said["message"] not in known:
-                into.append(said | {"message": f"{cluster}: {said['message']}"})
+                into[said["section"]].append(said | {"message": f"{cluster}: {said['message']}"})
         if address in silent:
             message = f"{cluster}: its agent at {address} does not answer: {silent[address]}"
-            into.append(finding("CHK094", cluster, message))
+            into[SOURCES].append(finding("CHK094", cluster, message))
     return bool(silent)
 
 

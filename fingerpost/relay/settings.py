@@ -4,23 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from fingerpost.loopback import is_loopback
-
 PROTOCOL = 1
 FEATURES = ("digest-buckets", "pieces", "splices", "stored")
-
-
-class NotLoopback(OSError):
-    """The message names the setting, the address and the remedy."""
-
-
-def loopback_only(address: str, what: str) -> None:
-    """The relay has no certificates yet. Raises NotLoopback."""
-    host = address.rpartition(":")[0].strip("[]")
-    if host != "localhost" and not is_loopback(host):
-        raise NotLoopback(
-            f"{what} {address}: the relay is plaintext, so only loopback is allowed; give 127.0.0.1 and a port"
-        )
 
 
 class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):

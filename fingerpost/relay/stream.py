@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from fingerpost.relay.reasons import LinkLost, Refused
+from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import RelaySettings
 
+SUPERSEDED = Refused(Reason.UNSPECIFIED, "a newer connection of this agent has taken over")
 Read = Callable[[], Awaitable[bytes | None]]
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -49,6 +50,10 @@ class Stream:
         if self._refusal is None:
             self._refusal = refusal
             self._wake.set()
+
+    def supersede(self) -> None:
+        """Take and send nothing more, without a word: a newer stream has the work, and the peer ends this one."""
+        self._refusal = self._refusal or SUPERSEDED
 
     def last_word(self, refusal: Refused) -> bytes:
         """The Goodbye for a stream that never ran."""
@@ -126,6 +131,8 @@ class Stream:
             self.bytes_out += len(frame)
             await self._write(frame)
         refusal = self._refusal
+        if refusal is SUPERSEDED:
+            return  # a word of ours could arrive before the newer stream's Hello, and nobody would be connected
         frame = self._goodbye(refusal)
         self.bytes_out += len(frame)
         await self._write(frame)

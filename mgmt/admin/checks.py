@@ -87,6 +87,10 @@ def _connectivity(plane: Plane) -> dict[str, Any]:
     def found() -> Found:
         for name, state in sorted(states.items()):
             yield from _cluster(plane, name, state)
+        for name, said in sorted(plane.conflicts().items()):
+            yield finding("CHK046", name, f"{name}: {said}")
+        if plane.insecure:
+            yield finding("CHK045", plane.replica, f"management server {plane.replica}: the relay is in plaintext")
 
     info = [] if states else ["no cluster is registered: create a KubernetesCluster for each"]
     return section(f.CONNECTIVITY, info=info, tables=tables, found=found())

@@ -62,6 +62,26 @@ CODES = MappingProxyType(
             meaning="An agent is connected, but its first listing has not ended.",
             hint="wait a moment; if it stays, look at the log of the agent of {object}",
         ),
+        "CHK044": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="An agent and its server do not trust each other: a certificate, a token or the setting insecure "
+            "does not fit. Its gateways go on serving what they have.",
+            hint="do what the message says; docs/certificates.md shows all options",
+        ),
+        "CHK045": Code(
+            section=CONNECTIVITY,
+            severity="warning",
+            meaning="The relay is in plaintext: nothing proves that an agent is who it says it is.",
+            hint="set insecure to false on the server and on its agents",
+        ),
+        "CHK046": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="A second cluster uses the name of one that is there. The second is refused, the first goes on.",
+            hint="give one of the two another name (--cluster); after a rebuild of {object} set the annotation "
+            "relay.gloo.solo.io/cluster-uid of its KubernetesCluster to the new uid",
+        ),
         "CHK051": Code(
             section=WARM_UP,
             severity="warning",
@@ -204,12 +224,24 @@ def finding(code: str, about: str, message: str, hint: str = "") -> dict[str, An
 
 
 _API_SERVER = ("NotAllowed", "NotRead", "NotDiscovered", "KindVanished")
-_SOURCE_CODES = dict.fromkeys(_API_SERVER, "CHK095") | {
-    "RootVanished": "CHK092",
-    "AllFilesGone": "CHK092",
-    "UnknownKind": "CHK093",
-    "WrongVersion": "CHK093",
-}
+_RELAY = (
+    "RelayInsecure",
+    "RelayServerCertificate",
+    "RelayServerName",
+    "RelayClientCertificate",
+    "RelaySecretMissing",
+    "RelayCertificateRefused",
+)
+_SOURCE_CODES = (
+    dict.fromkeys(_API_SERVER, "CHK095")
+    | dict.fromkeys(_RELAY, "CHK044")
+    | {
+        "RootVanished": "CHK092",
+        "AllFilesGone": "CHK092",
+        "UnknownKind": "CHK093",
+        "WrongVersion": "CHK093",
+    }
+)
 
 
 def source_finding(cluster: str, source: str, code: str, message: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -99,4 +99,6 @@ class Plane:
     folder: str = ""  # of the management cluster; "" where there is none
     release_folder: Callable[[], Awaitable[int]] = _nothing_to_release  # objects let go of the management folder
     serving: Callable[[], bool] = lambda: True  # first translation done, caught up with Redis, ports open
+    insecure: bool = False  # the relay is in plaintext
+    conflicts: Callable[[], Mapping[str, str]] = lambda: {}  # by cluster: what a second one of its name did just now
     relist: Callable[[Sequence[str]], None] = field(default=lambda _: None)

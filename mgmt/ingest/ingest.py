@@ -57,6 +57,7 @@ class Ingest:
         *,
         on_states: Callable[[ClusterStates], None] = lambda _: None,
         on_findings: Callable[[Sequence[Finding]], None] = lambda _: None,
+        on_conflict: Callable[[], None] = lambda: None,
         ever_connected: Callable[[str], bool] = lambda _: False,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -68,7 +69,7 @@ class Ingest:
         self._on_states, self._on_findings, self._ever_connected = on_states, on_findings, ever_connected
         management = settings.management
         self._turns = Turns(store, self.inputs, pipeline, self, management, settings.lease, metrics)
-        self._sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch)
+        self._sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch, on_conflict)
         self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now)
         self._liveness = Liveness(store, self.inputs, metrics, now)
 
@@ -95,6 +96,18 @@ class Ingest:
     def owns(self, cluster: str) -> bool:
         """Whether the agent of the cluster is connected here."""
         return self._sessions.owns(cluster)
+
+    def conflict(self, cluster: str, uid: str, peer: str) -> str:
+        """What is said to a second cluster under the name of the first; "" when it is none."""
+        return self._sessions.conflict(cluster, uid, peer)
+
+    @property
+    def conflicts(self) -> Mapping[str, tuple[str, int]]:
+        """By cluster: the latest, and when it came in unix nanoseconds."""
+        return self._sessions.conflicts
+
+    def registered(self, cluster: str) -> bool:
+        return cluster in self._sessions.registered
 
     def seen(self, version: int) -> None:
         """An agent holds this config_version (design D4)."""

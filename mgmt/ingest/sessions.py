@@ -42,7 +42,10 @@ class Sessions:
         replica: str,
         now: Callable[[], int],
         touched: Callable[[], None],
+        conflicted: Callable[[], None] = lambda: None,
     ) -> None:
+        self.conflicts: dict[str, tuple[str, int]] = {}  # by cluster: what is said of the latest, and when it came
+        self._conflicted = conflicted
         self.registered: Mapping[str, Registration] = {}
         self.pending: dict[str, int] = {}  # waiting for their KubernetesCluster: since when
         self._waiting: dict[str, list[asyncio.Event]] = {}
@@ -102,16 +105,22 @@ class Sessions:
                     self.pending.pop(cluster, None)
                     self._touched()
 
-    def _check_identity(self, cluster: str, info: SessionInfo) -> None:
-        """A second cluster under the name of the first is refused; the first is not disturbed (relay.md §4.3)."""
+    def conflict(self, cluster: str, uid: str, peer: str) -> str:
+        """A second cluster under the name of the first: what is said to it (relay.md §4.3); "" when it is none."""
         record = record_of(self._inputs, record_key(agent_source(cluster), self._management))
-        known = self.registered[cluster].uid or (record.uid if record is not None else "")
-        if known and info.cluster_uid and known != info.cluster_uid:
-            raise Refused(
-                Reason.DUPLICATE,
-                f"cluster name {cluster} belongs to the cluster with uid {known}, "
-                f"uid {info.cluster_uid} at {info.peer} needs another name",
-            )
+        registration = self.registered.get(cluster)
+        known = (registration.uid if registration else "") or (record.uid if record is not None else "")
+        if not (known and uid and known != uid):
+            return ""
+        first = f"uid {known} at {record.peer}" if record is not None and record.peer else f"uid {known}"
+        self.conflicts[cluster] = f"two clusters claim this name: {first}, and uid {uid} at {peer}", self._now()
+        self._conflicted()
+        return f"cluster name {cluster} belongs to the cluster with uid {known}, uid {uid} at {peer} needs another name"
+
+    def _check_identity(self, cluster: str, info: SessionInfo) -> None:
+        """The first is not disturbed."""
+        if said := self.conflict(cluster, info.cluster_uid, info.peer):
+            raise Refused(Reason.DUPLICATE, said)
 
     def listed(self, session: Session, type_: str) -> None:
         if type_ in session.missing:

@@ -14,11 +14,13 @@ import grpc
 from fingerpost.http import CannotListen
 from fingerpost.relay.frames import parse
 from fingerpost.relay.messages import goodbye, heartbeat
+from fingerpost.relay.pki import fingerprint
 from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import PROTOCOL, RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay import identity
+from mgmt.relay.bootstrap import Bootstrap
 from mgmt.relay.ports import Ingest, Metrics, NoMetrics, Publisher
 from mgmt.relay.pull import PullSession
 from mgmt.relay.push import PushSession
@@ -38,12 +40,15 @@ class RelayServer:
         settings: RelaySettings,
         metrics: Metrics,
         observe: Callable[[LinkLost, str, str], None],
+        door: identity.Door,
     ) -> None:
         self._ingest, self._publisher, self._settings, self._metrics = ingest, publisher, settings, metrics
-        self._observe = observe
+        self._observe, self._door = observe, door
         self._streams: set[Stream] = set()
+        self._prints: dict[Stream, str] = {}  # fingerprints of the certificates behind them
         self._idle = asyncio.Event()
         self._idle.set()
+        self._pushes: dict[str, int] = {}
         self._pulls: dict[str, int] = {}
         self.bodies = Bodies(settings.chunk)
         self.port = 0
@@ -68,6 +73,12 @@ class RelayServer:
         except TimeoutError:
             return
 
+    def expel(self, blocked: frozenset[str]) -> None:
+        """End the streams of whoever shows one of these certificates."""
+        for stream, shown in list(self._prints.items()):
+            if shown in blocked:
+                stream.finish(identity.Unproved("blocked", identity.blocked(shown)))
+
     async def _push(self, _requests: object, context: _Context) -> None:
         stream = self._stream(context, lambda kind: pb.PushResponse(**kind))
         await self._hold(context, stream, pb.PushRequest(), self._push_session)
@@ -78,11 +89,11 @@ class RelayServer:
 
     async def _push_session(self, hello: pb.Hello, peer: str, stream: Stream) -> None:
         session = PushSession(hello, peer, stream, self._ingest, self._settings, self._metrics)
-        self._metrics.set("relay_push_clients_connected", 1, cluster=hello.cluster)
+        self._pushing(hello.cluster, 1)
         try:
             await stream.run(session.receive, session.produce, session.start())
         finally:
-            self._metrics.set("relay_push_clients_connected", 0, cluster=hello.cluster)
+            self._pushing(hello.cluster, -1)
             self._count(stream, hello.cluster, "push")
             await session.ended()
 
@@ -113,13 +124,15 @@ class RelayServer:
             await session(hello, context.peer(), stream)
         except Refused as refusal:
             if refusal.reason is Reason.UNAUTHENTICATED:
-                self._metrics.add("relay_auth_failures_total", reason="identity")
+                kind = refusal.kind if isinstance(refusal, identity.Unproved) else "identity"
+                self._metrics.add("relay_auth_failures_total", reason=kind)
             await context.write(stream.last_word(refusal))
             self._observe(LinkLost(refusal.message, reason=refusal.reason), cluster, context.peer())
         except LinkLost as lost:
             self._observe(lost, cluster, context.peer())
         finally:
             self._streams.discard(stream)
+            self._prints.pop(stream, None)
             if not self._streams:
                 self._idle.set()
 
@@ -136,7 +149,10 @@ class RelayServer:
         if message.WhichOneof("body") != "hello":
             raise Refused(Reason.PROTOCOL, "the first message must be Hello")
         hello: pb.Hello = message.hello
-        identity.check(context.peer(), context.invocation_metadata() or (), hello.cluster)
+        caller = identity.Caller(context.peer(), context.invocation_metadata() or (), context.auth_context())
+        certificate = await self._door.admit(caller, hello.cluster)
+        if certificate is not None:
+            self._prints[stream] = fingerprint(certificate)
         if not hello.protocol_min <= PROTOCOL <= hello.protocol_max:
             raise Refused(
                 Reason.PROTOCOL,
@@ -157,6 +173,11 @@ class RelayServer:
             goodbye=lambda refusal: bytes(wrap({"goodbye": goodbye(refusal)}).SerializeToString()),
         )
 
+    def _pushing(self, cluster: str, change: int) -> None:
+        """An agent that changes its certificate has two for a moment."""
+        self._pushes[cluster] = self._pushes.get(cluster, 0) + change
+        self._metrics.set("relay_push_clients_connected", int(self._pushes[cluster] > 0), cluster=cluster)
+
     def _connected(self, cluster: str, change: int) -> None:
         self._pulls[cluster] = self._pulls.get(cluster, 0) + change
         self._metrics.set("relay_pull_clients_connected", self._pulls[cluster], cluster=cluster)
@@ -175,14 +196,21 @@ async def serve(
     settings: RelaySettings | None = None,
     metrics: Metrics | None = None,
     observe: Callable[[LinkLost, str, str], None] = lambda _lost, _cluster, _peer: None,
+    door: identity.Door | None = None,
+    bootstrap: Bootstrap | None = None,
 ) -> AsyncIterator[RelayServer]:
-    """Listen on `address`. `observe(why, cluster, peer)` hears of every stream that ended. Raises CannotListen."""
+    """Listen on `address`, without a door in plaintext. `observe(why, cluster, peer)` hears of every stream that ended.
+
+    Raises CannotListen.
+    """
     chosen = settings or RelaySettings()
-    relay = RelayServer(ingest, publisher, chosen, metrics or NoMetrics(), observe)
+    door = door or identity.Plaintext()
+    relay = RelayServer(ingest, publisher, chosen, metrics or NoMetrics(), observe, door)
     server = grpc.aio.server(options=[*chosen.channel_options(), ("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers((relay.handlers(),))
+    server.add_generic_rpc_handlers((relay.handlers(), *([bootstrap.handlers()] if bootstrap else [])))
+    credentials = door.credentials()
     try:
-        relay.port = server.add_insecure_port(address)
+        relay.port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
         raise CannotListen("relay_address", address, "it is in use, or not of this machine") from error
     await server.start()

@@ -13,13 +13,24 @@ from mgmt.ingest.values import ClusterState, State
 from mgmt.translate.status import Status
 
 GRACE = 30  # seconds without an agent before a cluster is FAILED
+CONFLICT = 300  # seconds after the last attempt of a second cluster; an agent tries at least every minute
 _CONNECTED = (State.SYNCING, State.WARM)
 
 
 def cluster_status(
-    own: Status | None, state: ClusterState | None, *, ever: bool, now_unix_nanos: int
+    own: Status | None,
+    state: ClusterState | None,
+    *,
+    ever: bool,
+    now_unix_nanos: int,
+    conflict: tuple[str, int] = ("", 0),
+    certificate_ends: int = 0,
 ) -> dict[str, Any]:
-    """`own` is what the translator found wrong with the object; a mistake there wins over the agent's state."""
+    """`own` is what the translator found wrong with the object; a mistake there wins over the agent's state.
+
+    `conflict`: what a second cluster of this name did last, and when. `certificate_ends`: of the last certificate seen,
+    in unix nanoseconds; 0: none was seen.
+    """
     approval: ApprovalState
     state = state or ClusterState(state=State.REGISTERED, ready=False)
     connected, since = state.state in _CONNECTED, state.since
@@ -40,6 +51,12 @@ def cluster_status(
         _condition("Warm", state.state is State.WARM, since),
         _condition("EverConnected", ever, 0),
     ]
+    if conflict[0]:
+        holds = now_unix_nanos - conflict[1] < CONFLICT * 1_000_000_000
+        conditions.append(_condition("Conflict", holds, conflict[1]) | {"reason": "Duplicate", "message": conflict[0]})
+    if certificate_ends:
+        valid, ends = now_unix_nanos < certificate_ends, f"until {_time(certificate_ends)}"
+        conditions.append(_condition("ClientCertificateValid", valid, 0) | {"message": ends})
     generation = own.observed_generation if own else 0
     common = {"State": {"observedGeneration": generation, "approval": approval.value, "message": message}}
     return {"common": common, "conditions": conditions}

@@ -16,8 +16,11 @@ from agent.app import Agent, running_agent
 from agent.settings import Settings as AgentSettings
 from agent.xds.bootstrap import bootstrap
 from agent.xds.tokens import ensure_token
+from fingerpost.secrets.folder import FolderSecrets
 from fingerpost.telemetry import Telemetry
 from mgmt.app import Server, running_server
+from mgmt.relay.secrets import Plan as SecretPlan
+from mgmt.relay.secrets import RelaySecrets
 from mgmt.settings import Settings as ServerSettings
 from tests.fleet import fleet_manifests as m
 from tests.fleet import fleet_processes as processes
@@ -42,6 +45,18 @@ class Fleet:
 
     def folder(self, cluster: str) -> Path:
         return self.root / "clusters" / cluster
+
+    def secrets(self, cluster: str) -> Path:
+        return self.root / "secrets" / cluster
+
+    async def make_secrets(self) -> None:
+        """The server's, as it would make them itself, and what a person copies from there to the clusters (relay.md
+        §4.2, way 2): so agents may start first.
+        """
+        own = FolderSecrets(self.secrets("mgmt"))
+        await RelaySecrets(own, SecretPlan()).begin()
+        for cluster in self.clusters:
+            await enroll(own, FolderSecrets(self.secrets(cluster)))
 
     def number(self, cluster: str) -> int:
         return self.clusters.index(cluster) + 1
@@ -84,6 +99,7 @@ class Fleet:
                 "relay_address": "127.0.0.1:0",
                 "admin_address": "127.0.0.1:0",
                 "heartbeat": _HEARTBEAT,
+                "secrets_dir": self.secrets("mgmt"),
                 **changed,
             }
         )
@@ -106,6 +122,7 @@ class Fleet:
             admin_address="127.0.0.1:0",
             retry_ceiling=0.2,
             heartbeat=_HEARTBEAT,
+            secrets_dir=self.secrets(cluster),
         )
 
     @asynccontextmanager
@@ -114,8 +131,8 @@ class Fleet:
         async with running_agent(settings, self.telemetry) as agent:
             yield agent
 
-    async def start_agent(self, cluster: str, relay: int) -> Agent:
-        return await self._stack.enter_async_context(self.agent(cluster, relay))
+    async def start_agent(self, cluster: str, relay: int, **changed: Any) -> Agent:
+        return await self._stack.enter_async_context(self.agent(cluster, relay, **changed))
 
     def start_server_process(self, relay: int = 0, **flags: object) -> processes.Process:
         state = self.root / "mgmt"
@@ -125,6 +142,7 @@ class Fleet:
             "relay_address": f"127.0.0.1:{relay or free_port()}",
             "admin_address": "127.0.0.1:0",
             "heartbeat": _HEARTBEAT,
+            "secrets_dir": self.secrets("mgmt"),
             **flags,
         }
         self._stack.callback(kill_redis, state / "redis")
@@ -175,7 +193,13 @@ async def running_fleet(root: Path, *clusters: str) -> AsyncIterator[Fleet]:
             fleet.folder(cluster).mkdir(parents=True, exist_ok=True)
         # Before pytest's own limit: that one cancels all tasks at once, and what was started is not ended in order.
         async with asyncio.timeout(_LIMIT):
+            await fleet.make_secrets()
             yield fleet
+
+
+async def enroll(server: FolderSecrets, agent: FolderSecrets) -> None:
+    await agent.put("relay-root-tls-secret", {"ca.crt": (await server.get("relay-root-tls-secret"))["ca.crt"]})
+    await agent.put("relay-identity-token-secret", await server.get("relay-identity-token-secret"))
 
 
 def effective(agent: Agent, gateway: str = GATEWAY) -> dict[tuple[str, str], bytes]:

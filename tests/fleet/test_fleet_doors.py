@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from agent.app import Agent
 from agent.xds.ports import CertificateFiles
 from fingerpost.relay.pieces import join
-from fingerpost.relay.settings import NotLoopback
 from tests.conformance.listeners.listener_certificates import issue
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, running_fleet
@@ -131,10 +130,10 @@ async def test_a_secret_never_leaves_its_cluster(tmp_path: Path) -> None:
             _secret("other", {"password": password}),
         ]
         fleet.write("east", "secrets.yaml", *secrets)
-        server = fleet.start_server_process(verbose="true")
+        server = fleet.start_server_process(verbose="true", insecure="true")
         ready = await server.ready("mgmt.server.ready")
         async with Tap(ready["relay"]).running() as tap:
-            agent = await fleet.start_agent("east", tap.port)
+            agent = await fleet.start_agent("east", tap.port, insecure=True)
             fleet.start_envoy(agent)
 
             async def serves() -> bool:
@@ -168,11 +167,22 @@ async def test_a_secret_never_leaves_its_cluster(tmp_path: Path) -> None:
         assert leaks == []
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0:9900", "10.0.0.1:9900", "relay.example:9900", ":9900"])
-async def test_a_plaintext_relay_leaves_loopback_on_neither_side(tmp_path: Path, address: str) -> None:
+async def test_without_insecure_neither_side_speaks_plaintext(tmp_path: Path) -> None:
     async with running_fleet(tmp_path, "east") as fleet:
-        with pytest.raises(NotLoopback, match=f"relay_address {address}: .* give 127.0.0.1"):
-            await fleet.start_server(relay_address=address)
-        with pytest.raises(NotLoopback, match=f"server_address {address}: .* give 127.0.0.1"):
-            async with fleet.agent("east", 0, server_address=address):
-                raise AssertionError("it runs")
+        fleet.write_world()
+        port = (await fleet.start_server()).relay.port
+        agent = await fleet.start_agent("east", port, insecure=True)
+        await until(lambda: agent.trust.finding is not None, why="it finds TLS")
+        assert agent.findings()[-1]["message"] == (
+            f"the server at 127.0.0.1:{port} asks for TLS, this agent has insecure; set it to the same on both"
+        )
+        assert not agent.pull.connected
+    async with running_fleet(tmp_path / "other", "east") as fleet:
+        fleet.write_world()
+        port = (await fleet.start_server(insecure=True)).relay.port
+        agent = await fleet.start_agent("east", port)
+        await until(lambda: agent.trust.finding is not None, why="it finds plaintext")
+        assert agent.findings()[-1]["message"] == (
+            f"the server at 127.0.0.1:{port} speaks plaintext, this agent TLS; set insecure to the same on both"
+        )
+        assert not agent.pull.connected

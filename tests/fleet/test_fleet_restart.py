@@ -45,12 +45,12 @@ async def test_a_restart_with_nothing_changed_moves_and_writes_nothing(tmp_path:
             fleet.write("mgmt", f"tables/t{number}.yaml", m.table(f"t{number}", routes))
             fleet.write("east", f"tables/e{number}.yaml", m.table(f"e{number}", routes))
         port, admin_port = free_port(), free_port()
-        server = fleet.start_server_process(port)
+        server = fleet.start_server_process(port, insecure="true")
         await server.ready("mgmt.server.ready")
         await fleet.backend("east")
         async with Tap(port).running() as east, Tap(port).running() as west:
             taps = {"east": east, "west": west}
-            agents = {c: await fleet.start_agent(c, tap.port) for c, tap in taps.items()}
+            agents = {c: await fleet.start_agent(c, tap.port, insecure=True) for c, tap in taps.items()}
             fleet.start_envoy(agents["east"], admin_port=admin_port)
             await fleet.answers("east", "/cart", "east 0")
             await fleet.answers("east", "/who", f"table {_TABLES - 1}", host=f"e{_TABLES - 1}.example")
@@ -67,7 +67,7 @@ async def test_a_restart_with_nothing_changed_moves_and_writes_nothing(tmp_path:
             await until(lambda: not any(a.pull.connected for a in agents.values()), why="the links are down")
             for tap in taps.values():
                 tap.clear()
-            server = fleet.start_server_process(port)
+            server = fleet.start_server_process(port, insecure="true")
             await server.ready("mgmt.server.ready")
             await until(lambda: _in_step(agents), why="both agents are back")
             await settled(lambda: [tap.total // 4096 for tap in taps.values()], 2)

@@ -92,4 +92,5 @@ async def running_kube_fleet(root: Path, *clusters: str) -> AsyncIterator[KubeFl
         stack.callback(fleet.telemetry.close)
         stack.push_async_callback(fleet.client.close)
         await fleet.start_clusters()
+        await fleet.make_secrets()
         yield fleet

@@ -20,7 +20,7 @@ from fingerpost.labels import key_problem, label_problem
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
 
 NAMESPACE_TYPE = "core/Namespace"
-SECRET_TYPE = "core/Secret"  # noqa: S105  a type, not a secret
+SECRET_TYPE = "core/Secret"
 NAME_LABEL = "kubernetes.io/metadata.name"
 _CLUSTER_SCOPED = frozenset(
     {

@@ -58,8 +58,8 @@ class Api:
     async def patch(self, path: str, body: Any, kind: str, query: Mapping[str, str] | None = None) -> bytes:
         return (await self._ask("PATCH", path, query, {"Content-Type": kind}, body))[1]
 
-    async def post(self, path: str, body: Any) -> bytes:
-        return (await self._ask("POST", path, None, {"Content-Type": "application/json"}, body))[1]
+    async def post(self, path: str, body: Any, query: Mapping[str, str] | None = None) -> bytes:
+        return (await self._ask("POST", path, query, {"Content-Type": "application/json"}, body))[1]
 
     async def delete(self, path: str, body: Any = None) -> None:
         await self._ask("DELETE", path, None, {}, body)

@@ -31,7 +31,7 @@ from fingerpost.cluster.protocol import Account, Batch, Change, Finding, NotWrit
 from fingerpost.objects import ObjectKey, canonical, trim
 
 log = structlog.get_logger()
-SECRET = "core/Secret"  # noqa: S105  a type, not a secret
+SECRET = "core/Secret"
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 

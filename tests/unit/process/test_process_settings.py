@@ -130,6 +130,39 @@ def test_the_process_ends_with_1_and_one_line(tmp_path: Path, half: str) -> None
     assert done.stderr == f'fingerpost-{half}: --cluster is "Mgmt_1", {_NAME}\n'
 
 
+@pytest.mark.parametrize(
+    ("half", "flags", "words"),
+    [
+        (
+            "mgmt",
+            ("--disable-ca-cert-generation=true",),
+            "disable_ca_cert_generation is true, and secret relay-server-tls-secret in {}/secrets has no tls.crt and "
+            "tls.key; bring it",
+        ),
+        ("mgmt", ("--insecure=true", "--relay-token=s3cret"), "insecure is true, so relay_token has no effect; leave"),
+        ("agent", ("--insecure=true", "--relay-token=s3cret"), "insecure is true, so relay_token has no effect; leave"),
+    ],
+)
+def test_settings_of_the_relay_that_contradict_each_other_end_the_process(
+    tmp_path: Path, half: str, flags: tuple[str, ...], words: str
+) -> None:
+    command = [sys.executable, "-m", half, f"--state-dir={tmp_path}", f"--directory={tmp_path}", "--cluster=east"]
+    ports = ["--relay-address=127.0.0.1:0"] if half == "mgmt" else ["--xds-address=127.0.0.1:0"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FINGERPOST")}
+    done = subprocess.run(
+        [*command, *ports, "--admin-address=127.0.0.1:0", *flags],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"fingerpost-{half}: {words.replace('{}', str(tmp_path))}")
+    assert "s3cret" not in done.stderr
+
+
 @pytest.mark.parametrize("half", KINDS)
 def test_help_tells_meaning_allowed_values_and_default_of_every_setting(
     half: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

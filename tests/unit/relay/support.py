@@ -12,6 +12,7 @@ from agent.relay.facts import Fact
 from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import Pull
 from agent.relay.push import Push
+from agent.relay.trust import Trust
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.digest import SetDigest, object_key, resource_key
 from fingerpost.relay.interest import Interest
@@ -196,7 +197,12 @@ class Agent:
     """One agent's half, and what it was handed."""
 
     def __init__(
-        self, address: str, cluster: str = "east", settings: RelaySettings = FAST, authority: str = "x"
+        self,
+        address: str,
+        cluster: str = "east",
+        settings: RelaySettings = FAST,
+        authority: str = "x",
+        trust: Trust | None = None,
     ) -> None:
         self.versions: list[tuple[str, int, Mapping[tuple[str, str], PieceList | None]]] = []
         self.keep: Mapping[str, str] = {}
@@ -208,7 +214,9 @@ class Agent:
         self.push = Push(settings, self._relist)
         self.pull = Pull(self.desired, self.interests.append)
         who = AgentIdentity(cluster=cluster, instance="i", authority=authority)
-        self.link = AgentLink(address, who, self.push, self.pull, settings, lambda why, _p: self.losses.append(why))
+        self.link = AgentLink(
+            address, who, self.push, self.pull, settings, lambda why, _p: self.losses.append(why), trust
+        )
 
     def _on_version(
         self,

@@ -12,7 +12,7 @@ from google.protobuf import any_pb2, wrappers_pb2
 from fingerpost.api.networking.virtual_gateway import ProtocolVersion
 from mgmt.translate.routing.listener_tls import ServerTls
 
-SECRET_PREFIX = "kubernetes://"  # noqa: S105  a name, not a secret
+SECRET_PREFIX = "kubernetes://"
 CA_SUFFIX = "-cacert"
 GATEWAY_CERTIFICATE = "default"
 ROOT_CA = "ROOTCA"

@@ -1,0 +1,306 @@
+"""What the agent shows to the server and whom it believes (relay.md §5.3): nothing, a token, or a client certificate
+that was brought or that it asks for itself. The key of such a certificate never leaves the agent's secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import random
+from contextlib import aclosing
+from typing import Any, Never, Protocol
+
+import grpc
+import msgspec
+import structlog
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from agent.relay.diagnosis import Finding, judge, look
+from fingerpost.relay import pki
+from fingerpost.relay.nobody import NOBODY
+from fingerpost.relay.reasons import LinkLost
+from fingerpost.relay.v1 import bootstrap_pb2 as pb
+from fingerpost.secrets.protocol import Data, Secrets, SecretsFailed
+
+log = structlog.get_logger()
+_ISSUE = "/fingerpost.relay.v1.Bootstrap/IssueClientCertificate"
+_TIMEOUT = 10.0
+_CLOSED = "Socket closed"  # gRPC's words; a server that refuses a certificate says no more
+_RETRY = 60.0  # at most, between two attempts to renew
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """How to open one connection. No credentials: plaintext."""
+
+    credentials: grpc.ChannelCredentials | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+class Trust(Protocol):
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set when another connection should take the place of the present one."""
+        ...
+
+    async def line(self) -> Line:
+        """Waits for what is needed. Raises LinkLost."""
+        ...
+
+    async def explain(self, lost: LinkLost) -> LinkLost:
+        """For a connection that never came about: the reason as well as it can be found."""
+        ...
+
+
+class Plaintext:
+    """Option 0."""
+
+    def __init__(self, address: str = "", authority: str = "") -> None:
+        self.changed = asyncio.Event()
+        self._address, self._authority = address, authority
+        self.finding: Finding | None = None
+
+    async def line(self) -> Line:
+        return Line()
+
+    async def explain(self, lost: LinkLost) -> LinkLost:
+        self.finding = None
+        if self._address and (await asyncio.to_thread(look, self._address, self._authority)).certificate is not None:
+            message = f"the server at {self._address} asks for TLS, this agent has insecure; set it to the same on both"
+            self.finding = Finding("RelayInsecure", message)
+            return LinkLost(message)
+        return lost
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    cluster: str
+    address: str
+    authority: str
+    cluster_uid: str = ""
+    root: str = "relay-root-tls-secret"
+    client: str = "relay-client-tls-secret"
+    token: str = "relay-identity-token-secret"
+    token_key: str = "token"
+    relay_token: str = ""
+    validates: bool = True
+    ratio: float = 0.2
+
+
+def renew_at(pair: pki.Pair, ratio: float, spread: float) -> datetime.datetime:
+    """`spread` from 0 to 1: up to a quarter of the ratio earlier, so that not all agents come at once."""
+    begins, ends = pair.leaf.not_valid_before_utc, pair.leaf.not_valid_after_utc
+    return ends - (ends - begins) * min(ratio * (1 + spread / 4), 1.0)
+
+
+class SecretTrust:
+    """`begin`, then `run` beside the link. `finding`: what keeps the agent from the server, for `check`."""
+
+    def __init__(self, secrets: Secrets, plan: Plan) -> None:
+        self.changed = asyncio.Event()
+        self.finding: Finding | None = None
+        self._secrets, self._plan = secrets, plan
+        self._roots, self._issued_roots = b"", b""
+        self._token = ""
+        self._pair: pki.Pair | None = None
+        self._own_root: pki.Pair | None = None  # a root with its key: this agent may sign for itself
+        self._arrived = asyncio.Event()
+        self._unusable: dict[str, str] = {}
+
+    # ---------------------------------------------------------------- for the link
+
+    async def line(self) -> Line:
+        plan, complaint = self._plan, ""
+        while problem := self._missing():
+            if problem != complaint:
+                log.warning("relay.secret.missing", reason=problem)
+                self.finding, complaint = Finding("RelaySecretMissing", problem), problem
+            self._arrived.clear()
+            await self._arrived.wait()
+        if complaint:
+            self.finding = None
+        self.changed.clear()
+        if plan.relay_token:
+            return await self._line(None, (("authorization", f"Bearer {plan.relay_token}"),))
+        if self._usable() is None:
+            await self._obtain(NOBODY, self._token)
+            self.changed.clear()
+        return await self._line(self._pair)
+
+    async def explain(self, lost: LinkLost) -> LinkLost:
+        plan = self._plan
+        seen = await asyncio.to_thread(look, plan.address, plan.authority, self._trusted() if plan.validates else b"")
+        found = judge(seen, plan.address, plan.authority, plan.root) if plan.validates or seen.plaintext else None
+        if found is None and seen.certificate is not None and self._pair is not None and _CLOSED in lost.message:
+            leaf = self._pair.leaf
+            found = Finding(
+                "RelayClientCertificate",
+                f"the server at {plan.address} closes the connection, as it does with a client certificate that it "
+                f"refuses; that of secret {plan.client} is issued by {leaf.issuer.rfc4514_string()} and ends at "
+                f"{leaf.not_valid_after_utc.isoformat()}: bring one whose root is in ca.crt of the server's secret",
+            )
+        self.finding = found
+        if found is None:
+            return lost
+        return LinkLost(found.message)
+
+    def _missing(self) -> str:
+        plan, where = self._plan, self._secrets.where
+        if plan.validates and not self._trusted():
+            return f"secret {plan.root} in {where} has no usable ca.crt; copy it from the management cluster"
+        if plan.relay_token or self._usable() or self._token or self._own_root:
+            return ""
+        why = self._unusable.get(plan.client, "has no tls.crt and tls.key")
+        if self._pair is not None:
+            why = f"ended at {self._pair.leaf.not_valid_after_utc.isoformat()}"
+        return (
+            f"secret {plan.client} in {where} {why}, and secret {plan.token} has no {plan.token_key}; bring the first, "
+            f"or copy the second from the management cluster"
+        )
+
+    def _usable(self) -> pki.Pair | None:
+        pair = self._pair
+        return None if pair is None or pki.share_left(pair.leaf) <= 0 else pair
+
+    def _trusted(self) -> bytes:
+        return b"\n".join((self._roots, self._issued_roots)).strip()
+
+    async def _line(self, pair: pki.Pair | None, metadata: tuple[tuple[str, str], ...] = ()) -> Line:
+        plan, roots, name = self._plan, self._trusted(), self._plan.authority
+        if not plan.validates:
+            seen = await asyncio.to_thread(look, plan.address, plan.authority)
+            if seen.certificate is None:
+                raise LinkLost(f"the server at {plan.address} answers no TLS handshake")
+            roots = seen.certificate.public_bytes(Encoding.PEM)
+            name = next(iter(pki.dns_names(seen.certificate)), name)
+        credentials = grpc.ssl_channel_credentials(roots, *((pair.key, pair.chain) if pair else (None, None)))
+        options = (("grpc.default_authority", plan.authority), ("grpc.ssl_target_name_override", name))
+        return Line(credentials=credentials, options=options, metadata=metadata)
+
+    # ---------------------------------------------------------------- secrets
+
+    async def begin(self) -> None:
+        """What is there already. What is missing, or cannot be read now, comes with the watch: the gateways are served
+        meanwhile.
+        """
+        for name in self._names():
+            try:
+                await self._load(name)
+            except SecretsFailed as failed:
+                log.warning("relay.secret.unread", resource=name, reason=str(failed))
+
+    async def run(self) -> Never:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(), name="agent.secrets")
+            group.create_task(self._renew(), name="agent.secrets.renew")
+        raise RuntimeError("the watch of the agent's secrets ended")
+
+    def _names(self) -> tuple[str, ...]:
+        plan = self._plan
+        return (plan.root,) if plan.relay_token else (plan.root, plan.client, plan.token)
+
+    async def _follow(self) -> None:
+        async with aclosing(self._secrets.watch(self._names())) as changes:  # type: ignore[type-var]  # every watch is a generator
+            async for name in changes:
+                try:
+                    await self._load(name)
+                except SecretsFailed as failed:
+                    log.warning("relay.secret.unread", resource=name, reason=str(failed))
+
+    async def _load(self, name: str) -> None:
+        data, plan = await self._secrets.get(name), self._plan
+        try:
+            if name == plan.root:
+                self._take_roots(data)
+            elif name == plan.client and data:
+                self._take_pair(data)
+            elif name == plan.token:
+                self._token = data.get(plan.token_key, b"").decode(errors="replace").strip()
+            self._unusable.pop(name, None)
+        except pki.Unfit as wrong:
+            self._unusable[name] = str(wrong)
+            log.warning("relay.secret.unusable", resource=name, reason=f"it {wrong}; the former stays in use")
+        self._arrived.set()
+
+    def _take_roots(self, data: Data) -> None:
+        roots = data.get("ca.crt", b"")
+        if roots:
+            pki.certificates(roots)
+        if "tls.key" in data and "tls.crt" in data:
+            self._own_root = pki.pair_of(data["tls.crt"], data["tls.key"])
+        if roots and roots != self._roots:
+            self._roots = roots
+            self.changed.set()
+
+    def _take_pair(self, data: Data) -> None:
+        pair = pki.pair_of(data.get("tls.crt", b""), data.get("tls.key", b""))
+        names = pki.dns_names(pair.leaf)
+        if names != (self._plan.cluster,):
+            raise pki.Unfit(
+                f"has a certificate for {', '.join(names) or 'nobody'}, it must have one DNS name, {self._plan.cluster}"
+            )
+        self._issued_roots = data.get("ca.crt", b"") if pki.is_ours(pair.leaf) else b""
+        if pair != self._pair:
+            self._pair = pair
+            self.changed.set()
+
+    # ---------------------------------------------------------------- certificates
+
+    async def _obtain(self, shown: pki.Pair, token: str) -> None:
+        """A key of our own and a certificate for it, kept. Raises LinkLost."""
+        plan, key = self._plan, pki.new_key()
+        csr = pki.request(plan.cluster, key)
+        if self._own_root is not None:
+            lifetime = datetime.timedelta(days=30)
+            chain = await asyncio.to_thread(pki.issue, csr, plan.cluster, lifetime, self._own_root)
+            answer = pb.IssueResponse(chain=chain, roots=self._roots)
+        else:
+            answer = await self._ask(
+                shown, pb.IssueRequest(csr=csr, token=token, cluster=plan.cluster, cluster_uid=plan.cluster_uid)
+            )
+        data = {"tls.crt": answer.chain, "tls.key": pki.key_pem(key), "ca.crt": answer.roots}
+        try:
+            self._take_pair(data)
+        except pki.Unfit as wrong:
+            raise LinkLost(f"the client certificate that the server issued {wrong}") from wrong
+        self._arrived.set()
+        try:
+            await self._secrets.put(plan.client, data)
+        except SecretsFailed as failed:
+            log.warning("relay.secret.unwritten", resource=plan.client, reason=str(failed))
+        ends = pki.certificates(answer.chain)[0].not_valid_after_utc.isoformat()
+        log.info("relay.certificate.obtained", resource=plan.client, ends=ends)
+
+    async def _ask(self, shown: pki.Pair, request: pb.IssueRequest) -> pb.IssueResponse:
+        line = await self._line(shown)
+        options: list[Any] = [*line.options, ("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.secure_channel(self._plan.address, line.credentials, options=options) as channel:  # type: ignore[arg-type]  # with TLS there are some
+            try:
+                call: Any = channel.unary_unary(_ISSUE, None, pb.IssueResponse.FromString)
+                answer: pb.IssueResponse = await call(request.SerializeToString(), timeout=_TIMEOUT)
+            except grpc.aio.AioRpcError as refused:
+                lost = LinkLost(f"no client certificate: {refused.details()}")
+                if refused.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    lost = await self.explain(lost)
+                else:
+                    self.finding = Finding("RelayCertificateRefused", lost.message)
+                raise lost from refused
+        return answer
+
+    async def _renew(self) -> None:
+        while True:
+            pair = self._pair
+            if pair is None or not pki.is_ours(pair.leaf):
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            moment = renew_at(pair, self._plan.ratio, random.random())  # noqa: S311 - spreads agents, guards no secret
+            left = (moment - datetime.datetime.now(datetime.UTC)).total_seconds()
+            if left > 0:
+                await asyncio.sleep(min(left, _RETRY))  # and look again: another pair may have come
+                continue
+            try:
+                await self._obtain(*((pair, "") if pki.share_left(pair.leaf) > 0 else (NOBODY, self._token)))
+            except LinkLost as lost:
+                log.warning("relay.certificate.unrenewed", reason=lost.message)
+                lifetime = (pair.leaf.not_valid_after_utc - pair.leaf.not_valid_before_utc).total_seconds()
+                await asyncio.sleep(min(lifetime / 50, _RETRY))

@@ -1,0 +1,1 @@
+"""Named secrets, wherever they are kept."""

@@ -1,0 +1,124 @@
+"""Bootstrap.IssueClientCertificate (relay.md §5.4): a client certificate for who shows the token, or a certificate of
+the same cluster that is still good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import structlog
+
+from fingerpost.api.limits import CLUSTER_NAME, CLUSTER_NAME_RULE
+from fingerpost.relay import pki
+from fingerpost.relay.frames import parse
+from fingerpost.relay.reasons import Refused
+from fingerpost.relay.v1 import bootstrap_pb2 as pb
+from mgmt.relay.identity import Caller
+from mgmt.relay.ports import Metrics
+from mgmt.relay.secrets import RelaySecrets
+
+log = structlog.get_logger()
+SERVICE = "fingerpost.relay.v1.Bootstrap"
+FAILURES, WINDOW = 5, 60.0
+_PEERS = 10_000
+
+
+class NotIssued(Exception):
+    """`kind` is the label `reason` of relay_auth_failures_total."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Bootstrap:
+    """`conflict(cluster, uid, peer)` says what is wrong with a second cluster of that name, "" when nothing is;
+    `registered(cluster)`, whether it may have a renewal.
+    """
+
+    def __init__(
+        self,
+        secrets: RelaySecrets,
+        metrics: Metrics,
+        conflict: Callable[[str, str, str], str] = lambda _cluster, _uid, _peer: "",
+        registered: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._secrets, self._metrics = secrets, metrics
+        self._conflict, self._registered = conflict, registered
+        self._failures: dict[str, deque[float]] = {}
+
+    def handlers(self) -> grpc.GenericRpcHandler[bytes, bytes]:
+        return grpc.method_handlers_generic_handler(
+            SERVICE, {"IssueClientCertificate": grpc.unary_unary_rpc_method_handler(self._issue)}
+        )
+
+    async def _issue(self, frame: bytes, context: Any) -> bytes:
+        caller = Caller(context.peer(), context.invocation_metadata() or (), context.auth_context())
+        now = asyncio.get_running_loop().time()
+        cluster = ""
+        try:
+            if self._too_many(caller.address, now):
+                raise NotIssued("rate", f"{caller.address} failed {FAILURES} times within a minute; wait that long")
+            request = parse(pb.IssueRequest(), frame)
+            cluster = request.cluster
+            return (await self._answer(request, caller)).SerializeToString()
+        except NotIssued as refused:
+            kind, message = refused.kind, str(refused)
+        except Refused as refused:
+            kind, message = "request", refused.message
+        if kind != "rate":
+            self._failed(caller.address, now)
+            log.warning("relay.certificate.refused", cluster=cluster, peer=caller.peer, reason=message)
+        self._metrics.add("relay_auth_failures_total", reason=kind)
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED if kind == "rate" else grpc.StatusCode.PERMISSION_DENIED
+        await context.abort(code, message)
+        raise AssertionError("abort raises")
+
+    async def _answer(self, request: pb.IssueRequest, caller: Caller) -> pb.IssueResponse:
+        cluster, secrets = request.cluster, self._secrets
+        if re.fullmatch(CLUSTER_NAME, cluster) is None:
+            raise NotIssued("request", f"cluster is {cluster!r}, it must be {CLUSTER_NAME_RULE}")
+        await self._prove(request, caller)
+        if problem := self._conflict(cluster, request.cluster_uid, caller.peer):
+            raise NotIssued("conflict", problem)
+        if secrets.signing is None:
+            raise NotIssued("disabled", "this server issues no certificates (disable_ca is true); bring one")
+        lifetime = datetime.timedelta(seconds=secrets.plan.client_lifetime)
+        try:
+            chain = await asyncio.to_thread(pki.issue, request.csr, cluster, lifetime, secrets.signing)
+        except pki.Unfit as wrong:
+            raise NotIssued("csr", f"the certificate request of cluster {cluster} {wrong}") from wrong
+        leaf = pki.certificates(chain)[0]
+        ends = leaf.not_valid_after_utc.isoformat()
+        log.info("relay.certificate.issued", cluster=cluster, peer=caller.peer, ends=ends)
+        return pb.IssueResponse(chain=chain, roots=secrets.roots)
+
+    async def _prove(self, request: pb.IssueRequest, caller: Caller) -> None:
+        cluster, certificate = request.cluster, caller.certificate
+        if certificate is None:
+            if not await self._secrets.knows(request.token, cluster):
+                raise NotIssued("token", f"the token for cluster {cluster} is wrong; copy the server's to its agent")
+        elif pki.dns_names(certificate) != (cluster,):
+            names = ", ".join(pki.dns_names(certificate))
+            raise NotIssued("identity", f"a renewal for {cluster} is asked for with a certificate of {names}")
+        elif pki.fingerprint(certificate) in self._secrets.blocked:
+            raise NotIssued("blocked", f"the certificate {pki.fingerprint(certificate)} is in relay-client-blocklist")
+        elif not self._registered(cluster):
+            raise NotIssued("registration", f"no KubernetesCluster {cluster}, so no renewal; create it")
+
+    def _too_many(self, address: str, now: float) -> bool:
+        times = self._failures.get(address)
+        while times and times[0] < now - WINDOW:
+            times.popleft()
+        return times is not None and len(times) >= FAILURES
+
+    def _failed(self, address: str, now: float) -> None:
+        if address not in self._failures and len(self._failures) >= _PEERS:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures.setdefault(address, deque()).append(now)

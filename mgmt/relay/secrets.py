@@ -1,0 +1,266 @@
+"""The relay's secrets at the server (relay.md §5): made where they may be made, read, and read again when they change.
+
+What is held is always usable: a secret that cannot be used is named in the log, and the former goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from secrets import token_urlsafe
+from typing import Never
+
+import grpc
+import msgspec
+import structlog
+
+from fingerpost.relay import pki
+from fingerpost.relay.nobody import NOBODY
+from fingerpost.secrets.protocol import BLOCKLIST, Data, Secrets, SecretsFailed
+
+log = structlog.get_logger()
+_ROOT, _SIGNING, _SERVER = (datetime.timedelta(days=days) for days in (3650, 1825, 365))
+_RENEW_AT = 0.2  # of the lifetime left
+_LOOK_AGAIN = 3600.0
+OLD_TOKEN = 600.0  # seconds for which the former token still counts
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of the options 1 to 5 it is (§5.3), and how the secrets are called."""
+
+    client_certificates: bool = True
+    disable_ca: bool = False
+    disable_ca_cert_generation: bool = False
+    disable_token_generation: bool = False
+    relay_token: str = ""
+    root: str = "relay-root-tls-secret"
+    server: str = "relay-server-tls-secret"
+    signing: str = "relay-tls-signing-secret"
+    token: str = "relay-identity-token-secret"
+    token_key: str = "token"
+    cluster_token: str = "relay-identity-token-"
+    require_cluster_token: bool = False
+    names: Sequence[str] = ("gloo-mesh-mgmt-server.gloo-mesh",)
+    client_lifetime: float = 30 * 86400.0
+
+    @property
+    def issues(self) -> bool:
+        return self.client_certificates and not self.disable_ca
+
+    @property
+    def needs_token(self) -> bool:
+        return (self.issues or not self.client_certificates) and not self.relay_token
+
+
+class RelaySecrets:
+    """`begin` before anything else. `blocked_changed` hears of a new blocklist."""
+
+    def __init__(
+        self, secrets: Secrets, plan: Plan, blocked_changed: Callable[[frozenset[str]], None] = lambda _: None
+    ) -> None:
+        self.plan, self.blocked_changed = plan, blocked_changed
+        self._secrets = secrets
+        self._server: pki.Pair | None = None
+        self._client_roots = b""
+        self.roots = b""
+        self.signing: pki.Pair | None = None
+        self._token, self._former = plan.relay_token, ("", 0.0)
+        self.blocked: frozenset[str] = frozenset()
+        self._configuration: grpc.ServerCertificateConfiguration | None = None
+        self._given: object = None
+
+    # ---------------------------------------------------------------- for the relay
+
+    def credentials(self) -> grpc.ServerCredentials:
+        return grpc.dynamic_ssl_server_credentials(
+            self._current(),
+            self._fetch,  # type: ignore[arg-type]  # None, for no change, is allowed
+            require_client_authentication=self.plan.client_certificates,
+        )
+
+    def _current(self) -> grpc.ServerCertificateConfiguration:
+        self._given = self._configuration
+        if self._configuration is None:
+            raise RuntimeError("begin() comes first")
+        return self._configuration
+
+    def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
+        """For each new connection, in a thread of gRPC's. None: as before."""
+        return None if self._configuration is self._given else self._current()
+
+    async def knows(self, token: str, cluster: str) -> bool:
+        """In constant time; the cluster's own token counts before the shared one."""
+        own = await self._cluster_token(cluster)
+        accepted = [own] if own else []
+        if not self.plan.require_cluster_token:
+            former, until = self._former
+            accepted += [self._token, former if asyncio.get_running_loop().time() < until else ""]
+        shown = hashlib.sha256(token.encode()).digest()
+        matches = [hmac.compare_digest(shown, hashlib.sha256(one.encode()).digest()) for one in accepted if one]
+        return any(matches) and bool(token)
+
+    async def _cluster_token(self, cluster: str) -> str:
+        try:
+            return _text(await self._secrets.get(self.plan.cluster_token + cluster), self.plan.token_key)
+        except SecretsFailed as failed:
+            log.warning("relay.secret.unread", resource=self.plan.cluster_token + cluster, reason=str(failed))
+            return ""
+
+    # ---------------------------------------------------------------- reading
+
+    async def begin(self) -> None:
+        """Raises SecretsFailed with the setting and the secret that do not fit."""
+        await self._make()
+        for name in self._names():
+            await self._load(name)
+
+    def _names(self) -> list[str]:
+        """No others: nobody need grant rights for what is not read."""
+        plan = self.plan
+        names = [plan.root, plan.server, BLOCKLIST, *([plan.signing] if plan.issues else [])]
+        return [*names, *([plan.token] if plan.needs_token else [])]
+
+    async def run(self) -> Never:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(), name="relay.secrets.watch")
+            group.create_task(self._renew(), name="relay.secrets.renew")
+        raise RuntimeError("the watch of the relay's secrets ended")
+
+    async def _follow(self) -> None:
+        async with aclosing(self._secrets.watch(self._names())) as changes:  # type: ignore[type-var]  # every watch is a generator
+            async for name in changes:
+                try:
+                    await self._load(name)
+                except SecretsFailed as failed:
+                    log.error("relay.secret.unusable", resource=name, reason=f"{failed}; the former stays in use")
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN)
+            try:
+                await self._make()
+            except SecretsFailed as failed:
+                log.error("relay.secret.unmade", reason=str(failed))
+
+    async def _load(self, name: str) -> None:
+        plan, data = self.plan, await self._secrets.get(name)
+        if name == plan.server:
+            self._server = self._pair(name, data)
+            self._client_roots = data.get("ca.crt", b"")
+            self._configure()
+        elif name == plan.root:
+            self.roots = data.get("ca.crt", b"")
+            if self._server is not None:
+                self._configure()
+        elif name == plan.signing:
+            self.signing = self._pair(name, data)
+        elif name == plan.token:
+            self._take_token(_text(data, plan.token_key))
+        elif name == BLOCKLIST:
+            self._block(frozenset(key.replace(":", "").lower() for key in data))
+
+    def _pair(self, name: str, data: Data) -> pki.Pair:
+        if "tls.crt" not in data or "tls.key" not in data:
+            generation = str(self.plan.disable_ca_cert_generation).lower()
+            remedy = ", or set disable_ca to true" if name == self.plan.signing else ""
+            raise SecretsFailed(
+                f"disable_ca_cert_generation is {generation}, and secret {name} in {self._secrets.where} has no "
+                f"tls.crt and tls.key; bring it{remedy}"
+            )
+        try:
+            return pki.pair_of(data["tls.crt"], data["tls.key"])
+        except pki.Unfit as wrong:
+            raise SecretsFailed(f"secret {name} in {self._secrets.where} {wrong}; bring a matching pair") from wrong
+
+    def _configure(self) -> None:
+        """A half-written bundle must not take the place of a good one: gRPC would refuse every connection."""
+        if self._server is None:
+            return
+        roots = self._client_roots or self.roots
+        if self.plan.client_certificates:
+            try:
+                pki.certificates(roots)
+            except pki.Unfit as wrong:
+                raise SecretsFailed(
+                    f"secret {self.plan.server} in {self._secrets.where} has no usable ca.crt, which client "
+                    f"certificates are checked against; put the root of the clients there"
+                ) from wrong
+        trusted = roots + b"\n" + NOBODY.chain if self.plan.issues else roots
+        self._configuration = grpc.ssl_server_certificate_configuration(
+            [(self._server.key, self._server.chain)], trusted if self.plan.client_certificates else None
+        )
+
+    def _take_token(self, token: str) -> None:
+        if not token:
+            raise SecretsFailed(
+                f"secret {self.plan.token} in {self._secrets.where} has no {self.plan.token_key}; put the token there"
+            )
+        if self._token and token != self._token:
+            self._former = self._token, asyncio.get_running_loop().time() + OLD_TOKEN
+        self._token = token
+
+    def _block(self, blocked: frozenset[str]) -> None:
+        if blocked != self.blocked:
+            self.blocked = blocked
+            log.info("relay.blocklist.changed", count=len(blocked))
+            self.blocked_changed(blocked)
+
+    # ---------------------------------------------------------------- making
+
+    async def _make(self) -> None:
+        """What is missing and may be made, and what we made and is nearly over. Nothing that was brought is touched."""
+        plan = self.plan
+        if not plan.disable_ca_cert_generation:
+            await self._make_pair(
+                plan.server, lambda root: pki.server(plan.names, _SERVER, root), trusted=plan.client_certificates
+            )
+            if plan.issues:
+                await self._make_pair(
+                    plan.signing, lambda root: pki.authority("relay signing", _SIGNING, root), trusted=True
+                )
+        if plan.needs_token and not _text(await self._secrets.get(plan.token), plan.token_key):
+            if plan.disable_token_generation:
+                raise SecretsFailed(
+                    f"disable_token_generation is true, and secret {plan.token} in {self._secrets.where} has no "
+                    f"{plan.token_key}; bring it, or set disable_token_generation to false"
+                )
+            await self._secrets.create(plan.token, {plan.token_key: token_urlsafe(32).encode()})
+
+    async def _make_pair(self, name: str, make: Callable[[pki.Pair], pki.Pair], *, trusted: bool) -> None:
+        there = await self._secrets.get(name)
+        if there:
+            pair = self._pair(name, there)
+            if not pki.is_ours(pair.leaf) or pki.share_left(pair.leaf) > _RENEW_AT:
+                return
+        root, bundle = await self._root(name)
+        made = await asyncio.to_thread(make, root)
+        data = {"tls.crt": made.chain, "tls.key": made.key, "ca.crt": there.get("ca.crt", bundle)}
+        if not there:
+            await self._secrets.create(name, data)  # another replica may have been first: then theirs counts
+        else:
+            await self._secrets.put(name, data)
+        log.info("relay.secret.made", resource=name)
+
+    async def _root(self, wanted: str) -> tuple[pki.Pair, bytes]:
+        name = self.plan.root
+        found = await self._secrets.get(name)
+        if not found:
+            made = await asyncio.to_thread(pki.authority, "relay root", _ROOT)
+            data = {"tls.crt": made.chain, "tls.key": made.key, "ca.crt": made.chain}
+            await self._secrets.create(name, data)
+            found = await self._secrets.get(name)
+        if "tls.key" not in found:
+            raise SecretsFailed(
+                f"secret {name} in {self._secrets.where} has no tls.key, so {wanted} cannot be made; bring {wanted} "
+                f"and set disable_ca_cert_generation to true, or remove {name} for a root of our own"
+            )
+        root = self._pair(name, found)
+        return root, found.get("ca.crt", root.chain)
+
+
+def _text(data: Data, key: str) -> str:
+    return data.get(key, b"").decode(errors="replace").strip()
