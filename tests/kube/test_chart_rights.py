@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import yaml
 
 from agent.app import _TYPES as TYPES_OF_AGENT
 from fingerpost.api.kinds import KINDS
+from fingerpost.cluster.kubernetes.api import connected
 from fingerpost.cluster.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from fingerpost.cluster.protocol import Batch, ClusterFailed
 from fingerpost.objects import ObjectKey
+from fingerpost.secrets.kubernetes import KubernetesSecrets
+from fingerpost.secrets.protocol import BLOCKLIST, SecretsFailed
 from mgmt.ingest.kinds import TYPES_OF_SERVER
 from tests.fleet.fleet_network import until
 from tests.kube.api_server import ApiServer
@@ -137,8 +141,8 @@ SIGNING, SERVED = "relay-tls-signing-secret", "relay-server-tls-secret"
 
 def named_secrets(read: tuple[str, ...], written: tuple[str, ...]) -> Rules:
     return (
-        rules("", ["secrets"], "get list watch", read)
-        | rules("", ["secrets"], "update patch", written)
+        rules("", ["secrets"], "get watch", read)
+        | rules("", ["secrets"], "patch", written)
         | rules("", ["secrets"], "create")
     )
 
@@ -149,7 +153,10 @@ def lease(name: str) -> Rules:
 
 
 OF_AGENT = named_secrets((TOKEN, ROOT, CLIENT), (CLIENT,)) | rules(INTERNAL, ["xdsconfigs"], "get create patch delete")
-OF_SERVER = named_secrets((TOKEN, ROOT, SIGNING, SERVED), (TOKEN, ROOT, SIGNING, SERVED))
+OF_BLOCKLIST = rules("", ["configmaps"], "get watch", (BLOCKLIST,))
+OF_SERVER = OF_BLOCKLIST | named_secrets(
+    (TOKEN, f"{TOKEN.removesuffix('-secret')}-mgmt", ROOT, SIGNING, SERVED), (TOKEN, ROOT, SIGNING, SERVED)
+)
 
 
 @pytest.mark.spec("M-73")
@@ -191,6 +198,37 @@ async def test_an_agent_keeps_what_it_serves(kube: KubeClient, cluster: ApiServe
             await outputs.apply(key, {**obj, "spec": {"workloads": [{"name": "a"}]}})
             await outputs.remove(key)
             assert await outputs.own(key.type) == []
+
+
+@pytest.mark.parametrize(("who", "kept"), [(SERVER, (ROOT, SERVED, SIGNING, TOKEN)), (AGENT, (CLIENT,))])
+@pytest.mark.spec("M-73")
+async def test_the_secrets_of_the_relay_are_made_read_and_renewed(
+    kube: KubeClient, cluster: ApiServer, who: str, kept: tuple[str, ...]
+) -> None:
+    made = [secret(NAMESPACE, name) for name in kept]
+    async with account(kube, cluster, values("register-cluster"), who) as kubeconfig, connected(kubeconfig) as api:
+        secrets = KubernetesSecrets(api, NAMESPACE, who)
+        try:
+            for name in kept:
+                assert await secrets.get(name) == {}
+                assert await secrets.create(name, {"tls.crt": b"first"})
+                await secrets.put(name, {"tls.crt": b"second"})
+                assert await secrets.get(name) == {"tls.crt": b"second"}
+            if who == SERVER:
+                assert await secrets.get("relay-identity-token-mgmt") == {}
+                assert await secrets.get(BLOCKLIST) == {}
+            with pytest.raises(SecretsFailed, match="403"):
+                await secrets.get("other")
+            with structlog.testing.capture_logs() as logs:
+                async with asyncio.timeout(10), aclosing(secrets.watch(kept)) as names:  # type: ignore[type-var]
+                    seen = {await anext(names) for _ in kept}
+                    await secrets.put(kept[0], {"tls.crt": b"third"})
+                    while await anext(names) != kept[0] or await secrets.get(kept[0]) != {"tls.crt": b"third"}:
+                        pass
+            assert seen <= set(kept)
+            assert [line for line in logs if line["event"] == "secrets.watch.failed"] == []
+        finally:
+            await kube.delete(*made)
 
 
 async def all_read(source: KubernetesCluster, listing: Batch) -> None:

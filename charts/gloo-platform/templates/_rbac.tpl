@@ -77,12 +77,12 @@
   resources: [secrets]
   resourceNames:
     {{- index . 0 | uniq | toYaml | nindent 4 }}
-  verbs: [get, list, watch]
+  verbs: [get, watch]
 - apiGroups: [""]
   resources: [secrets]
   resourceNames:
     {{- index . 1 | uniq | toYaml | nindent 4 }}
-  verbs: [update, patch]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
