@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relay_token: str = ""
     """The token itself, in place of its secret (`RELAY_TOKEN`)."""
     root_tls_secret: str = "relay-root-tls-secret"
+    """The root of the relay's certificates; `ca.crt` is what agents check the server against."""
     server_tls_secret: str = "relay-server-tls-secret"
     """`relay.tlsSecret`"""
     signing_tls_secret: str = "relay-tls-signing-secret"
