@@ -23,7 +23,7 @@ from agent.relay.facts import Fact
 from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import CertificateRefused, Pull
 from agent.relay.push import Push
-from agent.relay.trust import Plaintext, Plan, SecretTrust
+from agent.relay.trust import SecretTrust, chosen_trust
 from agent.settings import Settings
 from agent.xds.callers import AccountCallers, Callers, TokenCallers
 from agent.xds.gateways import Gateways
@@ -44,7 +44,7 @@ from fingerpost.relay.interest import Interest
 from fingerpost.relay.pieces import PieceList, join
 from fingerpost.relay.reasons import LinkLost
 from fingerpost.relay.settings import RelaySettings
-from fingerpost.secrets.protocol import Secrets, SecretsFailed
+from fingerpost.secrets.protocol import Secrets
 from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
 
@@ -134,7 +134,7 @@ class Agent:
             version=__version__,
             authority=settings.authority,
         )
-        self.trust = _trust(settings, cluster.uid, secrets)
+        self.trust = chosen_trust(settings, cluster.uid, secrets)
         self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost, self.trust)
         self._statuses = StatusWriter(cluster)
         self._listed = asyncio.Event()
@@ -386,26 +386,3 @@ async def running_agent(
             agent = Agent(settings, cluster, telemetry, secrets, observed)
             async with agent.running():
                 yield agent
-
-
-def _trust(settings: Settings, uid: str, secrets: Secrets) -> SecretTrust | Plaintext:
-    """Raises SecretsFailed for settings that contradict each other."""
-    if settings.insecure:
-        if settings.relay_token or settings.disable_server_certificate_validation:
-            name = "relay_token" if settings.relay_token else "disable_server_certificate_validation"
-            raise SecretsFailed(f"insecure is true, so {name} has no effect; leave one of the two")
-        return Plaintext(settings.server_address, settings.authority)
-    plan = Plan(
-        cluster=settings.cluster,
-        cluster_uid=uid,
-        address=settings.server_address,
-        authority=settings.authority,
-        root=settings.root_tls_secret,
-        client=settings.client_tls_secret,
-        token=settings.token_secret,
-        token_key=settings.token_secret_key,
-        relay_token=settings.relay_token,
-        validates=not settings.disable_server_certificate_validation,
-        ratio=settings.client_tls_secret_rotation_grace_period_ratio,
-    )
-    return SecretTrust(secrets, plan)

@@ -16,6 +16,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.relay.diagnosis import Finding, judge, look
+from agent.settings import Settings
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
 from fingerpost.relay.reasons import LinkLost
@@ -304,3 +305,26 @@ class SecretTrust:
                 log.warning("relay.certificate.unrenewed", reason=lost.message)
                 lifetime = (pair.leaf.not_valid_after_utc - pair.leaf.not_valid_before_utc).total_seconds()
                 await asyncio.sleep(min(lifetime / 50, _RETRY))
+
+
+def chosen_trust(settings: Settings, uid: str, secrets: Secrets) -> SecretTrust | Plaintext:
+    """Raises SecretsFailed for settings that contradict each other."""
+    if settings.insecure:
+        if settings.relay_token or settings.disable_server_certificate_validation:
+            name = "relay_token" if settings.relay_token else "disable_server_certificate_validation"
+            raise SecretsFailed(f"insecure is true, so {name} has no effect; leave one of the two")
+        return Plaintext(settings.server_address, settings.authority)
+    plan = Plan(
+        cluster=settings.cluster,
+        cluster_uid=uid,
+        address=settings.server_address,
+        authority=settings.authority,
+        root=settings.root_tls_secret,
+        client=settings.client_tls_secret,
+        token=settings.token_secret,
+        token_key=settings.token_secret_key,
+        relay_token=settings.relay_token,
+        validates=not settings.disable_server_certificate_validation,
+        ratio=settings.client_tls_secret_rotation_grace_period_ratio,
+    )
+    return SecretTrust(secrets, plan)
