@@ -98,6 +98,8 @@ async def test_a_restarted_server_whose_redis_was_lost_is_obeyed(tmp_path: Path)
             held = east.desired.scopes[GATEWAY].version  # what a restarted agent brings; statuses may be newer
         shutil.rmtree(tmp_path / "mgmt" / "redis")
         fleet.write_www("/basket")
+        # the same cluster, whose agent has forgotten what it served; another cluster of this name would be refused
+        shutil.copytree(tmp_path / "agent-east" / "cluster", tmp_path / "blank" / "cluster")
         async with fleet.server(relay_address=f"127.0.0.1:{port}") as server, fleet.agent("west", port) as west:
             async with fleet.agent("east", port, state_dir=tmp_path / "blank") as blank:
                 agents = (west, blank)
