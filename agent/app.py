@@ -15,7 +15,7 @@ from agent.admin.app import admin_app
 from agent.apply.certificates import Certificates, NotIssued, spiffe
 from agent.apply.disk import Disk
 from agent.apply.xds_configs import XdsConfigs
-from agent.discovery.kinds import NAMESPACE, NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
+from agent.discovery.kinds import NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
 from agent.discovery.secret_key import load_secret_key
 from agent.discovery.world import Derived, World
 from agent.relay.desired import DesiredState, Key
@@ -51,18 +51,13 @@ from fingerpost.telemetry import Telemetry
 log = structlog.get_logger()
 _GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
 _CLUSTER_SCOPE = ""
+_PASSED_ON = tuple(kind.type for kind in KINDS if is_passed_on(kind.type))
+_READ = frozenset({SERVICE, SLICE, POD, NODE})
+_DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts"})  # from what is read
 # What this agent reads and pushes, announced even when there is none: the server knows an empty listing from a missing
 # one, and lets go what it still holds of a kind whose last object went while this agent was away.
-_ALWAYS = (
-    "core/Service",
-    _GATEWAY,
-    "fingerpost.dev/ServiceFacts",
-    "fingerpost.dev/SecretFacts",
-    *(kind.type for kind in KINDS if is_passed_on(kind.type)),
-)
-_DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts"})
-_READ = frozenset({SERVICE, SLICE, POD, NODE})  # what they are derived from
-_TYPES = (*_READ, SECRET, NAMESPACE, *(kind.type for kind in KINDS if is_passed_on(kind.type)))
+_ALWAYS = frozenset({SERVICE, *_DERIVED, *_PASSED_ON})
+_TYPES = (*_READ, SECRET, *_PASSED_ON)
 _MANAGER = "gloo-mesh-agent"  # of fields in server-side apply
 _PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxies are served (M-9: 10 s)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
@@ -99,15 +94,11 @@ class Agent:
         self.tokens = settings.state_dir / "tokens"
         self._known_tokens = Tokens(self.tokens)
         self._callers: Callers = TokenCallers(self._known_tokens)
-        if cluster.outputs is not None:
-            self._callers = AccountCallers(cluster.outputs, self._accounts_of, self._callers)
+        self._keeper: Keeper = Disk(settings.state_dir / "gateways")
+        if (outputs := cluster.outputs) is not None:
+            self._callers = AccountCallers(outputs, self._accounts_of, self._callers)
+            self._keeper = XdsConfigs(outputs, settings.cluster, settings.namespace)
         self.world = World(settings.cluster, load_secret_key(settings.state_dir))
-        outputs = cluster.outputs
-        self._keeper: Keeper = (
-            XdsConfigs(outputs, settings.cluster, settings.namespace)
-            if outputs is not None
-            else Disk(settings.state_dir / "gateways")
-        )
         self.desired = DesiredState(self._on_version)
         self.pull = Pull(self.desired, self._on_interest)
         relay = RelaySettings(heartbeat=settings.heartbeat, retry_ceiling=settings.retry_ceiling)
@@ -162,7 +153,7 @@ class Agent:
         derived = self.world.apply(batch.changes, listed=batch.listed, unlisted=batch.unlisted)
         self._spread(derived, batch.seen_unix_nanos)
         if batch.listed:
-            types = {*_ALWAYS, *self.push.facts.types} - batch.unlisted
+            types = (_ALWAYS | self.push.facts.types.keys()) - batch.unlisted
             self.push.complete(types if _READ.isdisjoint(batch.unlisted) else types - _DERIVED)
             self._listed.set()
 

@@ -11,14 +11,8 @@ from fingerpost.cluster.directory.cluster import DirectoryCluster
 from fingerpost.cluster.protocol import Cluster, ClusterFailed
 
 
-class SourceSettings(Protocol):
-    """The settings that say where a cluster is."""
-
-    @property
-    def cluster(self) -> str: ...
-
-    @property
-    def directory(self) -> Path | None: ...
+class ApiServerSettings(Protocol):
+    """The settings that say which API server a process speaks to, if any."""
 
     @property
     def kubeconfig(self) -> Path | None: ...
@@ -28,6 +22,16 @@ class SourceSettings(Protocol):
 
     @property
     def in_cluster(self) -> bool: ...
+
+
+class SourceSettings(ApiServerSettings, Protocol):
+    """The settings that say where a cluster is."""
+
+    @property
+    def cluster(self) -> str: ...
+
+    @property
+    def directory(self) -> Path | None: ...
 
     @property
     def namespaces(self) -> tuple[str, ...]: ...

@@ -7,25 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+from fingerpost.cluster.source import ApiServerSettings
 from fingerpost.secrets.folder import FolderSecrets
 from fingerpost.secrets.protocol import Secrets
 
 
-class PlaceSettings(Protocol):
+class PlaceSettings(ApiServerSettings, Protocol):
     @property
     def state_dir(self) -> Path: ...
 
     @property
     def secrets_dir(self) -> Path | None: ...
-
-    @property
-    def kubeconfig(self) -> Path | None: ...
-
-    @property
-    def kube_context(self) -> str: ...
-
-    @property
-    def in_cluster(self) -> bool: ...
 
 
 @asynccontextmanager
