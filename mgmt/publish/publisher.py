@@ -119,9 +119,14 @@ class Publisher:
         self.config_version = max(self.config_version, version)
         touched: dict[str, None] = {}
         moves: dict[tuple[GatewayClass, GatewayClass], set[str]] = {}
+        # Forgotten once all have moved: the last member may leave just before another gateway comes into the class.
+        left: dict[GatewayClass, None] = {}
         for gateway, gateway_class in turn.gateways.items():
             former = self._gateways.get(gateway)
-            if former is not None and gateway_class is not None:
+            if former is None:
+                continue
+            left[former] = None
+            if gateway_class is not None:
                 moves.setdefault((former, gateway_class), set()).add(gateway[0])
         formerly = {former: Had(self._losses.contributions(former), self._held.get(former)) for former, _ in moves}
         self._change_sets(turn, version, seen_unix_nanos, traceparent, touched)
@@ -130,6 +135,9 @@ class Publisher:
         for gateway, gateway_class in turn.gateways.items():
             self._move(gateway, gateway_class, version, seen_unix_nanos)
             touched[gateway[0]] = None
+        for former in left:
+            if former not in self._members:
+                self._forget(former)
         self._warming = turn.warming if turn.warming is not None else self._warming
         for cluster, changes in turn.cluster_scopes.items():
             cluster_set = self._cluster_sets.setdefault(cluster, ResourceSet())
@@ -205,11 +213,12 @@ class Publisher:
             else:
                 scope.move(resource_set, version, seen_unix_nanos)
             self.arrivals.expect(gateway)
-        if former is not None and former not in self._members:
-            self._sets.pop(former, None)
-            self._held.pop(former, None)
-            self._confirmed.discard(former)
-            self._losses.forget(former)
+
+    def _forget(self, gateway_class: GatewayClass) -> None:
+        del self._sets[gateway_class]
+        self._held.pop(gateway_class, None)
+        self._confirmed.discard(gateway_class)
+        self._losses.forget(gateway_class)
 
     def _wake(self, clusters: Iterable[str]) -> None:
         for cluster in clusters:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from publish_support import EAST, LISTENER, ROUTES, WEST, Plane, gateway_class, listener, tables
+import pytest
+from publish_support import EAST, LISTENER, ROUTES, WEST, Plane, gateway_class, listener, routes, tables
 
 from fingerpost.relay.digest import SetDigest, resource_key
 from fingerpost.relay.interest import Interest
 from mgmt.publish.scope import LOG, Scope
 from mgmt.relay.ports import Changed
+from mgmt.translate.scopes import GatewayKey
 from mgmt.translate.turn import Turn
 
 ONE, TWO = gateway_class("one"), gateway_class("two")
@@ -68,6 +70,19 @@ def test_a_move_to_another_class_logs_the_difference_alone() -> None:
     assert chained(scope)
     assert scope.digest.total == digest_of(scope)
     assert plane.scope(WEST).version == 2
+
+
+@pytest.mark.parametrize("order", [(EAST, WEST), (WEST, EAST)])
+def test_a_gateway_that_comes_into_a_class_as_its_last_member_leaves_gets_all_of_it(
+    order: tuple[GatewayKey, GatewayKey],
+) -> None:
+    plane = Plane()
+    plane.serve(ONE, tables(2), gateways=(EAST,))
+    plane.serve(TWO, tables(3), gateways=(WEST,))
+    to = {EAST: TWO, WEST: ONE}
+    plane.publisher.publish(Turn(gateways={gateway: to[gateway] for gateway in order}), 3)
+    assert plane.scope(WEST).resources == {ROUTES: routes(tables(2))}
+    assert plane.scope(EAST).resources == {ROUTES: routes(tables(3))}
 
 
 def test_the_log_of_a_gateway_that_goes_and_comes_stays_joined() -> None:
