@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any, Never
 
 import msgspec
@@ -14,6 +14,9 @@ import structlog
 from agent.admin.app import admin_app
 from agent.apply.certificates import Certificates, NotIssued, spiffe
 from agent.apply.disk import Disk
+from agent.apply.istio import SCOPE as ISTIO
+from agent.apply.istio import TYPES as ISTIO_TYPES
+from agent.apply.istio import IstioObjects
 from agent.apply.xds_configs import XdsConfigs
 from agent.discovery.kinds import NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
 from agent.discovery.secret_key import load_secret_key
@@ -41,6 +44,7 @@ from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from fingerpost.relay.interest import Interest
+from fingerpost.relay.objects import STATUS, key_of
 from fingerpost.relay.pieces import PieceList, join
 from fingerpost.relay.reasons import LinkLost
 from fingerpost.relay.settings import RelaySettings
@@ -57,7 +61,7 @@ _DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/S
 # What this agent reads and pushes, announced even when there is none: the server knows an empty listing from a missing
 # one, and lets go what it still holds of a kind whose last object went while this agent was away.
 _ALWAYS = frozenset({SERVICE, *_DERIVED, *_PASSED_ON})
-_TYPES = (*_READ, SECRET, *_PASSED_ON)
+_TYPES = (*_READ, SECRET, *_PASSED_ON, *ISTIO_TYPES)
 _MANAGER = "gloo-mesh-agent"  # of fields in server-side apply
 _PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxies are served (M-9: 10 s)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
@@ -118,6 +122,7 @@ class Agent:
             store=self._keeper,
             found=self._known_tokens.ensure,
         )
+        self.istio = IstioObjects(settings.cluster, cluster.outputs, self, self.desired)
         identity = AgentIdentity(
             cluster=settings.cluster,
             cluster_uid=cluster.uid,
@@ -150,6 +155,7 @@ class Agent:
         raise RuntimeError("the watch of the cluster ended")
 
     def _take(self, batch: Batch) -> None:
+        self.istio.saw(batch.changes, listed=batch.listed)
         derived = self.world.apply(batch.changes, listed=batch.listed, unlisted=batch.unlisted)
         self._spread(derived, batch.seen_unix_nanos)
         if batch.listed:
@@ -203,8 +209,11 @@ class Agent:
         if scope == _CLUSTER_SCOPE:
             self._take_statuses(changed)
             self.pull.report(ScopeApplied(scope=scope, watermark=version))
-            return
-        if scope in self.desired.scopes:
+        elif scope == ISTIO and scope in self.desired.scopes:
+            self.istio.on_version(version, changed, keep, confirmed=confirmed)
+        elif scope == ISTIO:
+            self.istio.on_gone(version, confirmed=confirmed)
+        elif scope in self.desired.scopes:
             self.gateways_.on_version(
                 scope, version, changed, keep, confirmed=confirmed, seen_unix_nanos=seen_unix_nanos
             )
@@ -218,11 +227,8 @@ class Agent:
 
     def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:
         for (type_, name), pieces in changed.items():
-            if type_ != "status" or pieces is None:
-                continue
-            group, kind, namespace, object_name = name.split("/", 3)
-            key = ObjectKey(f"{group}/{kind}", self.settings.cluster, namespace, object_name)
-            self._statuses.put(key, msgspec.json.decode(join(pieces)))
+            if type_ == STATUS and pieces is not None:
+                self._statuses.put(key_of(self.settings.cluster, name), msgspec.json.decode(join(pieces)))
 
     def on_applied(self, applied: Applied) -> None:
         exceptions = tuple(
@@ -272,6 +278,9 @@ class Agent:
         return {"cluster listed": self._listed.is_set(), "server connected": self.pull.connected}
 
     def gateways(self) -> list[dict[str, Any]]:
+        states = dict(self.gateways_.states())
+        if self.istio.state.known:
+            states[ISTIO] = self.istio.state
         return [
             {
                 "name": name,
@@ -279,11 +288,11 @@ class Agent:
                 "resources": len(state.effective),
                 "exceptions": [d._asdict() for d in state.deviations()],
             }
-            for name, state in sorted(self.gateways_.states().items())
+            for name, state in sorted(states.items())
         ]
 
     def release(self, gateway: str) -> bool:
-        return self.gateways_.release(gateway)
+        return self.istio.release() if gateway == ISTIO else self.gateways_.release(gateway)
 
     async def release_folder(self) -> int:
         return await self._folder.release()
@@ -311,6 +320,13 @@ class Agent:
         except TimeoutError:
             log.warning("cluster.listing.late", cluster=self.cluster, remedy="look at the findings of this agent")
 
+    async def _speak(self) -> Never:
+        """The server is to hear of what an earlier process has left, so that is found out first; but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self.istio.adopted.wait()
+        await self.link.run()
+
     async def _settle_memory(self) -> None:
         await self._listed.wait()
         await settle()
@@ -336,7 +352,8 @@ class Agent:
             admin = listen(admin_app(self, self._metrics.exposition), self.settings.admin_address, "admin_address")
             self.admin_port = (await stack.enter_async_context(admin)).port
             work = {
-                "agent.link": self.link.run(),
+                "agent.link": self._speak(),
+                "agent.istio": self.istio.run(),
                 **({"agent.trust": self.trust.run()} if isinstance(self.trust, SecretTrust) else {}),
                 "agent.keeper": self._keeper.run(),
                 "agent.certificates": self._certificates.run(),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from fingerpost.objects import ObjectKey, canonical
+from fingerpost.relay.objects import STATUS, name_of
 from fingerpost.relay.pieces import PieceList, Role, piece
 from mgmt.ingest.values import ClusterStates, InputChange
 from mgmt.publish.publisher import Publisher
@@ -94,11 +95,10 @@ class Pipeline:
         for key, status in statuses.items():
             if key.cluster == self._translator.place.cluster:
                 continue
-            name = f"{key.type}/{key.namespace}/{key.name}"
             pieces = None
             if status is not None:
                 pieces = PieceList([piece(Role.TOP, key.contribution, canonical(status.as_json()))])
-            out.setdefault(key.cluster, {})["status", name] = pieces
+            out.setdefault(key.cluster, {})[STATUS, name_of(key)] = pieces
         return out
 
     def _report(self, failures: Iterable[Failure]) -> None:

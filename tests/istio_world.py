@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from fingerpost.objects import ObjectKey, canonical
 from mgmt.translate.graph.inputs import GATEWAY
-from mgmt.translate.graph.istio import IstioGraph
 from mgmt.translate.graph.ownership import Place
 from mgmt.translate.translator import Translator
 
@@ -27,7 +26,7 @@ def _istio(body: bytes) -> bytes:
 class IstioWorld:
     def __init__(self, place: Place) -> None:
         t = self.translator = Translator(place)
-        self.graph = IstioGraph(t.engine, t.inputs, t.owners, t.gateways, t.views, t.tables, t.policies, t.destinations)
+        self.graph = t.istio
         self.steps = 0
         self.changed: set[ObjectKey] = set()
 

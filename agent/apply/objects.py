@@ -9,7 +9,7 @@ from typing import Never
 
 import structlog
 
-from agent.apply.wanted import Object, Wanted, marked
+from agent.apply.wanted import Object, Wanted
 from fingerpost.cluster.protocol import Change, NotWritten, Outputs
 from fingerpost.objects import ObjectKey
 
@@ -28,7 +28,7 @@ class Objects:
         clock: Callable[[], float],
         undone: Callable[[ObjectKey], None] = lambda _key: None,
     ) -> None:
-        self.wanted = Wanted(outputs.held)
+        self.wanted = Wanted(outputs.held, outputs.marks)
         self._outputs, self._changed, self._clock, self._undone = outputs, changed, clock, undone
         self._wake = asyncio.Event()
         self._listed = asyncio.Event()
@@ -97,7 +97,7 @@ class Objects:
         if wanted is None:
             return
         try:
-            there = await self._outputs.apply(key, marked(wanted.body))
+            there = await self._outputs.apply(key, self.wanted.sent(wanted))
         except NotWritten as error:
             self._failed(key, error)
         else:

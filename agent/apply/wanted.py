@@ -47,14 +47,36 @@ class Trouble(NamedTuple):
     due: float
 
 
+class _Version(NamedTuple):
+    """An object as the cluster has it: of its trimmed body the hash."""
+
+    generation: int
+    digest: bytes
+
+
+class _Meta(msgspec.Struct):
+    generation: int = 0
+
+
+class _Body(msgspec.Struct):
+    metadata: _Meta
+
+
+_body = msgspec.json.Decoder(_Body)
+
+
+def _version(body: bytes) -> _Version:
+    return _Version(_body.decode(body).metadata.generation, content_hash(body))
+
+
 class Wanted:
     """`todo` says what is to be written now. `held` is what the cluster is known to hold."""
 
-    def __init__(self, held: Callable[[ObjectKey], bytes | None]) -> None:
-        self._held = held
+    def __init__(self, held: Callable[[ObjectKey], bytes | None], marks: Mapping[str, str]) -> None:
+        self._held, self._marks = held, marks
         self._scopes: dict[str, dict[ObjectKey, Object]] = {}
         self._versions: dict[str, int] = {}
-        self._there: dict[ObjectKey, bytes] = {}  # what the cluster holds of what is wanted: hash of the trimmed body
+        self._there: dict[ObjectKey, _Version] = {}  # what the cluster holds of what is wanted
         self._done: dict[ObjectKey, bytes] = {}  # hash of the body that was wanted when it was last written
         self._going: set[ObjectKey] = set()
         self._todo: set[ObjectKey] = set()
@@ -91,18 +113,26 @@ class Wanted:
         else:
             self._going.discard(key)
             digest = content_hash(wanted.body)
-            if key not in self._done and (body := self._held(key)) is not None and _holds(body, wanted.body):
-                self._there[key], self._done[key] = content_hash(body), digest  # by the process before this one
+            if key not in self._done and (body := self._held(key)) is not None and self._holds(body, wanted):
+                self._there[key], self._done[key] = _version(body), digest  # by the process before this one
             if self._done.get(key) == digest:
                 self._todo.discard(key)
             else:
                 self._todo.add(key)
 
+    def sent(self, wanted: Object) -> dict[str, Any]:
+        return marked(wanted.body, self._marks)
+
+    def _holds(self, there: bytes, wanted: Object) -> bool:
+        """Written from just this body, and nobody has changed what it says since."""
+        return _within(self.sent(wanted), msgspec.json.decode(there))
+
     # ------------------------------------------------------------ what is there
 
     def seen(self, key: ObjectKey, body: bytes | None) -> bool:
         """The cluster says what it holds. True when that is not what it was left as, and so has to be undone."""
-        if self.get(key) is None:
+        wanted = self.get(key)
+        if wanted is None:
             return False
         known = self._there.get(key)
         if body is None:
@@ -111,18 +141,22 @@ class Wanted:
             self._done.pop(key, None)
             self._todo.add(key)
             return gone
-        digest = content_hash(body)
-        if known == digest:
-            return False
+        found = _version(body)
         if known is None:
             self._changed(key)
             return False
-        self._there[key] = digest
+        if known == found or found.generation < known.generation:
+            return False  # as it was written, or what was written before that
+        if self._holds(body, wanted):  # the answer to this very write is still on its way
+            self._there[key], self._done[key] = found, content_hash(wanted.body)
+            self._todo.discard(key)
+            return False
+        self._there[key] = found
         self._todo.add(key)
         return True
 
     def written(self, key: ObjectKey, wanted: Object, there: bytes) -> None:
-        self._there[key], self._done[key] = content_hash(there), content_hash(wanted.body)
+        self._there[key], self._done[key] = _version(there), content_hash(wanted.body)
         self.troubles.pop(key, None)
         if self.get(key) == wanted:
             self._todo.discard(key)
@@ -181,17 +215,15 @@ def _rank(key: ObjectKey) -> tuple[int, ObjectKey]:
     return _RANK.get(key.type, _RANK[""]), key
 
 
-def marked(body: bytes) -> dict[str, Any]:
-    """The object as it is sent: with the hash of what was wanted, so that a later process knows its own work."""
+def marked(body: bytes, marks: Mapping[str, str]) -> dict[str, Any]:
+    """The object as it is sent: with the writer's labels, and with the hash of what was wanted, so that a later process
+    knows its own work.
+    """
     obj: dict[str, Any] = msgspec.json.decode(body)
     metadata = obj["metadata"]
     annotations = {**(metadata.get("annotations") or {}), HASH: content_hash(body).hex()[:32]}
-    return {**obj, "metadata": {**metadata, "annotations": annotations}}
-
-
-def _holds(there: bytes, wanted: bytes) -> bool:
-    """Written from just this body, and nobody has changed what it says since."""
-    return _within(marked(wanted), msgspec.json.decode(there))
+    labels = {**(metadata.get("labels") or {}), **marks}
+    return {**obj, "metadata": {**metadata, "annotations": annotations, "labels": labels}}
 
 
 def _within(wanted: Any, there: Any) -> bool:

@@ -60,6 +60,11 @@ class DesiredState:
             self.pieces.hold(pieces)
         self.config_version = max(self.config_version, version)
 
+    def remember(self, name: str) -> None:
+        """Something of the scope is there although nothing of it was kept: a server that does not know it says so."""
+        if name not in self.scopes:
+            self.restore(name, 1, {}, {})
+
     def link_lost(self) -> None:
         """What was under way will not come: back to the completed versions."""
         for name in [n for n, s in self.scopes.items() if not s.version and not s.lists]:

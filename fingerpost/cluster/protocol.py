@@ -70,6 +70,11 @@ class Account(NamedTuple):
 class Outputs(Protocol):
     """Where a cluster takes objects that this system makes, and tells who somebody is."""
 
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The labels of everything that this system makes here."""
+        ...
+
     async def account_of(self, token: str) -> Account | None:
         """Whose service-account token it is; None: nobody's. Raises ClusterFailed."""
         ...

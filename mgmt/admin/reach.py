@@ -14,7 +14,7 @@ from mgmt.admin.times import rfc3339
 from mgmt.publish.arrival import ArrivalView, GatewayState
 from mgmt.relay.ports import ScopeView
 from mgmt.translate.graph.inputs import EXTERNAL_SERVICE, ROUTE_TABLE, SERVICE, VIRTUAL_DESTINATION, VIRTUAL_GATEWAY
-from mgmt.translate.scopes import GatewayClass, GatewayKey
+from mgmt.translate.scopes import ISTIO, GatewayClass, GatewayKey
 from mgmt.translate.translator import gateway_key
 
 DESTINATIONS = frozenset({VIRTUAL_DESTINATION, EXTERNAL_SERVICE, SERVICE})
@@ -40,11 +40,15 @@ class Reach:
             gateway = gateway_key(key)
             self._classes.setdefault(gateway_class, []).append(gateway)
             self._planned.add(gateway)
+        self._istio = plane.translator.istio
         self._fronts: dict[frozenset[GatewayKey], _Front] = {}
         self._clusters = tuple(plane.translator.owners.all_clusters(self._context))
 
     def gateways(self, key: ObjectKey) -> frozenset[GatewayKey]:
         """Only gateways that this server configures."""
+        return self._plain(key) | {(at.cluster, ISTIO) for at in self._context.by(self._istio.clusters_of, key)}
+
+    def _plain(self, key: ObjectKey) -> frozenset[GatewayKey]:
         if key.type == ROUTE_TABLE:
             return self._of_classes(self._table_classes(key))
         if key.type == VIRTUAL_GATEWAY:
@@ -112,7 +116,7 @@ class Reach:
             elif state.watermark < scope.version:
                 lowest = min(lowest, state.watermark)
             exceptions.update(e.contribution for e in state.exceptions)
-            if not state.proxies:
+            if not state.proxies and gateway[1] != ISTIO:
                 bare.append(f"{gateway[0]}/{gateway[1]}")
         return _Front(tuple(concerned), lowest, frozenset(exceptions), tuple(bare))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fingerpost.relay.applied import ScopeApplied, ScopeException
-from mgmt.translate.scopes import GatewayKey
+from mgmt.translate.scopes import ISTIO, GatewayKey
 
 
 class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ class Arrivals:
                 missing.append(Missing(gateway=name, reason=reason, since_unix_nanos=since))
                 continue
             arrived += 1
-            if not state.proxies:
+            if not state.proxies and gateway[1] != ISTIO:  # whose proxies istiod knows
                 bare.append(name)
         return ArrivalView(arrived=arrived, total=len(concerned), missing=tuple(missing), no_proxy=tuple(bare))
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from fingerpost.relay.pieces import PieceList, join
 from fingerpost.relay.v1 import endpoints_pb2
 from mgmt.publish.guard import Loss
-from mgmt.translate.scopes import GatewayClass, ResourceKey
+from mgmt.translate.scopes import ResourceKey, ScopeClass
 
 # Contributions that came to or left a class in one turn: class -> (gone, come)
-ContributionDelta = Mapping[GatewayClass, tuple[frozenset[str], frozenset[str]]]
+ContributionDelta = Mapping[ScopeClass, tuple[frozenset[str], frozenset[str]]]
 
 
 def addresses(endpoints: PieceList | None) -> int:
@@ -25,19 +25,19 @@ def addresses(endpoints: PieceList | None) -> int:
 
 class LossMeter:
     def __init__(self) -> None:
-        self._contributions: dict[GatewayClass, set[str]] = {}
-        self._addresses: dict[GatewayClass, int] = {}
+        self._contributions: dict[ScopeClass, set[str]] = {}
+        self._addresses: dict[ScopeClass, int] = {}
 
-    def contributions(self, gateway_class: GatewayClass) -> frozenset[str]:
+    def contributions(self, gateway_class: ScopeClass) -> frozenset[str]:
         return frozenset(self._contributions.get(gateway_class, ()))
 
-    def forget(self, gateway_class: GatewayClass) -> None:
+    def forget(self, gateway_class: ScopeClass) -> None:
         self._contributions.pop(gateway_class, None)
         self._addresses.pop(gateway_class, None)
 
     def measure(
         self,
-        gateway_class: GatewayClass,
+        gateway_class: ScopeClass,
         held: Mapping[ResourceKey, PieceList],
         changes: Mapping[ResourceKey, PieceList | None],
         delta: ContributionDelta,

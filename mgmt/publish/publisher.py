@@ -18,7 +18,7 @@ from mgmt.publish.guard import GuardSettings, Had, Held, Loss, cluster_of, clust
 from mgmt.publish.losses import LossMeter
 from mgmt.publish.scope import ResourceSet, Scope
 from mgmt.relay.ports import LogEntry
-from mgmt.translate.scopes import GatewayClass, GatewayKey
+from mgmt.translate.scopes import GatewayKey, ScopeClass
 from mgmt.translate.turn import Turn
 
 CLUSTER_SCOPE = ""
@@ -39,17 +39,17 @@ class Publisher:
         self._relist = relist
         self._now = now
         self._guard = guard
-        self._sets: dict[GatewayClass, ResourceSet] = {}
-        self._gateways: dict[GatewayKey, GatewayClass] = {}
-        self._members: dict[GatewayClass, dict[GatewayKey, None]] = {}
+        self._sets: dict[ScopeClass, ResourceSet] = {}
+        self._gateways: dict[GatewayKey, ScopeClass] = {}
+        self._members: dict[ScopeClass, dict[GatewayKey, None]] = {}
         self._scopes: dict[str, dict[str, Scope]] = {}
         self._cluster_sets: dict[str, ResourceSet] = {}
         self._interests: dict[str, Interest] = {}
         self._wakes: dict[str, dict[Callable[[], None], None]] = {}
-        self._held: dict[GatewayClass, Held] = {}
-        self._confirmed: set[GatewayClass] = set()
+        self._held: dict[ScopeClass, Held] = {}
+        self._confirmed: set[ScopeClass] = set()
         self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
-        self._warming: Mapping[GatewayClass, Mapping[str, str]] = {}
+        self._warming: Mapping[ScopeClass, Mapping[str, str]] = {}
         self._cold: frozenset[str] = frozenset()
         self._homes: frozenset[str] = frozenset()
         self._losses = LossMeter()
@@ -118,9 +118,9 @@ class Publisher:
     def publish(self, turn: Turn, version: int, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
         self.config_version = max(self.config_version, version)
         touched: dict[str, None] = {}
-        moves: dict[tuple[GatewayClass, GatewayClass], set[str]] = {}
+        moves: dict[tuple[ScopeClass, ScopeClass], set[str]] = {}
         # Forgotten once all have moved: the last member may leave just before another gateway comes into the class.
-        left: dict[GatewayClass, None] = {}
+        left: dict[ScopeClass, None] = {}
         for gateway, gateway_class in turn.gateways.items():
             former = self._gateways.get(gateway)
             if former is None:
@@ -183,9 +183,7 @@ class Publisher:
             scope = scopes[name] = Scope(resource_set)
         return scope
 
-    def _move(
-        self, gateway: GatewayKey, gateway_class: GatewayClass | None, version: int, seen_unix_nanos: int
-    ) -> None:
+    def _move(self, gateway: GatewayKey, gateway_class: ScopeClass | None, version: int, seen_unix_nanos: int) -> None:
         cluster, name = gateway
         former = self._gateways.pop(gateway, None)
         if former is not None:
@@ -214,7 +212,7 @@ class Publisher:
                 scope.move(resource_set, version, seen_unix_nanos)
             self.arrivals.expect(gateway)
 
-    def _forget(self, gateway_class: GatewayClass) -> None:
+    def _forget(self, gateway_class: ScopeClass) -> None:
         del self._sets[gateway_class]
         self._held.pop(gateway_class, None)
         self._confirmed.discard(gateway_class)
@@ -227,7 +225,7 @@ class Publisher:
 
     # ---------------------------------------------------------------- guards
 
-    def _weigh(self, gateway_class: GatewayClass, loss: Loss) -> None:
+    def _weigh(self, gateway_class: ScopeClass, loss: Loss) -> None:
         if not self._members.get(gateway_class):
             return
         held = self._held.get(gateway_class)
@@ -244,7 +242,7 @@ class Publisher:
         self._confirmed.discard(gateway_class)
         self._relist(concerned)
 
-    def _weigh_move(self, clusters: Collection[str], former: GatewayClass, to: GatewayClass, had: Had) -> None:
+    def _weigh_move(self, clusters: Collection[str], former: ScopeClass, to: ScopeClass, had: Had) -> None:
         """A gateway that loses a listener, or all of them, is of another class then: what is not there is lost too.
 
         The listeners' own contributions are kept with the tables', or nobody could reach what is kept. A loss that was
@@ -332,7 +330,7 @@ class Publisher:
         self._wake(touched)
         return released
 
-    def _let_go(self, gateway_class: GatewayClass) -> None:
+    def _let_go(self, gateway_class: ScopeClass) -> None:
         self._held.pop(gateway_class, None)
         self._confirmed.add(gateway_class)
 

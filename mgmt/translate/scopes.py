@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import Piece, PieceList
 from mgmt.translate.ir import Destination, Value
 from mgmt.translate.routing.gateway_plan import GatewayPlan, RouteConfigPlan
 
-ResourceKey = tuple[str, str]  # type ("cluster", "endpoints", "listener", "routes"), name
-GatewayKey = tuple[str, str]  # cluster, "<namespace>/<name>" of the gateway Service
+ResourceKey = tuple[str, str]  # type ("cluster", "endpoints", "listener", "routes", "object"), name
+GatewayKey = tuple[str, str]  # cluster, "<namespace>/<name>" of the gateway Service; or ISTIO
 
 
 class RouteClass(Value, frozen=True):
@@ -38,6 +39,16 @@ class GatewayClass(Value, frozen=True):
     routes: tuple[RouteClass, ...]
     plan: GatewayPlan
     parts: tuple[tuple[str, ObjectKey], ...] = ()
+
+
+class ObjectClass(Value, frozen=True):
+    """The Istio objects of one cluster: a scope named `ISTIO`, guarded and kept like that of a gateway."""
+
+    cluster: str
+
+
+ScopeClass = GatewayClass | ObjectClass
+ISTIO: Final = "istio"
 
 
 class RouteContribution(Value, frozen=True):

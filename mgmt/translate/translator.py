@@ -19,6 +19,7 @@ from mgmt.translate.graph.destinations import Built, DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import Inputs
 from mgmt.translate.graph.interests import InterestGraph
+from mgmt.translate.graph.istio import IstioGraph
 from mgmt.translate.graph.ownership import OwnershipGraph, Place
 from mgmt.translate.graph.policies import PolicyGraph
 from mgmt.translate.graph.statuses import StatusGraph
@@ -26,7 +27,17 @@ from mgmt.translate.graph.tables import TableGraph
 from mgmt.translate.graph.warmup import Warmup
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.ir import Destination
-from mgmt.translate.scopes import Composer, GatewayClass, GatewayKey, ResourceKey, RouteClass, RouteContribution
+from mgmt.translate.object_scopes import ObjectScopes
+from mgmt.translate.scopes import (
+    ISTIO,
+    Composer,
+    GatewayKey,
+    ObjectClass,
+    ResourceKey,
+    RouteClass,
+    RouteContribution,
+    ScopeClass,
+)
 from mgmt.translate.status import Status, failed
 from mgmt.translate.turn import Turn
 
@@ -59,6 +70,16 @@ class Translator:
         self.destinations = DestinationGraph(
             engine, inputs, self.owners, self.gateways, self.views, self.policies, self.tables.contributions
         )
+        self.istio = IstioGraph(
+            engine,
+            inputs,
+            self.owners,
+            self.gateways,
+            self.views,
+            self.tables,
+            self.policies,
+            self.destinations,
+        )
         self.classes = GatewayClassGraph(engine, self.gateways, self.route_classes, self.destinations)
         self.interests = InterestGraph(engine, self.gateways, self.destinations)
         self.statuses = StatusGraph(
@@ -71,10 +92,11 @@ class Translator:
             self.tables,
             self.policies,
             self.destinations,
-            self.classes,
+            self.istio,
         )
         self.composer = Composer()
-        self._warmup = Warmup(self.owners, self.tables, self.views, self.composer)
+        self._objects = ObjectScopes()
+        self._warmup = Warmup(self.owners, self.tables, self.istio, self.composer)
         self._cold: frozenset[str] = frozenset()
         self._warming = False
         self._failing: dict[ObjectKey, str] = {}
@@ -105,11 +127,21 @@ class Translator:
             if new:
                 gone, _come = delta.get(gateway_class, (frozenset(), frozenset()))
                 delta[gateway_class] = (gone, self.composer.tables_of(gateway_class))
+        objects, object_delta = self._objects.turn(self.istio.objects.delta)
+        gateways: dict[GatewayKey, ScopeClass | None] = {
+            gateway_key(k): new for k, (_, new) in self.classes.of_gateway.delta.items()
+        }
+        for cluster, (_, new) in self.istio.clusters.delta.items():
+            gateways[cluster, ISTIO] = ObjectClass(cluster=cluster) if new else None
         statuses = self._statuses()
+        changed: dict[ScopeClass, Mapping[ResourceKey, PieceList | None]] = dict([*classes.items(), *objects.items()])
+        contributed: dict[ScopeClass, tuple[frozenset[str], frozenset[str]]] = dict(
+            [*delta.items(), *object_delta.items()]
+        )
         turn = Turn(
-            classes=classes,
-            gateways={gateway_key(k): new for k, (_, new) in self.classes.of_gateway.delta.items()},
-            contributions=delta,
+            classes=changed,
+            gateways=gateways,
+            contributions=contributed,
             statuses=statuses,
             interests=self.interests.changed(),
             warming=self._warm(),
@@ -118,7 +150,7 @@ class Translator:
         self.engine.settle()
         return turn
 
-    def _warm(self) -> Mapping[GatewayClass, Mapping[str, str]] | None:
+    def _warm(self) -> Mapping[ScopeClass, Mapping[str, str]] | None:
         if not self._cold and not self._warming:
             return None
         self._warming = bool(self._cold)

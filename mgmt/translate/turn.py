@@ -9,7 +9,7 @@ import msgspec
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.pieces import PieceList
-from mgmt.translate.scopes import GatewayClass, GatewayKey, ResourceKey
+from mgmt.translate.scopes import GatewayKey, ResourceKey, ScopeClass
 from mgmt.translate.status import Status
 
 
@@ -18,11 +18,11 @@ class Turn(msgspec.Struct, kw_only=True):
     of it.
     """
 
-    classes: Mapping[GatewayClass, Mapping[ResourceKey, PieceList | None]] = {}
-    gateways: Mapping[GatewayKey, GatewayClass | None] = {}
-    contributions: Mapping[GatewayClass, tuple[frozenset[str], frozenset[str]]] = {}
+    classes: Mapping[ScopeClass, Mapping[ResourceKey, PieceList | None]] = {}
+    gateways: Mapping[GatewayKey, ScopeClass | None] = {}
+    contributions: Mapping[ScopeClass, tuple[frozenset[str], frozenset[str]]] = {}
     cluster_scopes: Mapping[str, Mapping[ResourceKey, PieceList | None]] = {}
     interests: Mapping[str, Interest] = {}
     statuses: Mapping[ObjectKey, Status | None] = {}
-    warming: Mapping[GatewayClass, Mapping[str, str]] | None = None
+    warming: Mapping[ScopeClass, Mapping[str, str]] | None = None
     steps: int = 0

@@ -23,7 +23,7 @@ from fingerpost.problems import Problem
 from fingerpost.relay.pieces import join
 from fingerpost.relay.v1 import endpoints_pb2
 from mgmt.publish.scope import ResourceSet
-from mgmt.translate.emit.istio.objects import IstioObject
+from mgmt.translate.emit.istio.objects import CANNOT_EXPRESS, IstioObject
 from mgmt.translate.graph.ownership import Place
 from mgmt.translate.scopes import ResourceKey
 from mgmt.translate.status import Status
@@ -96,7 +96,12 @@ class ForIstio(NamedTuple):
 def for_istio(objects: Mapping[ObjectKey, bytes]) -> ForIstio:
     world = IstioWorld(PLACE)
     world.feed(objects.items())
-    return ForIstio(dict(world.graph.objects.items), dict(world.graph.problems.items))
+    limits = {
+        key: mine
+        for key, problems in world.graph.problems.items.items()
+        if (mine := tuple(p for p in problems if p.code == CANNOT_EXPRESS))
+    }
+    return ForIstio(dict(world.graph.objects.items), limits)
 
 
 def translated(objects: Mapping[ObjectKey, bytes]) -> Translated:

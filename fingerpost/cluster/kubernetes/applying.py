@@ -27,15 +27,15 @@ class Applying:
     """
 
     def __init__(self, api: Api, manager: str, marks: Mapping[str, str]) -> None:
-        self._api, self._manager, self._marks = api, manager, dict(marks)
+        self._api, self._manager, self.marks = api, manager, dict(marks)
         self._uids: dict[ObjectKey, str] = {}
 
     def ours(self, obj: Mapping[str, Any]) -> bool:
         labels = obj.get("metadata", {}).get("labels") or {}
-        return bool(self._marks) and all(labels.get(name) == value for name, value in self._marks.items())
+        return bool(self.marks) and all(labels.get(name) == value for name, value in self.marks.items())
 
     async def own(self, resource: Resource) -> list[bytes]:
-        selector = ",".join(f"{name}={value}" for name, value in self._marks.items())
+        selector = ",".join(f"{name}={value}" for name, value in self.marks.items())
         page = msgspec.json.decode(await self._api.get(resource.where(), {"labelSelector": selector}))
         head = {"apiVersion": resource.api_version, "kind": resource.type.rpartition("/")[2]}
         return [canonical(trim(resource.type, {**head, **item})) for item in page["items"]]
@@ -84,7 +84,7 @@ class Applying:
 
     async def _patch(self, path: str, resource: Resource, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
         metadata = {**obj["metadata"], **({"uid": uid} if (uid := self._uids.get(key)) else {})}
-        labels = {**(metadata.get("labels") or {}), **self._marks}
+        labels = {**(metadata.get("labels") or {}), **self.marks}
         body = {
             **obj,
             "apiVersion": resource.api_version,

@@ -151,6 +151,10 @@ class KubernetesCluster:
     def outputs(self) -> Outputs:
         return self
 
+    @property
+    def marks(self) -> Mapping[str, str]:
+        return self._applying.marks
+
     def held(self, key: ObjectKey) -> bytes | None:
         return self._bodies.get(key)
 

@@ -28,7 +28,9 @@ class PartResources(Value, frozen=True):
     resources: Mapping[ResourceKey, PieceList]
 
 
-class _Count:
+class Count:
+    """Whether a group has members; True or nothing."""
+
     def __init__(self, group: object) -> None:
         self._count = 0
 
@@ -45,7 +47,7 @@ class RouteClassGraph:
     def __init__(self, engine: Engine, gateways: GatewayGraph, tables: TableGraph) -> None:
         self._tables = tables
         self.of_gateway = engine.step("route classes", gateways.plans, self._routes)
-        self.present = engine.fold("route classes present", (self.of_gateway,), lambda _, found: found, _Count)
+        self.present = engine.fold("route classes present", (self.of_gateway,), lambda _, found: found, Count)
 
     def _routes(
         self, context: Context, key: ObjectKey, planned: PlannedGateway
@@ -76,7 +78,7 @@ class GatewayClassGraph:
         self._destinations = destinations
         self.east_west = engine.step("east-west listeners", destinations.at_gateway, self._east_west)
         self.of_gateway = engine.step("gateway classes", gateways.plans, self._class)
-        self.present = engine.fold("gateway classes present", (self.of_gateway,), lambda _, c: (c,), _Count)
+        self.present = engine.fold("gateway classes present", (self.of_gateway,), lambda _, c: (c,), Count)
         self.statics = engine.step("resources of classes", self.present, self._statics)
 
     def _east_west(

@@ -96,7 +96,7 @@ class GatewayGraph:
         if view is None:
             return {}
         placed = {}
-        for gateway in selection.served:
+        for gateway in selection.of(GatewayKind.ENVOY):
             listeners, misses = resolve_listeners(view.plans, gateway.key, gateway.spec)
             placed[key, gateway.key] = Placement(listeners=listeners, misses=misses)
         return placed

@@ -1,5 +1,5 @@
-"""All objects that Istio gets, by cluster: the second output of the same inputs. Made after everything else of the
-translator, from whose steps it reads.
+"""All objects that Istio gets, by cluster: the second output of the same inputs. Made after routes and destinations,
+from whose steps it reads.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
 from mgmt.translate.emit.istio.objects import Emitted, IstioObject
 from mgmt.translate.engine import Collection, Engine
+from mgmt.translate.graph.classes import Count
 from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import Inputs
@@ -92,9 +93,12 @@ class IstioGraph:
             self.destinations.terminated,
         )
         tagged: Any = tuple(engine.step(f"{s.name} by source", s, _tag(s.name)) for s in sources)
+        # The clusters whose Istio this system writes to: those with a gateway that a workspace owns.
+        self.clusters = engine.fold("istio clusters", (self.destinations.seats,), lambda key, _: (key.cluster,), Count)
         self.objects: Collection[ObjectKey, IstioObject] = engine.fold(
             "istio objects", tagged, lambda _, found: [obj.key for obj in _objects(found)], _One
         )
+        self.clusters_of = self.objects.index(lambda key, obj: obj.parents)
         self.problems: Collection[ObjectKey, tuple[Problem, ...]] = engine.fold(
             "istio limits", tagged, lambda _, found: [p.ref for p in _problems(found)], _Problems
         )

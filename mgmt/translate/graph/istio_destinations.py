@@ -131,6 +131,8 @@ class IstioDestinationGraph:
         view = context.get(self._views.virtual, key)
         if view is None or not self._holds(context, view, view.hosts[0]):
             return {}
+        if not (all_seats := self._audience(context, view)):
+            return {}  # at once: without Istio a change of endpoints costs nothing here
         found = {}
         for mapping in view.spec.ports:
             wanted = Destination(object=key, host=view.hosts[0], port=mapping.number)
@@ -150,7 +152,7 @@ class IstioDestinationGraph:
             c for c, local in backing_here.items() if mutual and not self._enters(context, view, c, local)
         }
         out = {}
-        for cluster, seats in self._audience(context, view).items():
+        for cluster, seats in all_seats.items():
             audience = set(seats)
             local = backing_here.get(cluster)
             if cluster in backers:

@@ -36,6 +36,11 @@ class TableSite(Value, frozen=True):
     served: tuple[Served, ...]
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def ports(self) -> frozenset[int]:
+        """Of the gateways' Services."""
+        return frozenset(port for served in self.served for door in served.doors for port, _ in door.feeds)
+
 
 class TableObjects(Value, frozen=True):
     """`uses` are the destinations of the routes."""
@@ -91,13 +96,14 @@ class IstioRouteGraph:
         self._tables = tables
         self.placements = engine.step("istio listeners", gateways.selections, self._place)
         self._by_gateway = self.placements.index(lambda key, _: (key[1],))
-        self._by_virtual = self.placements.index(lambda key, _: (key[0],))
+        self.by_virtual = self.placements.index(lambda key, _: (key[0],))
         self.plans = engine.step("istio gateway plans", gateways.gateways, self._plan)
         self.gateway_objects = engine.step("istio Gateways", self.placements, self._gateway)
         self.sites = engine.step("istio tables", tables.tables, self._sites)
         self._by_host = self.sites.index(
             lambda key, site: {(key[0], host) for served in site.served for host in served.hosts}
         )
+        self.sites_by_table = self.sites.index(lambda key, _: (key[1],))
         self.tables = engine.step("istio VirtualServices", self.sites, self._virtual_services)
         self.service_rules = engine.fold(
             "istio DestinationRules of Services", (self.tables,), self._rule_groups, _ServiceRule
@@ -109,10 +115,9 @@ class IstioRouteGraph:
         if view is None:
             return {}
         placed = {}
-        for gateway in selection.selected:
-            if gateway.spec.gateway_kind is GatewayKind.ISTIO:
-                listeners, misses = resolve_listeners(view.plans, gateway.key, gateway.spec)
-                placed[key, gateway.key] = Placement(listeners=listeners, misses=misses)
+        for gateway in selection.of(GatewayKind.ISTIO):
+            listeners, misses = resolve_listeners(view.plans, gateway.key, gateway.spec)
+            placed[key, gateway.key] = Placement(listeners=listeners, misses=misses)
         return placed
 
     def _plan(self, context: Context, key: ObjectKey, gateway: GatewayView) -> dict[ObjectKey, PlannedGateway]:
@@ -146,7 +151,7 @@ class IstioRouteGraph:
             bound = context.get(self._tables.bound, (key, virtual))
             if bound is None or not bound.bindings:
                 continue
-            for placed, placement in context.by(self._by_virtual, virtual).items():
+            for placed, placement in context.by(self.by_virtual, virtual).items():
                 planned = context.get(self.plans, placed[1])
                 if planned is None:
                     continue
@@ -208,7 +213,7 @@ class IstioRouteGraph:
         decoded = context.get(self._inputs[ROUTE_TABLE], table)
         if info is None or decoded is None or decoded.obj is None:
             return {}
-        resolved, _ = self._tables.resolved(context, info, site.workspace, cluster)
+        resolved, warnings = self._tables.resolved(context, info, site.workspace, cluster)
         served = [
             Served(
                 hosts=group.hosts,
@@ -220,7 +225,7 @@ class IstioRouteGraph:
         place = Site(cluster=cluster, namespace=namespace, workspace=site.workspace)
         annotations = decoded.obj.spec.virtual_service_annotations
         found = emit_virtual_services(place, table, resolved.routes, served, annotations)
-        emitted = Emitted(found.objects, (*site.problems, *found.problems))
+        emitted = Emitted(found.objects, (*site.problems, *resolved.problems, *warnings, *found.problems))
         uses = frozenset(resolved.destinations)
         return {key: TableObjects(workspace=site.workspace, emitted=emitted, uses=uses)}
 

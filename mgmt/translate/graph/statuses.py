@@ -8,7 +8,6 @@ from typing import Any
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
 from mgmt.translate.engine import Collection, Context, Engine
-from mgmt.translate.graph.classes import GatewayClassGraph
 from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import (
@@ -26,11 +25,13 @@ from mgmt.translate.graph.inputs import (
     Decoded,
     Inputs,
 )
+from mgmt.translate.graph.istio import IstioGraph
 from mgmt.translate.graph.ownership import OwnershipGraph, Place
 from mgmt.translate.graph.policies import PolicyGraph
 from mgmt.translate.graph.tables import TableGraph
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.policy import outlier_detection_policy
+from mgmt.translate.routing import route_table
 from mgmt.translate.routing.external_services import outside_fleet
 from mgmt.translate.routing.listeners import port_problems
 from mgmt.translate.routing.virtual_destinations import clash_problem, host_claims, service_name_problems
@@ -56,10 +57,11 @@ class StatusGraph:
         tables: TableGraph,
         policies: PolicyGraph,
         destinations: DestinationGraph,
-        classes: GatewayClassGraph,
+        istio: IstioGraph,
     ) -> None:
         self._inputs, self._place, self._owners, self._gateways = inputs, place, owners, gateways
         self._views, self._tables, self._policies, self._destinations = views, tables, policies, destinations
+        self._istio = istio
         kinds = {
             ROUTE_TABLE: self._table,
             VIRTUAL_GATEWAY: self._virtual_gateway,
@@ -90,7 +92,9 @@ class StatusGraph:
             elif decoded.obj is not None:
                 found, counts = more(context, key, ownership.workspace)
                 problems += found
-            return {key: fold(problems, decoded.generation, ownership.workspace or "", counts)}
+                limits = context.get(self._istio.problems, key)
+                problems += limits or ()
+            return {key: fold(dict.fromkeys(problems), decoded.generation, ownership.workspace or "", counts)}
 
         return run
 
@@ -104,8 +108,16 @@ class StatusGraph:
         problems = [*info.plan.problems] if info else []
         for _, binding in sorted(bound.items()):
             problems += binding.problems
+        sites = context.by(self._istio.routes.sites_by_table, key).values()
+        ports = (served.ports if served else frozenset()).union(*(site.ports for site in sites))
         if served:
             problems += served.problems
+        if info and ports:
+            problems += route_table.port_problems(info.plan, ports)
+        elif info and any(binding.bindings for binding in bound.values()):
+            # No gateway serves it yet; what is wrong shows all the same.
+            resolved, warnings = self._tables.resolved(context, info, info.view.workspace, key.cluster)
+            problems += (*resolved.problems, *warnings)
         problems += self._shared_hosts(context, key)
         counts = {
             "numAppliedRoutePolicies": {},
@@ -132,10 +144,12 @@ class StatusGraph:
         if view is None or selection is None:
             return [], {}
         problems = [*view.problems, *selection.problems]
-        placements = sorted(context.by(self._gateways.by_virtual, key).items(), key=lambda item: item[0])
+        routes = self._istio.routes
+        found = [*context.by(self._gateways.by_virtual, key).items(), *context.by(routes.by_virtual, key).items()]
+        placements = sorted(found, key=lambda item: item[0])
         problems += port_problems(key, view.plans, [p.misses for _, p in placements], selection.implicit)
         for (_, gateway), _placement in placements:
-            planned = context.get(self._gateways.plans, gateway)
+            planned = context.get(self._gateways.plans, gateway) or context.get(routes.plans, gateway)
             problems += [p for p in planned.problems if p.ref == key] if planned else []
         bound = context.by(self._tables.bound_by_gateway, key)
         counts = {

@@ -22,7 +22,7 @@ from mgmt.translate.routing.errors import RouteError
 from mgmt.translate.routing.gateway_plan import Feed
 from mgmt.translate.routing.plan import PlannedForward, Resolved, TablePlan
 from mgmt.translate.routing.resolve import resolve_routes
-from mgmt.translate.routing.route_table import compile_table, port_problems
+from mgmt.translate.routing.route_table import compile_table
 from mgmt.translate.scopes import RouteClass, RouteContribution
 from mgmt.translate.workspace.seniority import seniority
 
@@ -46,10 +46,11 @@ class BoundTable(ir.Value, frozen=True):
 
 
 class ServedTable(ir.Value, frozen=True):
-    """A table resolved for every class of RouteConfiguration that it is on."""
+    """A table resolved for every class of RouteConfiguration that it is on, at plain Envoys."""
 
     contributions: tuple[tuple[RouteClass, RouteContribution], ...]
     problems: tuple[Problem, ...]
+    ports: frozenset[int]  # of the gateways' Services
 
 
 class Clusters:
@@ -206,13 +207,8 @@ class TableGraph:
                     ),
                 )
             )
-        if not resolved and hosts:
-            # No gateway serves it yet; what is wrong shows all the same.
-            found, warnings = self.resolved(context, info, info.view.workspace, key.cluster)
-            problems.update(dict.fromkeys((*found.problems, *warnings)))
-        if ports:
-            problems.update(dict.fromkeys(port_problems(info.plan, ports)))
-        return {key: ServedTable(contributions=tuple(contributions), problems=tuple(problems))}
+        served_at = frozenset(ports)
+        return {key: ServedTable(contributions=tuple(contributions), problems=tuple(problems), ports=served_at)}
 
     def _contribute(
         self, context: Context, key: ObjectKey, served: ServedTable

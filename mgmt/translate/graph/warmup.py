@@ -12,18 +12,18 @@ from collections.abc import Mapping
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import KEEP_CLUSTER
 from mgmt.translate.engine import Context
+from mgmt.translate.graph.istio import IstioGraph
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.tables import TableGraph
-from mgmt.translate.graph.world import ViewGraph
-from mgmt.translate.scopes import Composer, GatewayClass
+from mgmt.translate.scopes import Composer, ObjectClass, ScopeClass
 from mgmt.translate.workspace.ownership import workspace_clusters
 
 
 class Warmup:
-    def __init__(self, owners: OwnershipGraph, tables: TableGraph, views: ViewGraph, composer: Composer) -> None:
+    def __init__(self, owners: OwnershipGraph, tables: TableGraph, istio: IstioGraph, composer: Composer) -> None:
         self._owners = owners
         self._tables = tables
-        self._views = views
+        self._istio = istio
         self._composer = composer
 
     def _workspace_dependencies(self) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
@@ -38,7 +38,7 @@ class Warmup:
             out[name] = own[name].union(*(own[other] for other in imported))
         return own, out
 
-    def keeps(self, cold: frozenset[str]) -> Mapping[GatewayClass, Mapping[str, str]]:
+    def keeps(self, cold: frozenset[str]) -> Mapping[ScopeClass, Mapping[str, str]]:
         own, depends = self._workspace_dependencies()
         context = Context.untracked()
 
@@ -47,13 +47,23 @@ class Warmup:
             needed = depends.get(owner or "", frozenset()).union(*(own.get(w, frozenset()) for w in carriers))
             return ", ".join(sorted((needed | {key.cluster}) & cold))
 
-        out: dict[GatewayClass, dict[str, str]] = {}
+        homes = {f"{KEEP_CLUSTER}{name}": f"WaitingForCluster: {name}" for name in sorted(cold)}
+        out: dict[ScopeClass, dict[str, str]] = {}
         for gateway_class in self._composer.classes():
-            keep = {f"{KEEP_CLUSTER}{name}": f"WaitingForCluster: {name}" for name in sorted(cold)}
+            keep = dict(homes)
             roots = {key for rc, key in self._tables.contributions.items if rc in gateway_class.routes}
             roots |= {d.object for d in self._composer.uses_of(gateway_class)}
             for root in roots:
                 if clusters := waiting(root, *(r.workspace for r in gateway_class.routes)):
                     keep[root.contribution] = f"WaitingForCluster: {clusters}"
             out[gateway_class] = keep
+        carriers: dict[str, set[str]] = {}
+        for gateway, workspace in self._istio.destinations.seats.items.items():
+            carriers.setdefault(gateway.cluster, set()).add(workspace)
+            out.setdefault(ObjectClass(cluster=gateway.cluster), dict(homes))
+        for key, obj in self._istio.objects.items.items():
+            at = ObjectClass(cluster=key.cluster)
+            needed = [waiting(parent, *carriers.get(key.cluster, ())) for parent in obj.parents]
+            if at in out and any(needed):
+                out[at][obj.contribution] = f"WaitingForCluster: {next(filter(None, needed))}"
         return out

@@ -31,10 +31,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     implicit: bool = False
     problems: tuple[Problem, ...] = ()
 
-    @property
-    def served(self) -> tuple[GatewayView, ...]:
-        """Those whose data plane this version can serve."""
-        return tuple(g for g in self.selected if g.spec.gateway_kind is GatewayKind.ENVOY)
+    def of(self, kind: GatewayKind) -> tuple[GatewayView, ...]:
+        return tuple(g for g in self.selected if g.spec.gateway_kind is kind)
 
 
 def _matches(item: WorkloadSelector, gateway: GatewayView) -> bool:
@@ -65,9 +63,4 @@ def select_gateways(
     chosen.sort(key=lambda g: g.key)
     if not chosen:
         report.warn("spec.workloads", "NoGatewaySelected", "no gateway workloads selected")
-    for gateway in chosen:
-        if gateway.spec.gateway_kind is not GatewayKind.ENVOY:
-            name = f"{gateway.key.namespace}/{gateway.key.name} in cluster {gateway.key.cluster}"
-            message = f"gateway service {name} is an Istio gateway, which is not implemented in this version"
-            report.warn("spec.workloads", "NotImplemented", message)
     return Selection(selected=tuple(chosen), implicit=implicit, problems=tuple(report.problems))

@@ -108,12 +108,14 @@ def test_clusters_are_narrowed_only_by_the_selector_and_the_order_of_candidates_
     assert select("workloads: [{selector: {cluster: west-1}}]", east, west).selected == (west,)
 
 
-def test_virtual_machines_and_istio_gateways_are_reported() -> None:
+def test_virtual_machines_are_reported() -> None:
     assert "VM" in select("workloads: [{kind: VM, selector: {}}]", gateway("a")).problems[0].message
-    istio = select("{}", gateway("a", kind=GatewayKind.ISTIO))
-    assert istio.selected
-    assert not istio.served
-    assert "not implemented in this version" in istio.problems[0].message
+
+
+def test_a_gateway_is_selected_whatever_its_data_plane() -> None:
+    found = select("{}", gateway("a", kind=GatewayKind.ISTIO), gateway("b"))
+    assert not found.problems
+    assert [[g.key.name for g in found.of(kind)] for kind in (GatewayKind.ISTIO, GatewayKind.ENVOY)] == [["a"], ["b"]]
 
 
 @pytest.mark.spec("R-11")
