@@ -137,9 +137,9 @@ class Client:
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(trust_env=False, timeout=15.0)
 
-    async def get(self, address: str, path: str, host: str = HOST) -> Answer:
+    async def get(self, address: str, path: str, host: str = HOST, port: int = HTTP_PORT) -> Answer:
         try:
-            found = await self._http.get(f"http://{address}:{HTTP_PORT}{path}", headers={"host": host})
+            found = await self._http.get(f"http://{address}:{port}{path}", headers={"host": host})
         except httpx.TransportError as wrong:
             return Answer(0, type(wrong).__name__)
         return Answer(found.status_code, found.text)
