@@ -126,6 +126,12 @@ async def test_no_service_leads_to_the_servers_own_port(road: Road) -> None:
         assert (await road.client.get(spec["clusterIP"], "/healthz", port=9091)).status == 0
 
 
+async def test_health_is_answered_through_the_service_and_nothing_else(road: Road) -> None:
+    address = await load_balancer(road.management, NAMESPACE, "gloo-mesh-mgmt-server")
+    said = {path: await road.client.get(address, path, port=8090) for path in ("/healthz", "/readyz", "/metrics")}
+    assert [answer.status for answer in said.values()] == [200, 200, 404], said
+
+
 @pytest.mark.spec("M-73")
 async def test_nobody_asked_for_what_they_may_not(road: Road) -> None:
     """All that the tests above made them do."""
