@@ -275,7 +275,13 @@ class Agent:
         return f"{self.settings.xds_address.rpartition(':')[0]}:{self.xds_port}"
 
     def checks(self) -> dict[str, bool]:
-        return {"cluster listed": self._listed.is_set(), "server connected": self.pull.connected}
+        serving = self.pull.connected or (bool(self.gateways_.states()) and self.trust.finding is None)
+        return {"cluster listed": self._listed.is_set(), "serving": serving, "server connected": self.pull.connected}
+
+    @property
+    def ready(self) -> bool:
+        """Also while the server is away, with what is kept (M-9). Not with a certificate that shuts the agent out."""
+        return all(holds for name, holds in self.checks().items() if name != "server connected")
 
     def gateways(self) -> list[dict[str, Any]]:
         states = dict(self.gateways_.states())

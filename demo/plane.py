@@ -86,7 +86,8 @@ class Plane:
         self.processes.alive()
         if fetch(self.ground.admin, "/readyz") is None:
             return False
-        return all(fetch(place.agent, "/readyz") is not None for place in self.ground.clusters.values())
+        answers = [fetch(place.agent, "/readyz") for place in self.ground.clusters.values()]
+        return all(answer is not None and answer["checks"]["server connected"] for answer in answers)
 
     def connection(self, cluster: str, host: str = "www.shop.example", port: int = HTTP) -> Connection:
         trust = self.ground.authority if port == HTTPS else None

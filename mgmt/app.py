@@ -28,6 +28,7 @@ from fingerpost.secrets.protocol import Secrets
 from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
 from mgmt.admin.app import app as admin_app
+from mgmt.admin.health import health_app
 from mgmt.admin.ports import Bell, Plane, StoreInfo
 from mgmt.authority import Authority
 from mgmt.ingest.ingest import Ingest, IngestSettings, running
@@ -118,7 +119,7 @@ class Server:
         self._place = Place(cluster=settings.cluster, admin_namespace=settings.admin_namespace)
         self._bell = Bell()
         self._relist_folder = asyncio.Event()
-        self._window_over = False
+        self._window_over = self._stopping = False
         self._statuses: dict[ObjectKey, Status] = {}
         self.authority = Authority(settings.ca_dir or settings.state_dir / "ca")
         self.gate = Gate(settings, secrets, metrics)
@@ -278,7 +279,7 @@ class Server:
             folder=str(self.settings.directory or ""),
             store=self._store_info,
             release_folder=self._release_folder,
-            serving=lambda: self.publisher.is_open,
+            serving=lambda: self.publisher.is_open and not self._stopping,
             relist=self.relisting.demand,
             insecure=self.settings.insecure,
             conflicts=self._conflicts,
@@ -306,6 +307,10 @@ class Server:
             for task in own:
                 stack.callback(task.cancel)
             await stack.enter_async_context(running(self.ingest, self._folder))
+            plane = self.plane()
+            if self.settings.health_address is not None:  # before the relay: it answers while that drains
+                health = listen(health_app(plane), self.settings.health_address, "health_address")
+                await stack.enter_async_context(health)
             self.relay = await stack.enter_async_context(
                 serve(
                     self.ingest,
@@ -321,11 +326,14 @@ class Server:
                 )
             )
             self.gate.guards(self.relay)
-            admin = Starlette(routes=[Route("/metrics", self._exposition), Mount("/", admin_app(self.plane()))])
+            admin = Starlette(routes=[Route("/metrics", self._exposition), Mount("/", admin_app(plane))])
             bound = await stack.enter_async_context(listen(admin, self.settings.admin_address, "admin_address"))
             self.admin_port = bound.port
             log.info("mgmt.server.ready", relay=self.relay.port, admin=bound.port, cluster=self.settings.cluster)
-            yield
+            try:
+                yield
+            finally:
+                self._stopping = True
 
 
 @asynccontextmanager

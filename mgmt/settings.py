@@ -81,6 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds, of what is issued to agents."""
     admin_address: ListenAddress = "127.0.0.1:9091"
     """Metrics, and the API of the command line."""
+    health_address: ListenAddress | None = None
+    """Liveness and readiness alone, for load balancers; absent: on `admin_address` only."""
     redis_url: str = ""
     """`redis://host:6379/0`, `rediss://...` or `unix:///socket?db=0`. Empty: the server starts its own Redis in the
     state folder.

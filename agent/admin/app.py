@@ -30,6 +30,9 @@ class AgentView(Protocol):
 
     def checks(self) -> Mapping[str, bool]: ...
 
+    @property
+    def ready(self) -> bool: ...
+
     def gateways(self) -> list[dict[str, Any]]: ...
 
     def release(self, gateway: str) -> bool: ...  # whether anything was held
@@ -47,8 +50,7 @@ class Admin(NamedTuple):
         return JSONResponse({"checks": {"process": True}})
 
     async def readyz(self, request: Request) -> Response:
-        checks = self.agent.checks()
-        return JSONResponse({"checks": checks}, status_code=200 if all(checks.values()) else 503)
+        return JSONResponse({"checks": self.agent.checks()}, status_code=200 if self.agent.ready else 503)
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.exposition(), media_type="text/plain; version=0.0.4")

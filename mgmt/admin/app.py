@@ -18,6 +18,7 @@ from mgmt.admin.answers import Refused, answer, http_error, refused
 from mgmt.admin.checks import check
 from mgmt.admin.clusters import clusters_json, registered_names
 from mgmt.admin.explaining import explain
+from mgmt.admin.health import Health
 from mgmt.admin.loopback import LoopbackOnly
 from mgmt.admin.objects import matching, shown, wanted
 from mgmt.admin.ports import Plane
@@ -36,8 +37,7 @@ def app(plane: Plane) -> Starlette:
     """Health and metrics answer everybody, all else answers callers on loopback only."""
     api = _Api(plane)
     routes = [
-        Route("/healthz", api.healthz),
-        Route("/readyz", api.readyz),
+        *Health(plane).routes,
         Route("/version", api.version),
         Route("/clusters", api.clusters),
         Route("/objects", api.objects),
@@ -59,19 +59,6 @@ def app(plane: Plane) -> Starlette:
 class _Api:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
-
-    async def healthz(self, _: Request) -> Response:
-        return answer({"status": "ok", "checks": [{"name": "eventLoop", "ok": True}]})
-
-    async def readyz(self, _: Request) -> Response:
-        """Redis away does not make a server unready: it goes on from memory, and its agents need it."""
-        serving = self._plane.serving()
-        synced = self._plane.ingest.synced
-        checks = [
-            {"name": "serving", "ok": serving, "message": "" if serving else "the first translation is not done"},
-            {"name": "redis", "ok": True, "message": "" if synced else "redis is away, going on from memory"},
-        ]
-        return answer({"status": "ok" if serving else "not ready", "checks": checks}, 200 if serving else 503)
 
     async def version(self, _: Request) -> Response:
         plane = self._plane

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import signal
 import ssl
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -21,6 +23,12 @@ from tests.kube import tools
 from tests.kube.certificates import write_certificates
 
 ADMIN = "admin"
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
+}
 
 
 class ApiServer:
@@ -64,9 +72,19 @@ class ApiServer:
         written.write_text(yaml.safe_dump(config))
         return written.replace(path)
 
+    def audited(self, namespace: str) -> list[dict[str, Any]]:
+        """What service accounts of the namespace asked for; with `runs_pods` only. Watches are there once more when
+        they end.
+        """
+        prefix = f"system:serviceaccount:{namespace}:"
+        with (self.folder / "audit.log").open("rb") as log:
+            found = [json.loads(line) for line in log if line.endswith(b"\n")]
+        return [event for event in found if event["user"]["username"].startswith(prefix)]
+
     def prepare(self, *users: str) -> None:
         """`users` have no rights but those that RBAC gives them."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "audit.yaml").write_text(json.dumps(_AUDIT))
         names = ["localhost", "kubernetes.default.svc", "kubernetes.default"]
         write_certificates(self.folder / "pki", names, ["127.0.0.1", self._services.rpartition(".")[0] + ".1"])
         self._tokens |= {user: secrets.token_hex(16) for user in users}
@@ -149,9 +167,13 @@ class ApiServer:
             f"--service-cluster-ip-range={self._services}",
             "--authorization-mode=RBAC",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
-            *([] if self._runs_pods else ["--disable-admission-plugins=ServiceAccount"]),
+            *(self._audit() if self._runs_pods else ["--disable-admission-plugins=ServiceAccount"]),
             "--watch-cache=true",
         ]
+
+    def _audit(self) -> list[str]:
+        log = f"--audit-log-path={self.folder / 'audit.log'}"
+        return [f"--audit-policy-file={self.folder / 'audit.yaml'}", log, "--audit-log-mode=blocking"]
 
 
 def _etcd_binary() -> str:

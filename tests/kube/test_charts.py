@@ -140,7 +140,7 @@ def test_no_service_leads_to_the_admin_port_of_the_server(name: str) -> None:
             named = {p["name"]: p["containerPort"] for c in template["spec"]["containers"] for p in c.get("ports", [])}
             reached = {named.get(p["targetPort"], p["targetPort"]) for p in service["spec"]["ports"]}
             assert named["stats"] == 9091
-            assert reached == {9900}
+            assert reached == {named["grpc"], named["healthcheck"]}
 
 
 def test_components_have_the_names_and_ports_of_the_architecture() -> None:
@@ -151,7 +151,7 @@ def test_components_have_the_names_and_ports_of_the_architecture() -> None:
         for name in (SERVER, AGENT, REDIS)
     }
     assert ports == {
-        SERVER: {"grpc": 9900},
+        SERVER: {"grpc": 9900, "healthcheck": 8090},
         AGENT: {"grpc": 9977, "http": 9988, "stats": 9091},
         REDIS: {"redis": 6379},
     }
@@ -249,7 +249,7 @@ def test_network_policies_name_the_ports_of_the_pods() -> None:
         policy["metadata"]["name"]: {p["port"] for rule in policy["spec"]["ingress"] for p in rule["ports"]}
         for policy in rendered.all("NetworkPolicy")
     }
-    assert allowed == {SERVER: {9900, 9091}, AGENT: {9977, 9988}, REDIS: {6379}}
+    assert allowed == {SERVER: {9900, 8090, 9091}, AGENT: {9977, 9988}, REDIS: {6379}}
 
 
 # -------------------------------------------------------------------- values that are wrong, or without effect

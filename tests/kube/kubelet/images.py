@@ -7,9 +7,16 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mgmt.store.embedded import binary as redis_server
 from tests.fleet.fleet_processes import ENVOY
 
 _BIN = os.path.join(sys.prefix, "bin")
+PATH = f"{_BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _beside(program: str) -> dict[str, str]:
+    """The environment of an image that has the program on its path."""
+    return {"PATH": f"{os.path.dirname(program)}:{PATH}"}
 
 
 class Image(NamedTuple):
@@ -27,7 +34,8 @@ IMAGES: Images = {
     "fingerpost-mgmt": Image((f"{_BIN}/fingerpost-mgmt",)),
     "fingerpost-agent": Image((f"{_BIN}/fingerpost-agent",)),
     "fingerpost": Image((f"{_BIN}/fingerpost",)),
-    "envoy": Image((ENVOY,)),
+    "envoy": Image((ENVOY,), _beside(ENVOY)),
+    "redis": Image((redis_server(),), _beside(redis_server())),
     "python": Image((sys.executable,)),
     "shell": Image(("/bin/sh",)),
 }
@@ -35,6 +43,3 @@ IMAGES: Images = {
 
 def image_of(name: str, images: Images) -> Image | None:
     return images.get(name) or images.get(name.rpartition("/")[2].partition("@")[0].partition(":")[0])
-
-
-PATH = f"{_BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -173,7 +173,7 @@ done
 mkdir proc sys dev run; mount -t proc proc proc; mount --rbind /sys sys; mount --rbind /dev dev"""
 
 _FREEZE = """for name in *; do
-  case $name in proc|sys|dev|run) ;; *) [ -L "$name" ] || mount -o remount,ro,bind "$name" ;; esac
+  case $name in proc|sys|dev|run) ;; *) ! mountpoint -q "$name" || mount -o remount,ro,bind "$name" ;; esac
 done"""
 
 

@@ -1,0 +1,37 @@
+"""Liveness and readiness (relay.md §13.1): on the admin port, and alone on the port that the Service shows."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mgmt.admin.answers import answer
+from mgmt.admin.ports import Plane
+
+
+class Health:
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    @property
+    def routes(self) -> list[Route]:
+        return [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
+
+    async def _healthz(self, _: Request) -> Response:
+        return answer({"status": "ok", "checks": [{"name": "eventLoop", "ok": True}]})
+
+    async def _readyz(self, _: Request) -> Response:
+        """Redis away does not make a server unready: it goes on from memory, and its agents need it."""
+        serving, synced = self._plane.serving(), self._plane.ingest.synced
+        why = "" if serving else "the first translation is not done, or this server is about to stop"
+        checks = [
+            {"name": "serving", "ok": serving, "message": why},
+            {"name": "redis", "ok": True, "message": "" if synced else "redis is away, going on from memory"},
+        ]
+        return answer({"status": "ok" if serving else "not ready", "checks": checks}, 200 if serving else 503)
+
+
+def health_app(plane: Plane) -> Starlette:
+    return Starlette(routes=Health(plane).routes)

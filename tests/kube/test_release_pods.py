@@ -1,0 +1,145 @@
+"""The charts' pods on real API servers: server, Redis and agents as Helm installs them, with the rights they get."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_network import Client, until
+from tests.kube import pods_app
+from tests.kube.charts import NAMESPACE
+from tests.kube.cluster import Cluster, running_cluster
+from tests.kube.kube_client import Object, namespace
+from tests.kube.release import (
+    agent_values,
+    backend,
+    enroll,
+    gateway,
+    install_release,
+    load_balancer,
+    pods,
+    ready,
+    relay_address,
+    said,
+)
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+MANAGEMENT: dict[str, Any] = {
+    "common": {"cluster": "mgmt"},
+    "glooMgmtServer": {
+        "enabled": True,
+        "registerCluster": True,
+        "createGlobalWorkspace": True,
+        "agents": [{"name": "east"}],
+    },
+}
+
+
+class Road(NamedTuple):
+    management: Cluster
+    east: Cluster
+    client: Client
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def road(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
+    folder = tmp_path_factory.mktemp("road")
+    client = Client()
+    began = time.monotonic()
+    async with running_cluster("mgmt", folder / "mgmt", 0) as management:
+        await install_release(management, MANAGEMENT)
+        print(f"the management cluster has its release after {time.monotonic() - began:.1f} s")
+        async with running_cluster("east", folder / "east", 1) as east:
+            await enroll(management, east)
+            await install_release(east, agent_values("east", await relay_address(management)))
+            print(f"the workload cluster has its release after {time.monotonic() - began:.1f} s")
+            yield Road(management, east, client)
+    await client.close()
+
+
+async def status(cluster: Cluster, obj: Object) -> dict[str, Any]:
+    found: dict[str, Any] = (await cluster.kube.get(obj)).get("status", {})
+    return found
+
+
+async def approval(cluster: Cluster, obj: Object) -> str:
+    return str((await status(cluster, obj)).get("common", {}).get("State", {}).get("approval", ""))
+
+
+async def accepted(cluster: Cluster, obj: Object, patience: float = 30) -> None:
+    last: dict[str, Any] = {}
+
+    async def is_so() -> bool:
+        last.update(await status(cluster, obj))
+        return await approval(cluster, obj) == "ACCEPTED"
+
+    await until(is_so, patience, lambda: f"{obj['kind']} {obj['metadata']['name']} is ACCEPTED: {last}")
+
+
+@pytest.mark.spec("M-4")
+async def test_one_release_is_a_whole_system_of_one_cluster(road: Road) -> None:
+    await accepted(road.management, m.registered("mgmt"))
+    (agent,) = await pods(road.management, NAMESPACE, "gloo-mesh-agent")
+    words = {env["name"]: env.get("value") for env in agent["spec"]["containers"][0]["env"]}
+    assert words["FINGERPOST_AGENT_SERVER_ADDRESS"] == f"gloo-mesh-mgmt-server.{NAMESPACE}:9900"
+    assert [c["restartCount"] for c in agent["status"]["containerStatuses"]] == [0]
+
+
+async def test_a_workload_cluster_registers_by_root_and_token_and_serves(road: Road) -> None:
+    await accepted(road.management, m.registered("east"))
+    for cluster in (road.management, road.east):
+        await cluster.kube.apply(namespace("gw"), namespace("shop"))
+    await road.east.kube.apply(*gateway("east"), *backend("cart", pods_app.__file__))
+    table = m.table("www", [m.to("/cart", m.CART)], host=m.HOST)
+    await road.management.kube.apply(m.virtual_gateway(), m.virtual_destination("cart"), table)
+    await ready(road.east, "gw", "ingress")
+    await accepted(road.management, table)
+    address = await load_balancer(road.east, "gw", "ingress")
+    (pod,) = await pods(road.east, "shop", "cart")
+
+    async def answered() -> bool:
+        got = await road.client.get(address, "/cart", m.HOST, port=80)
+        return got.status == 200 and got.text == pod["metadata"]["name"]
+
+    try:
+        await until(answered, 20, "the gateway answers")
+    except AssertionError as silent:
+        raise AssertionError(f"{silent}\n{await said(road.east, 'gw', 'ingress')}") from silent
+
+
+@pytest.mark.spec("M-3")
+async def test_no_service_leads_to_the_servers_own_port(road: Road) -> None:
+    """The port answers health and metrics on the pod's address; so the Service is what keeps callers out."""
+    (server,) = await pods(road.management, NAMESPACE, "gloo-mesh-mgmt-server")
+    assert (await road.client.get(server["status"]["podIP"], "/healthz", port=9091)).status == 200
+    answer = await road.management.kube.http.get(f"/api/v1/namespaces/{NAMESPACE}/services")
+    services = {found["metadata"]["name"]: found["spec"] for found in answer.json()["items"]}
+    leading = [spec for spec in services.values() if spec["selector"] == {"app": "gloo-mesh-mgmt-server"}]
+    assert leading, "the chart has a Service for the relay"
+    for spec in leading:
+        assert not {9091, "stats"} & {port["targetPort"] for port in spec["ports"]}
+        assert (await road.client.get(spec["clusterIP"], "/healthz", port=9091)).status == 0
+
+
+async def test_health_is_answered_through_the_service_and_nothing_else(road: Road) -> None:
+    address = await load_balancer(road.management, NAMESPACE, "gloo-mesh-mgmt-server")
+    said = {path: await road.client.get(address, path, port=8090) for path in ("/healthz", "/readyz", "/metrics")}
+    assert [answer.status for answer in said.values()] == [200, 200, 404], said
+
+
+@pytest.mark.spec("M-73")
+async def test_nobody_asked_for_what_they_may_not(road: Road) -> None:
+    """All that the tests above made them do."""
+    for cluster, who in (
+        (road.management, {"gloo-mesh-agent", "gloo-mesh-mgmt-server"}),
+        (road.east, {"gloo-mesh-agent"}),
+    ):
+        asked = cluster.server.audited(NAMESPACE)
+        assert {event["user"]["username"].rpartition(":")[2] for event in asked} == who
+        refused = [event for event in asked if event.get("responseStatus", {}).get("code") in (401, 403)]
+        assert [(event["user"]["username"], event["verb"], event["requestURI"]) for event in refused] == []
