@@ -12,19 +12,33 @@ import msgspec
 from ctl.exits import usage
 from ctl.flags import Flags, current
 
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 DEFAULT_SERVER = "http://127.0.0.1:9091"
-_SHAPE = "current: NAME, contexts: {NAME: {server: http://127.0.0.1:9091, agents: {CLUSTER: http://...}}}"
+_SHAPE = (
+    "current: NAME, contexts: {NAME: {server: http://127.0.0.1:9091, agents: {CLUSTER: http://...}}}, "
+    "on Kubernetes contexts: {NAME: {kubecontext: CONTEXT}}"
+)
 
 _OTHER_FILE = "make it accessible, or name another with --config"
 NO_CONTEXT = "use one of these, or write it: fingerpost config set-context NAME --server URL"
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """`server` and `servers` together are all replicas."""
+    """`server` and `servers` together are all replicas. On Kubernetes they are found in the `namespace` of the API
+    server that `kubeconfig` and `kubecontext` name; `in_pod`: by the service account of the pod we are in.
+    """
 
     server: str = ""
     servers: tuple[str, ...] = ()
     agents: Mapping[str, str] = {}
+    kubeconfig: str = ""
+    kubecontext: str = ""
+    namespace: str = ""
+    in_pod: bool = False
+
+    @property
+    def on_kubernetes(self) -> bool:
+        return bool(self.kubeconfig or self.kubecontext or self.in_pod)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -82,9 +96,16 @@ def save(contexts: Contexts) -> Path:
 
 
 def chosen() -> tuple[str, Context]:
-    """The context in use and its name; without any, a server at the default address. Raises Failed."""
+    """The context in use and its name. A kubeconfig or its context that was named wins over the contexts file, which
+    wins over the kubeconfig that is there anyway; without any of these, a server at the default address. Raises Failed.
+    """
+    flags = current()
+    if flags.kubeconfig or flags.kubecontext:
+        return flags.kubecontext, Context(kubeconfig=flags.kubeconfig, kubecontext=flags.kubecontext)
     contexts = load()
-    name = current().context or contexts.current
+    if not contexts.contexts and (found := _of_kubernetes(flags)) is not None:
+        return flags.context, found
+    name = flags.context or contexts.current
     if not name:
         only = list(contexts.contexts)
         if len(only) != 1:
@@ -102,3 +123,16 @@ def chosen() -> tuple[str, Context]:
             NO_CONTEXT,
         )
     return name, found
+
+
+def _of_kubernetes(flags: Flags) -> Context | None:
+    """The kubeconfig that other tools would use, or the account of the pod that this runs in."""
+    given = usual_kubeconfig()
+    if any(Path(one).is_file() for one in given.split(os.pathsep) if one):
+        return Context(kubeconfig=given, kubecontext=flags.context)
+    return Context(in_pod=True) if _ACCOUNT.is_file() and "KUBERNETES_SERVICE_HOST" in os.environ else None
+
+
+def usual_kubeconfig() -> str:
+    """A file, or several as `KUBECONFIG` lists them."""
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")

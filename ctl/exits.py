@@ -17,6 +17,7 @@ class Code(enum.IntEnum):
     TIMEOUT = 4
     FORBIDDEN = 5
     PARTIAL = 6
+    REFUSED = 7
     INTERRUPTED = 130
 
 

@@ -15,6 +15,7 @@ HELP = """\b
 Global flags, before or after the command:
   -o, --output table|wide|json|yaml|name|jsonpath=EXPR
   -n, --namespace NS    --context NAME    --config PATH
+  --kubeconfig PATH     --kubecontext NAME    --mgmt-namespace NS
   --timeout 30s         --request-timeout 5s
   -q, --quiet           -v, --verbose     --no-color"""
 
@@ -25,6 +26,11 @@ _WITH_VALUE = {
     "--namespace": "namespace",
     "--config": "config",
     "--context": "context",
+    "--kubeconfig": "kubeconfig",
+    "--mgmt-kubeconfig": "kubeconfig",
+    "--kubecontext": "kubecontext",
+    "--mgmt-context": "kubecontext",
+    "--mgmt-namespace": "mgmt_namespace",
     "--timeout": "timeout",
     "--request-timeout": "request_timeout",
 }
@@ -42,11 +48,16 @@ _FROM_ENVIRONMENT = {
     "FINGERPOST_NAMESPACE": "namespace",
     "FINGERPOST_CONTEXT": "context",
     "FINGERPOST_CONFIG": "config",
+    "FINGERPOST_KUBECONTEXT": "kubecontext",
+    "FINGERPOST_MGMT_NAMESPACE": "mgmt_namespace",
 }
+ADMIN_NAMESPACE = "gloo-mesh"
 
 
 class Flags(NamedTuple):
-    """`wait` None: the command's own default. `namespace` empty: all."""
+    """`wait` None: the command's own default. `namespace` empty: all. `kubeconfig` and `kubecontext`: of the management
+    cluster; `mgmt_namespace`: where its server runs.
+    """
 
     output: str = "table"
     namespace: str = ""
@@ -57,6 +68,13 @@ class Flags(NamedTuple):
     verbose: bool = False
     quiet: bool = False
     no_color: bool = False
+    kubeconfig: str = ""
+    kubecontext: str = ""
+    mgmt_namespace: str = ""
+
+    @property
+    def admin_namespace(self) -> str:
+        return self.mgmt_namespace or ADMIN_NAMESPACE
 
     @property
     def timeout(self) -> float:
@@ -76,6 +94,13 @@ def current() -> Flags:
 
 def use(flags: Flags) -> None:
     _current.set(flags)
+
+
+def about_installation() -> None:
+    """For commands that are about no users' objects: -n names the namespace of the management server."""
+    flags = _current.get()
+    if flags.namespace and not flags.mgmt_namespace:
+        _current.set(flags._replace(mgmt_namespace=flags.namespace, namespace=""))
 
 
 def hoist(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> tuple[Flags, list[str]]:
@@ -133,4 +158,7 @@ def _made(found: Mapping[str, str], switches: Mapping[str, bool]) -> Flags:
         verbose="verbose" in switches,
         quiet="quiet" in switches,
         no_color="no_color" in switches,
+        kubeconfig=found.get("kubeconfig", ""),
+        kubecontext=found.get("kubecontext", ""),
+        mgmt_namespace=found.get("mgmt_namespace", ""),
     )

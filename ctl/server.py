@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
 
-from ctl.contexts import chosen
+from ctl.contexts import Context, chosen
 from ctl.exits import Code, Failed
 from ctl.flags import current
 from ctl.output import note
 
+Roads = Mapping[str, httpx.AsyncBaseTransport | None]
 _CODES = {400: Code.USAGE, 403: Code.FORBIDDEN, 404: Code.USAGE, 409: Code.USAGE}
 
 
@@ -56,8 +58,7 @@ def first(answers: Answers) -> dict[str, Any]:
 
 
 def _asked(method: str, path: str, query: dict[str, str], body: Mapping[str, Any] | None, patience: float) -> Answers:
-    name, context = chosen()
-    replies = asyncio.run(_ask_all(method, context.addresses, path, query, body, patience))
+    name, replies = asyncio.run(_ask_servers(method, path, query, body, patience))
     good = tuple(r.body for r in replies if r.status == 200)
     missing = {r.address: r.trouble for r in replies if r.trouble}
     refused = next((r for r in replies if r.status not in (0, 200)), None)
@@ -66,6 +67,26 @@ def _asked(method: str, path: str, query: dict[str, str], body: Mapping[str, Any
     if not good:
         raise unreachable(missing)
     return Answers(name, good, missing)
+
+
+async def _ask_servers(
+    method: str, path: str, query: dict[str, str], body: Mapping[str, Any] | None, patience: float
+) -> tuple[str, list[_Reply]]:
+    name, context = chosen()
+    async with _servers(context) as (addresses, roads):
+        return name, await _ask_all(method, addresses, path, query, body, patience, roads)
+
+
+@asynccontextmanager
+async def _servers(context: Context) -> AsyncIterator[tuple[Sequence[str], Roads]]:
+    """Their addresses, and how to get to those that are no addresses of this network."""
+    if not context.on_kubernetes:
+        yield context.addresses, {}
+        return
+    from ctl.kube.forwards import forwarded
+
+    async with forwarded(context) as roads:
+        yield list(roads), roads
 
 
 def unreachable(missing: Mapping[str, str]) -> Failed:
@@ -91,10 +112,14 @@ async def _ask_all(
     query: dict[str, str],
     body: Mapping[str, Any] | None,
     patience: float,
+    roads: Roads | None = None,
 ) -> list[_Reply]:
     limit = httpx.Timeout(current().request_timeout + patience, connect=current().request_timeout)
     # the environment's proxies are for the internet, not for a server on this machine
-    async with httpx.AsyncClient(timeout=limit, trust_env=False) as client, asyncio.TaskGroup() as group:
+    async with (
+        httpx.AsyncClient(timeout=limit, trust_env=False, mounts=roads or {}) as client,
+        asyncio.TaskGroup() as group,
+    ):
         tasks = [
             group.create_task(_ask(client, method, address, path, query, body), name=f"ask {address}")
             for address in addresses

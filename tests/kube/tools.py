@@ -1,4 +1,4 @@
-"""The Go-built tools of this tier: a real API server with its controllers, and istiod.
+"""The Go-built tools of this tier: a real API server with its controllers, istiod, and Helm's command.
 
 They are built once into a cache folder that bears the hash of the module files, whose checksums pin every source.
 """
@@ -36,6 +36,7 @@ MODULES = (
         ("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
         f"-s -w -X k8s.io/component-base/version.gitVersion={_KUBERNETES}",
     ),
+    Module("helm", ("helm.sh/helm/v4/cmd/helm",), ("helm",)),
     Module("istio", ("istio.io/istio/pilot/cmd/pilot-discovery",), ("pilot-discovery",)),
 )
 
@@ -79,7 +80,7 @@ def build() -> None:
 
 def istio_crds() -> Path:
     """The file of Istio's CRDs, as Istio's own chart installs them."""
-    return folder(MODULES[1]) / "crds.yaml"
+    return folder(MODULES[-1]) / "crds.yaml"
 
 
 def _require_go() -> None:

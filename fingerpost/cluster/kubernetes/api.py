@@ -73,6 +73,28 @@ class Api:
                 raise _failed(self.where, path, response.status, await response.read(), response.headers)
             yield aiter(response.content)
 
+    @asynccontextmanager
+    async def web_socket(
+        self, path: str, query: Mapping[str, str], protocol: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Raises ApiFailed; a refusal bears no words of the API server's, since none arrive."""
+        try:
+            _, url, headers, *_ = await self._client.param_serialize(
+                "GET", path, query_params=list(query.items()), auth_settings=["BearerToken"]
+            )
+            rest = self._client.rest_client
+            rest.pool_manager = rest.pool_manager or rest._create_pool_manager()
+            line = await rest.pool_manager.ws_connect(
+                url, headers=headers, protocols=(protocol,), max_msg_size=0, proxy=rest.proxy
+            )
+        except aiohttp.WSServerHandshakeError as refused:
+            raise _failed(self.where, path, refused.status, b"", refused.headers or {}) from refused
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            said = str(error) or type(error).__name__
+            raise ApiFailed(f"the API server at {self.where} does not answer GET {path}: {said}") from error
+        async with line:
+            yield line
+
     async def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str], body: Any = None
     ) -> tuple[int, bytes, Mapping[str, str]]:

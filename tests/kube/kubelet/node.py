@@ -11,6 +11,7 @@ from fingerpost.cluster.kubernetes.api import Api, connected
 from tests.kube.api_server import ApiServer
 from tests.kube.ground import Ground
 from tests.kube.kube_client import KubeClient
+from tests.kube.kubelet.door import PORT, open_door
 from tests.kube.kubelet.images import Images
 from tests.kube.kubelet.pods import Node, PodLife
 from tests.kube.kubelet.probes import Prober
@@ -44,7 +45,8 @@ class Kubelet:
         labels = {"kubernetes.io/hostname": _NAME, "kubernetes.io/os": "linux"}
         node: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": _NAME, "labels": labels}}
         status = {"allocatable": size, "capacity": size, "conditions": conditions, "addresses": [address]}
-        await self._client.apply({**node, "status": status})
+        endpoints = {"kubeletEndpoint": {"Port": PORT}}
+        await self._client.apply({**node, "status": {**status, "daemonEndpoints": endpoints}})
         # admission taints every new node; who would take the taint away looks after leases, which are not written here
         untainted = await self._client.http.patch(
             f"/api/v1/nodes/{_NAME}",
@@ -57,6 +59,11 @@ class Kubelet:
         """Of the pod that is or was there last under this name (or, with a Deployment, that begins so)."""
         found = [life.folder for life in self._lives.values() if life.name.startswith(f"{namespace}/{pod}")]
         return found[-1] / f"{container}.log"
+
+    def network(self, namespace: str, pod: str) -> str | None:
+        """Of a pod that runs here: the file of its network namespace."""
+        found = [life.network for life in self._lives.values() if life.name == f"{namespace}/{pod}"]
+        return found[-1] if found else None
 
     def _changed(self, pod: Object, gone: bool) -> None:
         uid = pod["metadata"]["uid"]
@@ -103,7 +110,8 @@ async def running_kubelet(server: ApiServer, ground: Ground, images: Images, fol
         await kubelet.register()
         tasks = [asyncio.create_task(work(), name="kubelet") for work in kubelet.work]
         try:
-            yield kubelet
+            async with open_door(ground.node, server.folder / "pki", kubelet.network):
+                yield kubelet
         finally:
             for task in tasks:
                 task.cancel()

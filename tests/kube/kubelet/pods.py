@@ -55,6 +55,11 @@ class PodLife:
         self._running = asyncio.create_task(self._run(), name=f"pod.{self.name}")
         self._telling = asyncio.create_task(self._tell(), name=f"status.{self.name}")
 
+    @property
+    def network(self) -> str | None:
+        """The file of its network namespace, once there is one."""
+        return self._sandbox.network if self._sandbox is not None else None
+
     async def _run(self) -> None:
         self._failed = _refused(self._pod["spec"])
         self._changed.set()

@@ -48,7 +48,7 @@ class Sandbox:
                 f"ip link set lo up; ip addr add {address}/{POD_MASK} dev eth0; ip link set eth0 up; "
                 f"ip route add default via {GATEWAY}"
             )
-            script = f"set -e; {plug}; nsenter --net={sandbox._net} sh -ec {shlex.quote(inside)}"
+            script = f"set -e; {plug}; nsenter --net={sandbox.network} sh -ec {shlex.quote(inside)}"
             plugging = await asyncio.create_subprocess_exec("sh", "-c", script, stderr=PIPE)
             _, said = await plugging.communicate()
             if plugging.returncode:
@@ -59,7 +59,7 @@ class Sandbox:
         return sandbox
 
     @property
-    def _net(self) -> str:
+    def network(self) -> str:
         return f"/proc/{self._holder.pid}/ns/net"
 
     async def start(
@@ -83,7 +83,7 @@ class Sandbox:
         script += shlex.join([workdir, *command])
         with log.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
-                *("nsenter", f"--net={self._net}", "unshare", "--mount", "--pid", "--fork", "--kill-child"),
+                *("nsenter", f"--net={self.network}", "unshare", "--mount", "--pid", "--fork", "--kill-child"),
                 *("sh", "-ec", script),
                 stdin=DEVNULL,
                 stdout=out,

@@ -1,0 +1,1 @@
+"""What the command line does with API servers. Imported only when it does, since the client takes its time (C-8)."""

@@ -1,0 +1,116 @@
+"""An API server for one command, and its refusals in the words and exit codes of the command line (cli.md §1.5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ctl.contexts import Context
+from ctl.exits import Code, Failed
+from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
+from fingerpost.cluster.protocol import ClusterFailed
+
+Object = dict[str, Any]
+MANAGER = "fingerpost-cli"
+_PART = "application/json"
+
+
+class Place(NamedTuple):
+    """`kubeconfig` empty: the usual files; `context` empty: the current one."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    in_pod: bool = False
+
+    @classmethod
+    def of(cls, context: Context) -> Place:
+        return cls(context.kubeconfig, context.kubecontext, context.in_pod)
+
+    @property
+    def file(self) -> Path | None:
+        """None: the pod's service account."""
+        from ctl.contexts import usual_kubeconfig
+
+        return None if self.in_pod else Path(self.kubeconfig or usual_kubeconfig())
+
+    def __str__(self) -> str:
+        return f"context {self.context}" if self.context else "the pod's cluster" if self.in_pod else str(self.file)
+
+
+@asynccontextmanager
+async def opened(place: Place) -> AsyncIterator[Kube]:
+    """Raises Failed, also for what goes wrong inside."""
+    with spoken():
+        async with connected(place.file, place.context) as api:
+            yield Kube(api, place)
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    try:
+        yield
+    except ApiFailed as failed:
+        raise _failed(failed) from failed
+    except ClusterFailed as failed:
+        raise Failed(Code.USAGE, str(failed), "name one with --kubeconfig and --kubecontext", "Kubeconfig") from failed
+
+
+def _failed(failed: ApiFailed) -> Failed:
+    message = str(failed)
+    if failed.status == 403:
+        return Failed(Code.FORBIDDEN, message, "have this right granted, or use another --kubecontext", "Forbidden")
+    if failed.status == 401:
+        hint = "the credentials of the kubeconfig are not accepted; renew them"
+        return Failed(Code.FORBIDDEN, message, hint, "Unauthorized")
+    if failed.status in (0, 429) or failed.status >= 500:
+        hint = "is it the right --kubecontext, and is the cluster up?"
+        return Failed(Code.UNREACHABLE, message, hint, "ClusterUnreachable")
+    return Failed(Code.FINDINGS, message, "", failed.reason or "ApiFailed")
+
+
+class Kube:
+    """Objects by path. Every method raises ApiFailed."""
+
+    def __init__(self, api: Api, place: Place) -> None:
+        self.api, self.place = api, place
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Object:
+        found: Object = json.loads(await self.api.get(path, query, _PART))
+        return found
+
+    async def find(self, path: str) -> Object | None:
+        """None when there is none, or no such kind."""
+        try:
+            return await self.get(path)
+        except ApiFailed as failed:
+            if failed.status == 404:
+                return None
+            raise
+
+    async def items(self, path: str, query: Mapping[str, str] | None = None) -> Sequence[Object]:
+        """Empty where there is no such kind."""
+        try:
+            return tuple((await self.get(path, query))["items"])
+        except ApiFailed as failed:
+            if failed.status == 404:
+                return ()
+            raise
+
+    async def apply(self, path: str, obj: Object) -> Object:
+        """Server-side; takes over the fields that it names."""
+        body = await self.api.patch(path, obj, APPLY, {"fieldManager": MANAGER, "force": "true"})
+        made: Object = json.loads(body)
+        return made
+
+    async def delete(self, path: str) -> bool:
+        """False when there was none."""
+        try:
+            await self.api.delete(path)
+        except ApiFailed as failed:
+            if failed.status == 404:
+                return False
+            raise
+        return True
