@@ -218,11 +218,11 @@ class Agent:
 
     def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:
         for (type_, name), pieces in changed.items():
-            if type_ != "status" or pieces is None:
+            if type_ != "status":
                 continue
             group, kind, namespace, object_name = name.split("/", 3)
             key = ObjectKey(f"{group}/{kind}", self.settings.cluster, namespace, object_name)
-            self._statuses.put(key, msgspec.json.decode(join(pieces)))
+            self._statuses.put(key, None if pieces is None else msgspec.json.decode(join(pieces)))
 
     def on_applied(self, applied: Applied) -> None:
         exceptions = tuple(
