@@ -227,8 +227,9 @@ class Agent:
 
     def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:
         for (type_, name), pieces in changed.items():
-            if type_ == STATUS and pieces is not None:
-                self._statuses.put(key_of(self.settings.cluster, name), msgspec.json.decode(join(pieces)))
+            if type_ == STATUS:
+                key = key_of(self.settings.cluster, name)
+                self._statuses.put(key, None if pieces is None else msgspec.json.decode(join(pieces)))
 
     def on_applied(self, applied: Applied) -> None:
         exceptions = tuple(

@@ -30,6 +30,7 @@ from fingerpost.telemetry import Telemetry
 from mgmt.admin.app import app as admin_app
 from mgmt.admin.health import health_app
 from mgmt.admin.ports import Bell, Plane, StoreInfo
+from mgmt.admin.reach import SERVED, Reach
 from mgmt.authority import Authority
 from mgmt.ingest.ingest import Ingest, IngestSettings, running
 from mgmt.ingest.kinds import TYPES_OF_SERVER
@@ -42,6 +43,7 @@ from mgmt.relay.ports import Fence, SessionInfo
 from mgmt.relay.server import RelayServer, serve
 from mgmt.relisting import Relisting
 from mgmt.settings import Settings
+from mgmt.status.arrival import ArrivalStatuses
 from mgmt.status.clusters import CONFLICT, EverConnected, cluster_status
 from mgmt.store.embedded import embedded_redis
 from mgmt.store.errors import StoreError
@@ -151,6 +153,14 @@ class Server:
         )
         self.ingest.relisting = self.relisting
         self._writer = StatusWriter(folder, lambda: self.ingest.owns_management) if folder else None
+        self._arrival = ArrivalStatuses(
+            SERVED,
+            self.publisher.arrivals,
+            write=lambda key, status: self._writer.put(key, status) if self._writer else None,
+            read=lambda key: folder.status(key) if folder else None,
+            look=lambda: Reach(self.plane()).arrival,
+            elsewhere=self.ingest.elsewhere,
+        )
 
     # ---------------------------------------------------------------- turns
 
@@ -193,8 +203,7 @@ class Server:
     def _put_statuses(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
         for key, status in statuses.items():
             if key.type != KUBERNETES_CLUSTER:
-                if self._writer:
-                    self._writer.put(key, status.as_json() if status else None)
+                self._arrival.put(key, status)
             elif status is None:
                 self._statuses.pop(key, None)
             else:
@@ -304,6 +313,7 @@ class Server:
             ]
             if self._writer is not None:
                 own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))
+                own.append(tasks.create_task(self._arrival.run(), name="mgmt.arrival"))
             for task in own:
                 stack.callback(task.cancel)
             await stack.enter_async_context(running(self.ingest, self._folder))

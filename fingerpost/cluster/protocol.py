@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -143,6 +143,10 @@ class Cluster(Protocol):
         """(namespace, name) of the Secrets that are needed; an API server is asked for no others."""
         ...
 
-    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
-        """Atomically, and only when it differs from what is there."""
+    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
+        """Atomically, and only when it differs from what is there: True when it was written. Raises ClusterFailed."""
+        ...
+
+    def hear_statuses(self, heard: Callable[[ObjectKey], None]) -> None:
+        """`heard` is called with every object that is new or changed, or whose status is not the one written here."""
         ...

@@ -14,11 +14,14 @@ from fingerpost.objects import canonical
 _CATEGORY = "solo-io"
 # The API of Gloo Edge, which the reference shares, has no category.
 _WITHOUT_CATEGORY = frozenset({"ratelimit.solo.io"})
-_COLUMNS = (
-    {"name": "State", "type": "string", "jsonPath": ".status.common.State.approval"},
+_STATE = {"name": "State", "type": "string", "jsonPath": ".status.common.State.approval"}
+_GATEWAYS = {"name": "Gateways", "type": "string", "jsonPath": ".status.arrival.gateways"}
+_REST = (
     {"name": "Message", "type": "string", "jsonPath": ".status.common.State.message", "priority": 1},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 )
+# Kinds whose status tells how far their last change has come.
+_ARRIVING = frozenset({"RouteTable", "VirtualGateway", "VirtualDestination", "ExternalService"})
 
 
 def users_kinds() -> tuple[Kind, ...]:
@@ -42,7 +45,7 @@ def definition(kind: Kind) -> dict[str, Any]:
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": list(_COLUMNS),
+        "additionalPrinterColumns": [_STATE, *([_GATEWAYS] if kind.kind in _ARRIVING else []), *_REST],
         "schema": {"openAPIV3Schema": _schema(kind)},
     }
     spec = {"group": kind.group, "names": names, "scope": "Namespaced", "versions": [version]}

@@ -97,6 +97,11 @@ class Ingest:
         """Whether the agent of the cluster is connected here."""
         return self._sessions.owns(cluster)
 
+    def elsewhere(self, cluster: str) -> bool:
+        """Whether its agent is connected to another replica."""
+        state = self.states.clusters.get(cluster)
+        return state is not None and state.replica not in ("", self._store.replica)
+
     def conflict(self, cluster: str, uid: str, peer: str) -> str:
         """What is said to a second cluster under the name of the first; "" when it is none."""
         return self._sessions.conflict(cluster, uid, peer)

@@ -18,6 +18,7 @@ from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet
 from tests.fleet.fleet_network import until
 from tests.kube.api_server import ApiServer
+from tests.kube.faulty_api import FaultyApi, faulty_api
 from tests.kube.kube_client import KubeClient, namespace
 
 _NAMESPACES = (m.ADMIN_NAMESPACE, "gw", "shop")
@@ -40,6 +41,7 @@ class KubeFleet(Fleet):
         super().__init__(root, clusters, Subnet(), stack)
         self.servers: dict[str, ApiServer] = {}
         self.kubes: dict[str, KubeClient] = {}
+        self.doors: dict[str, FaultyApi] = {}  # where one stands before the API server
 
     async def start_clusters(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -73,11 +75,19 @@ class KubeFleet(Fleet):
 
     def server_settings(self, **changed: Any) -> ServerSettings:
         given = super().server_settings(**changed)
-        return msgspec.structs.replace(given, directory=None, kubeconfig=self.servers["mgmt"].kubeconfig())
+        return msgspec.structs.replace(given, directory=None, kubeconfig=self._kubeconfig("mgmt"))
 
     def agent_settings(self, cluster: str, relay: int) -> AgentSettings:
         given = super().agent_settings(cluster, relay)
-        return msgspec.structs.replace(given, directory=None, kubeconfig=self.servers[cluster].kubeconfig())
+        return msgspec.structs.replace(given, directory=None, kubeconfig=self._kubeconfig(cluster))
+
+    async def stand_before(self, cluster: str) -> FaultyApi:
+        """A door through which server or agent go from now on; tests do not."""
+        self.doors[cluster] = await self._stack.enter_async_context(faulty_api(self.servers[cluster]))
+        return self.doors[cluster]
+
+    def _kubeconfig(self, cluster: str) -> Path:
+        return (self.doors.get(cluster) or self.servers[cluster]).kubeconfig()
 
 
 def _stored(kind: Kind) -> bool:

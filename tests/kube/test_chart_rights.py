@@ -279,7 +279,7 @@ async def test_an_agent_without_the_role_cannot_write_a_status(kube: KubeClient,
         opened = kubernetes_cluster("one", [TABLE], kubeconfig=kubeconfig, namespaces=["gw"])
         async with opened as source:
             await _listing(source)
-            source._bodies[ObjectKey(TABLE, "one", "shop", "www")] = b"{}"
+            source._statuses.saw(ObjectKey(TABLE, "one", "shop", "www"), {"metadata": {}}, edited=True)
             with pytest.raises(ClusterFailed, match="403"):
                 await source.write_status(ObjectKey(TABLE, "one", "shop", "www"), {"state": "FAILED"})
 

@@ -219,4 +219,4 @@ def errors(report: Report) -> list[tuple[str, str, str]]:
 
 
 def test_the_columns_show_what_users_ask_for_first(api: ManifestsApi) -> None:
-    assert api.columns(find("RouteTable")) == ["Name", "State", "Message", "Age"]
+    assert api.columns(find("RouteTable")) == ["Name", "State", "Gateways", "Message", "Age"]

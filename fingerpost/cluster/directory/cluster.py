@@ -8,7 +8,7 @@ Statuses and state go to the state folder, never into the watched one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -54,6 +54,7 @@ class DirectoryCluster:
         self._poll_only = poll_only
         self._records = Records(state, name, keep_secrets=keep_secrets)
         self._statuses = StatusFiles(state / "status")
+        self._heard: Callable[[ObjectKey], None] = lambda _: None
         self._feeds: list[Feed] = []
         self._woken = asyncio.Event()
         self._unsaved = asyncio.Event()
@@ -145,9 +146,13 @@ class DirectoryCluster:
     def want_secrets(self, names: Collection[tuple[str, str]]) -> None:
         """A folder is read whole."""
 
-    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
+    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """Raises ClusterFailed."""
-        await asyncio.to_thread(self._statuses.write, key, status)
+        return await asyncio.to_thread(self._statuses.write, key, status)
+
+    def hear_statuses(self, heard: Callable[[ObjectKey], None]) -> None:
+        """Of objects that appear: with the former one of the name its status has gone. Nobody else writes statuses."""
+        self._heard = heard
 
     def status(self, key: ObjectKey) -> Any:
         """As last written; None when there is none."""
@@ -194,6 +199,8 @@ class DirectoryCluster:
         for key, body in changes:
             if body is None:
                 self._statuses.drop(key)
+            else:
+                self._heard(key)
         findings = self.findings
         anew = bool(relists) or listable != self._folder.listable
         if anew or changes or findings != known:

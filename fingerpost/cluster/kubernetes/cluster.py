@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,11 +22,12 @@ import structlog
 from fingerpost.cluster.feeds import Feed
 from fingerpost.cluster.kubernetes import discovery
 from fingerpost.cluster.kubernetes.accounts import reviewed
-from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
+from fingerpost.cluster.kubernetes.api import Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.discovery import Resource
 from fingerpost.cluster.kubernetes.kinds import Kinds
 from fingerpost.cluster.kubernetes.reflector import Reflector, Scope, missing, refused
+from fingerpost.cluster.kubernetes.statuses import Statuses
 from fingerpost.cluster.protocol import Account, Batch, Change, Finding, NotWritten, Outputs, Why
 from fingerpost.objects import ObjectKey, canonical, trim
 
@@ -47,12 +48,12 @@ class KubernetesCluster:
         manager: str,
         marks: Mapping[str, str],
     ) -> None:
-        self._name, self._api, self._manager = name, api, manager
+        self._name, self._api = name, api
         self._types, self._namespaces = tuple(types), tuple(namespaces) or ("",)
         self._applying = Applying(api, manager, marks)
         self._uid = ""
         self._bodies: dict[ObjectKey, bytes] = {}
-        self._statuses: dict[ObjectKey, bytes] = {}
+        self._statuses = Statuses(api, manager)
         self._served: dict[str, Resource] = {}
         self._stale: frozenset[str] = frozenset()
         self._known = asyncio.Event()  # what is served has been found out once
@@ -106,26 +107,19 @@ class KubernetesCluster:
         await asyncio.gather(*(reflector.relist() for reflector in able))
         self._tell_all()
 
-    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
+    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """Raises ClusterFailed; nothing happens when the object is gone or bears this status already."""
-        resource, body = self._served.get(key.type), canonical(status)
-        if resource is None or not resource.status or key not in self._bodies or self._statuses.get(key) == body:
-            return
-        metadata = {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
-        given = {"apiVersion": resource.api_version, "kind": key.kind, "metadata": metadata, "status": status}
-        query = {"fieldManager": self._manager, "force": "true"}
-        try:
-            await self._api.patch(resource.where(key.namespace, key.name) + "/status", given, APPLY, query)
-        except ApiFailed as error:
-            if not missing(error):
-                raise
-        else:
-            self._statuses[key] = body
+        resource = self._served.get(key.type)
+        if resource is None or not resource.status:
+            return False
+        return await self._statuses.write(resource, key, status)
 
     def status(self, key: ObjectKey) -> Any:
         """As last seen or written; None when there is none."""
-        body = self._statuses.get(key)
-        return None if body is None else msgspec.json.decode(body)
+        return self._statuses.read(key)
+
+    def hear_statuses(self, heard: Callable[[ObjectKey], None]) -> None:
+        self._statuses.hear(heard)
 
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         body = self._bodies.get(ObjectKey(SECRET, self._name, namespace, name))
@@ -236,13 +230,10 @@ class KubernetesCluster:
         full = {"apiVersion": resource.api_version, "kind": resource.type.rpartition("/")[2], **obj}
         metadata = full["metadata"]
         key = ObjectKey(resource.type, self._name, metadata.get("namespace", ""), metadata["name"])
+        body = canonical(trim(resource.type, full))
         if resource.status and resource.type.partition("/")[0].endswith(".solo.io"):
-            status = full.get("status")
-            if status:
-                self._statuses[key] = canonical(status)
-            else:
-                self._statuses.pop(key, None)
-        return Change(key, canonical(trim(resource.type, full)))
+            self._statuses.saw(key, full, edited=self._bodies.get(key) != body)
+        return Change(key, body)
 
     def _change(self, changes: Sequence[Change]) -> None:
         real: list[Change] = []
@@ -251,7 +242,7 @@ class KubernetesCluster:
                 continue
             if body is None:
                 del self._bodies[key]
-                self._statuses.pop(key, None)
+                self._statuses.forget(key)
             else:
                 self._bodies[key] = body
             real.append(Change(key, body))

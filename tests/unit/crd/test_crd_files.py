@@ -16,6 +16,7 @@ from fingerpost.crd.constraints import Rule
 from fingerpost.crd.definition import definition, users_kinds
 from fingerpost.crd.files import files
 from fingerpost.crd.rules import RULES
+from mgmt.admin.reach import SERVED
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data"
@@ -110,11 +111,18 @@ def test_the_status_is_a_subresource_and_shows_in_columns(kind: Kind) -> None:
     (version,) = definition(kind)["spec"]["versions"]
     assert version["subresources"] == {"status": {}}
     assert version["schema"]["openAPIV3Schema"]["properties"]["status"]["x-kubernetes-preserve-unknown-fields"] is True
-    assert {column["name"]: column["jsonPath"] for column in version["additionalPrinterColumns"]} == {
+    columns = {column["name"]: column["jsonPath"] for column in version["additionalPrinterColumns"]}
+    assert columns.pop("Gateways", ".status.arrival.gateways") == ".status.arrival.gateways"
+    assert columns == {
         "State": ".status.common.State.approval",
         "Message": ".status.common.State.message",
         "Age": ".metadata.creationTimestamp",
     }
+
+
+def test_the_kinds_whose_arrival_is_told_show_it() -> None:
+    told = {kind.type for kind in KINDS if "status.arrival" in json.dumps(definition(kind))}
+    assert told == {type_ for type_ in SERVED if type_.endswith("solo.io/" + type_.rpartition("/")[2])}
 
 
 def test_every_rule_arrived_in_a_definition() -> None:

@@ -84,8 +84,10 @@ class Folder:
     async def relist(self) -> None:
         self._send(Batch(tuple(Change(k, v) for k, v in self.objects.items()), True, (), 1))
 
-    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> None:
+    async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         raise AssertionError("ingest writes no status")
+
+    def hear_statuses(self, heard: Callable[[ObjectKey], None]) -> None: ...
 
     def _send(self, batch: Batch) -> None:
         for queue in self._queues:

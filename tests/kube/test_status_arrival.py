@@ -1,0 +1,82 @@
+"""How far a change has come, in the status of the object at the API server (design D9)."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_network import settled, until
+from tests.kube.kube_fleet import KubeFleet, running_kube_fleet
+
+_TABLES = "/apis/networking.gloo.solo.io/v2/namespaces/shop/routetables"
+
+
+async def _status(fleet: KubeFleet) -> dict[str, Any]:
+    found: dict[str, Any] = (await fleet.kubes["mgmt"].get(fleet.www(""))).get("status", {})
+    return found
+
+
+async def _arrived(fleet: KubeFleet, generation: int, gateways: str) -> None:
+    found: dict[str, Any] = {}
+
+    async def so() -> bool:
+        found.update((await _status(fleet)).get("arrival", {}))
+        return found.get("generation") == generation and found.get("gateways") == gateways
+
+    await until(so, 25, lambda: f"generation {generation} at {gateways}: {found}")
+
+
+async def _row(fleet: KubeFleet) -> dict[str, str]:
+    """As `kubectl get` shows it."""
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    table = (await fleet.kubes["mgmt"].http.get(f"{_TABLES}/www", headers=accept)).json()
+    names = [column["name"] for column in table["columnDefinitions"]]
+    return dict(zip(names, table["rows"][0]["cells"], strict=True))
+
+
+@pytest.mark.spec("M-57", "M-60", "R-171", "R-172", "R-173")
+async def test_the_status_tells_where_a_change_is_and_costs_few_writes(tmp_path: Path) -> None:
+    async with running_kube_fleet(tmp_path) as fleet, AsyncExitStack() as stack:
+        await fleet.apply_world()
+        door = await fleet.stand_before("mgmt")
+        server = await fleet.start_server()
+        await fleet.start_agent("east", server.relay.port)
+        await stack.enter_async_context(fleet.agent("west", server.relay.port))
+        await _arrived(fleet, 1, "2/2")
+        row = await _row(fleet)
+        assert (row["State"], row["Gateways"], row["Message"]) == ("ACCEPTED", "2/2", "")
+
+        await settled(lambda: door.count("PATCH"), 2)
+        door.asked.clear()
+        await fleet.apply("mgmt", fleet.www("/basket"))
+        await _arrived(fleet, 2, "2/2")
+        await settled(lambda: door.count("PATCH"), 3)
+        assert (await _status(fleet))["common"]["State"]["observedGeneration"] == 2
+        assert 1 <= door.count("PATCH", "/routetables/www") <= 2
+        assert door.count("PATCH") <= 3, "and nobody else's status is written anew"
+
+        await stack.aclose()
+        await fleet.apply("mgmt", fleet.www("/trolley"))
+        await _arrived(fleet, 3, "1/2")
+        missing = (await _status(fleet))["arrival"]["missing"]
+        assert missing == [{"gateway": "west/gw/ingress", "reason": "its agent is not connected"}]
+        await fleet.start_agent("west", server.relay.port)
+        await _arrived(fleet, 3, "2/2")
+
+        await fleet.apply("mgmt", fleet.www("/trolley") | {"spec": {"hosts": [m.HOST], "http": [_nowhere()]}})
+        await until(lambda: _invalid(fleet), why="the message says what is wrong")
+        row = await _row(fleet)
+        assert row["State"] in ("INVALID", "WARNING")
+        assert "nowhere" in row["Message"]
+
+
+def _nowhere() -> m.Object:
+    return m.to("/x", {"ref": {"name": "nowhere", "namespace": "shop"}, "port": {"number": 80}})
+
+
+async def _invalid(fleet: KubeFleet) -> bool:
+    return "nowhere" in (await _status(fleet))["common"]["State"]["message"]
