@@ -133,7 +133,16 @@ OF_ALL_AGENTS = (
     | rules(INTERNAL, ["xdsconfigs"], "list")
     | rules("authentication.k8s.io", ["tokenreviews"], "create")
 )
-DISCOVERY = rules("", ["services", "pods"], "list watch") | rules("discovery.k8s.io", ["endpointslices"], "list watch")
+OF_ISTIO = rules(
+    "networking.istio.io",
+    ["destinationrules", "gateways", "serviceentries", "virtualservices", "workloadentries"],
+    "get list watch create patch delete",
+)
+DISCOVERY = (
+    rules("", ["services", "pods"], "list watch")
+    | rules("discovery.k8s.io", ["endpointslices"], "list watch")
+    | OF_ISTIO
+)
 SECRETS = rules("", ["secrets"], "list watch")
 TOKEN, ROOT, CLIENT = "relay-identity-token-secret", "relay-root-tls-secret", "relay-client-tls-secret"
 SIGNING, SERVED = "relay-tls-signing-secret", "relay-server-tls-secret"

@@ -51,6 +51,13 @@
   verbs: [get, create, patch, delete]
 {{- end -}}
 
+{{/* What an agent writes for the Istio gateways of its cluster. Of objects without its labels it reads, and writes none. */}}
+{{- define "fingerpost.rules.istio" -}}
+- apiGroups: [networking.istio.io]
+  resources: [destinationrules, gateways, serviceentries, virtualservices, workloadentries]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end -}}
+
 {{- define "fingerpost.rules.discovery" -}}
 - apiGroups: [""]
   resources: [services, pods]
