@@ -60,6 +60,11 @@ EDITS ?= 200
 bench-propagation: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.propagation $(AGENTS) $(TABLES) $(EDITS)
 
+# On a real API server, beside a real istiod; needs what `make test-cluster` needs.
+.PHONY: bench-istio
+bench-istio: $(CLUSTER_STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.istio 300 60
+
 HOSTS ?= 1000
 bench-gateway: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.gateway $(HOSTS) 100

@@ -29,21 +29,21 @@ ANSWER = b"backend"
 class Client:
     """One kept connection. A status of 0: the connection broke, or the answer is not the backend's."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, address: str = ADDRESS, answer: bytes = ANSWER) -> None:
+        self._port, self._address, self._answer = port, address, answer
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
     async def get(self, host: str, path: str) -> int:
         try:
             if self._reader is None or self._writer is None:
-                self._reader, self._writer = await asyncio.open_connection(ADDRESS, self._port)
+                self._reader, self._writer = await asyncio.open_connection(self._address, self._port)
             self._writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = next(int(x.split(":")[1]) for x in head.split("\r\n") if x.startswith("content-length"))
             body = await self._reader.readexactly(length)
             status = int(head.split()[1])
-            return status if body == ANSWER or status != 200 else 0  # the right answer comes from the backend
+            return status if body == self._answer or status != 200 else 0  # the right answer comes from the backend
         except (OSError, asyncio.IncompleteReadError):
             if self._writer is not None:
                 self._writer.close()

@@ -36,20 +36,27 @@ def envoy_binary() -> Path:
 @contextmanager
 def server(root: Path) -> Iterator[tuple[int, int, int]]:
     """(pid, relay port, admin port) of a management server on `root`/mgmt."""
-    state, log = root / "state" / "mgmt", root / "mgmt.log"
-    command = [sys.executable, "-m", "mgmt", f"--state-dir={state}", f"--directory={root / 'mgmt'}"]
-    command += ["--relay-address=127.0.0.1:0", "--admin-address=127.0.0.1:0", "--insecure=true"]
+    flags = {"state_dir": root / "state" / "mgmt", "directory": root / "mgmt", "insecure": "true"}
+    flags |= {"relay_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0"}
+    with running("mgmt", root, "mgmt.server.ready", **flags) as (pid, told):
+        yield pid, told["relay"], told["admin"]
+
+
+@contextmanager
+def running(module: str, root: Path, event: str, **flags: object) -> Iterator[tuple[int, dict[str, Any]]]:
+    """`python -m module`: its pid, and what it says with `event`. The Redis that it has started ends with it."""
+    log = root / f"{module}.log"
+    command = [sys.executable, "-m", module, *(f"--{name.replace('_', '-')}={v}" for name, v in flags.items())]
     with log.open("w") as out:
         process = subprocess.Popen(command, stderr=out, stdout=out)
     try:
-        ready = _ready(log, process, "mgmt.server.ready")
-        yield process.pid, ready["relay"], ready["admin"]
+        yield process.pid, _ready(log, process, event)
     finally:
         process.terminate()
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            say(f"the server did not end within {PATIENCE:g} s and was killed")
+            say(f"{module} did not end within {PATIENCE:g} s and was killed")
             process.kill()
             process.wait()
         stop_redis(root / "state")

@@ -37,4 +37,4 @@ def run(module: str, *arguments: str) -> int:
 
 if __name__ == "__main__":
     subprocess.run(["ip", "-batch", "-"], input=ground.COMMANDS, text=True, check=True)
-    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])  # noqa: S606 - the module that `run` was given
+    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])

@@ -54,7 +54,7 @@ class KubeFleet(Fleet):
         self._stack.push_async_callback(server.close)
         await server.start()
         kube = self.kubes[name] = await self._stack.enter_async_context(KubeClient(server))
-        crds = [definition(kind) for kind in users_kinds() if _stored(kind)]
+        crds = [definition(kind) for kind in stored_kinds()]
         await kube.apply(*crds, *(namespace(n) for n in _NAMESPACES))
         for crd in crds:
             await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
@@ -90,9 +90,9 @@ class KubeFleet(Fleet):
         return (self.doors.get(cluster) or self.servers[cluster]).kubeconfig()
 
 
-def _stored(kind: Kind) -> bool:
+def stored_kinds() -> list[Kind]:
     """Those that something here reads or writes: all seventy would cost each cluster a second."""
-    return kind.kind == "XdsConfig" or (kind.written_by_users and kind.model is not None)
+    return [k for k in users_kinds() if k.kind == "XdsConfig" or (k.written_by_users and k.model is not None)]
 
 
 @asynccontextmanager
