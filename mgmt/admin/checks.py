@@ -189,7 +189,7 @@ def _gateways(plane: Plane) -> Found:
 
 
 def _gateway(where: str, state: GatewayState, now: Callable[[], int]) -> Found:
-    if state.watermark is not None and not state.proxies:
+    if state.watermark is not None and state.proxies == 0:
         yield finding("CHK086", where, f"gateway {where}: no proxy is connected")
     for exception in state.exceptions:
         if exception.code in ("MassDeletionHeld", "Kept"):

@@ -65,4 +65,4 @@ def _arrived(state: GatewayState, version: int) -> str:
         return f"published, version {version}"
     if state.watermark < version:
         return f"on its way, version {version}; applied, version {state.watermark}"
-    return f"applied, version {state.watermark}" + ("" if state.proxies else ", no proxy")
+    return f"applied, version {state.watermark}" + (", no proxy" if state.proxies == 0 else "")

@@ -116,7 +116,7 @@ class Reach:
             elif state.watermark < scope.version:
                 lowest = min(lowest, state.watermark)
             exceptions.update(e.contribution for e in state.exceptions)
-            if not state.proxies and gateway[1] != ISTIO:
+            if state.proxies == 0:
                 bare.append(f"{gateway[0]}/{gateway[1]}")
         return _Front(tuple(concerned), lowest, frozenset(exceptions), tuple(bare))
 

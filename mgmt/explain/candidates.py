@@ -15,7 +15,7 @@ from mgmt.translate import ir
 from mgmt.translate.graph.tables import on_one_port
 from mgmt.translate.routing.gateway_plan import Feed
 from mgmt.translate.routing.match import Request, first_difference
-from mgmt.translate.scopes import RouteClass, RouteContribution
+from mgmt.translate.scopes import RouteClass
 from mgmt.translate.translator import Translator
 
 MOST_NEAR = 3
@@ -40,15 +40,15 @@ def feeds_of(translator: Translator, routes: RouteClass, table: ObjectKey) -> li
 
 def candidates(translator: Translator, routes: RouteClass, chosen: Chosen) -> list[Candidate]:
     """One table's routes stay in order; where several share the host, everything that catches all comes last (R-1)."""
-    found = [c for contribution in chosen.tables for c in _of_table(translator, routes, contribution)]
+    found = [c for table in chosen.tables for c in _of_table(translator, routes, table)]
     if len(chosen.tables) < 2:
         return found
     return [c for c in found if not c.matcher.catch_all] + [c for c in found if c.matcher.catch_all]
 
 
-def _of_table(translator: Translator, routes: RouteClass, contribution: RouteContribution) -> Iterable[Candidate]:
-    info = translator.tables.tables.items.get(contribution.table)
-    feeds = feeds_of(translator, routes, contribution.table)
+def _of_table(translator: Translator, routes: RouteClass, table: ObjectKey) -> Iterable[Candidate]:
+    info = translator.tables.tables.items.get(table)
+    feeds = feeds_of(translator, routes, table)
     if info is None or not feeds:
         return
     port = feeds[0].service_port
@@ -56,7 +56,7 @@ def _of_table(translator: Translator, routes: RouteClass, contribution: RouteCon
     for route in on_one_port(resolved.routes, feeds):
         for matcher in route.matchers:
             if matcher.port in (0, port):
-                yield Candidate(route, matcher, contribution.table, port)
+                yield Candidate(route, matcher, table, port)
 
 
 def taken(tried: Sequence[Candidate], asked: Asked) -> int | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from fingerpost.objects import ObjectKey
+from mgmt.explain.serving import Serving
 from mgmt.translate.routing.gateway_plan import requires_tls
-from mgmt.translate.scopes import RouteClass, RouteContribution
-from mgmt.translate.translator import Translator
 
 
 class Chosen(NamedTuple):
@@ -16,21 +16,21 @@ class Chosen(NamedTuple):
 
     host: str
     how: str
-    tables: tuple[RouteContribution, ...]
+    tables: tuple[ObjectKey, ...]
     redirect: bool
 
 
-def choose_host(translator: Translator, routes: RouteClass, host: str) -> Chosen | None:
-    buckets = translator.tables.contributions_by_host.buckets
+def choose_host(serving: Serving, host: str) -> Chosen | None:
+    redirects = serving.routes.config.redirect_hosts
     for candidate in _candidates(host):
-        serving = buckets.get((routes, candidate), {})
-        if not serving and candidate not in routes.config.redirect_hosts:
+        tables = tuple(serving.tables(candidate))
+        if not tables and candidate not in redirects:
             continue
         return Chosen(
             host=candidate,
             how=_how(candidate, host),
-            tables=tuple(sorted(serving.values(), key=lambda c: c.order)),
-            redirect=requires_tls(candidate, routes.config.redirect_hosts),
+            tables=tables,
+            redirect=requires_tls(candidate, redirects),
         )
     return None
 
@@ -49,8 +49,7 @@ def _how(candidate: str, host: str) -> str:
     return "any host" if candidate == "*" else "longest wildcard"
 
 
-def nearest_hosts(translator: Translator, routes: RouteClass, host: str, most: int) -> tuple[str, ...]:
+def nearest_hosts(serving: Serving, host: str, most: int) -> tuple[str, ...]:
     """The hosts served that look most like the one asked for."""
-    served = {h for c, h in translator.tables.contributions_by_host.buckets if c == routes}
-    ranked = sorted(served, key=lambda h: (-SequenceMatcher(None, h, host).ratio(), h))
+    ranked = sorted(serving.hosts(), key=lambda h: (-SequenceMatcher(None, h, host).ratio(), h))
     return tuple(ranked[:most])

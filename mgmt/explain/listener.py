@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from fingerpost.api.internal.discovered_gateway import DiscoveredGatewaySpec
+from fingerpost.api.internal.discovered_gateway import DiscoveredGatewaySpec, GatewayKind
 from fingerpost.objects import ObjectKey
 from mgmt.explain.request import Asked
+from mgmt.explain.serving import ClassServing, IstioServing, Serving
 from mgmt.translate.routing.gateway_plan import ChainPlan, GatewayPlan, PortPlan
 from mgmt.translate.scopes import RouteClass
 from mgmt.translate.translator import Translator
@@ -26,12 +27,13 @@ class Entrance(NamedTuple):
 
     doors: Doors
     chain: ChainPlan | None
-    routes: RouteClass | None
+    serving: Serving | None
     refusal: str = ""
 
 
 def enter(translator: Translator, gateway: ObjectKey, spec: DiscoveredGatewaySpec, asked: Asked) -> Entrance:
-    planned = translator.gateways.plans.items.get(gateway)
+    istio = spec.gateway_kind is GatewayKind.ISTIO
+    planned = (translator.istio.routes if istio else translator.gateways).plans.items.get(gateway)
     plan = planned.plan if planned else GatewayPlan()
     doors = _doors(plan, spec, asked.port)
     found = next((p for p in plan.ports if p.port == doors.port), None)
@@ -42,9 +44,15 @@ def enter(translator: Translator, gateway: ObjectKey, spec: DiscoveredGatewaySpe
     chain = _chain(found, asked)
     if chain is None:
         return Entrance(doors, None, None, _mismatch(found, asked))
+    if istio and planned is not None:
+        config = next((c for c in plan.route_configs if c.name == chain.route_config), None)
+        own = RouteClass(config=config, workspace=planned.workspace, cluster=gateway.cluster) if config else None
+        return Entrance(doors, chain, IstioServing(translator, gateway, own) if own else None)
     classes = translator.route_classes.of_gateway.items.get(gateway, ())
     routes = next((c for c in classes if c.config.name == chain.route_config), None)
-    return Entrance(doors, chain, routes, "" if routes else f"the routes {chain.route_config} are not built")
+    if routes is None:
+        return Entrance(doors, chain, None, f"the routes {chain.route_config} are not built")
+    return Entrance(doors, chain, ClassServing(translator, routes))
 
 
 def _doors(plan: GatewayPlan, spec: DiscoveredGatewaySpec, wanted: int) -> Doors:

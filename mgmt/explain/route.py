@@ -5,7 +5,7 @@ The answer has to be Envoy's own: which listener, which host, which route, in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -27,12 +27,13 @@ from mgmt.explain.destination import explain_destination
 from mgmt.explain.host import Chosen, choose_host, nearest_hosts
 from mgmt.explain.listener import Entrance, enter
 from mgmt.explain.request import Asked, parse_request
+from mgmt.explain.serving import IstioServing, Serving
 from mgmt.explain.words import action_text, matcher_text
 from mgmt.translate import ir
 from mgmt.translate.emit.envoy.listener import listener_name
 from mgmt.translate.routing.gateway_plan import Feed, requires_tls
 from mgmt.translate.routing.gateways import GatewayView
-from mgmt.translate.scopes import GatewayKey, RouteClass
+from mgmt.translate.scopes import ISTIO, GatewayKey
 from mgmt.translate.translator import Translator, gateway_key
 
 
@@ -63,7 +64,8 @@ def explain_route(
     chosen = _gateways(translator, gateway)
     known = standings or {}
     answers = tuple(
-        _at_gateway(translator, key, view, request, known.get(gateway_key(key), _NOTHING_KNOWN)) for key, view in chosen
+        _at_gateway(translator, key, view, request, known.get(_scope(key, view), _NOTHING_KNOWN))
+        for key, view in chosen
     )
     notes = () if chosen else ("no gateway has been discovered in any cluster",)
     shown = RequestAnswer(
@@ -99,6 +101,10 @@ def _gateways(translator: Translator, wanted: str | None) -> list[tuple[ObjectKe
     return found
 
 
+def _scope(key: ObjectKey, view: GatewayView) -> GatewayKey:
+    return (key.cluster, ISTIO) if view.spec.gateway_kind is GatewayKind.ISTIO else gateway_key(key)
+
+
 def _label(key: ObjectKey) -> str:
     return f"{key.cluster}/{key.namespace}/{key.name}"
 
@@ -108,29 +114,32 @@ def _at_gateway(
 ) -> GatewayAnswer:
     cluster, name = gateway_key(key)
     about = GatewayAnswer(cluster=cluster, gateway=name, verdict=Verdict.NO_LISTENER, message="")
-    if view.spec.gateway_kind is not GatewayKind.ENVOY:
-        message = "the gateway is an Istio gateway, which is not implemented in this version"
-        return msgspec.structs.replace(about, message=message)
     entrance = enter(translator, key, view.spec, asked)
-    if entrance.routes is None or entrance.chain is None:
+    serving = entrance.serving
+    if serving is None or entrance.chain is None:
         return msgspec.structs.replace(about, message=f"no listener: {entrance.refusal}")
     about = msgspec.structs.replace(about, written=_written(entrance, standing))
     if asked.path is None:
-        listener = _listener(translator, entrance, list(entrance.routes.config.feeds))
+        listener = _listener(translator, entrance, list(serving.routes.config.feeds))
         message = "the proxy refuses the path with 400, since it cannot be normalized"
         return msgspec.structs.replace(about, verdict=Verdict.REFUSED, status=400, listener=listener, message=message)
-    chosen = choose_host(translator, entrance.routes, asked.host)
+    chosen = choose_host(serving, asked.host)
     if chosen is None:
-        return _no_host(translator, entrance, entrance.routes, asked, about)
+        return _no_host(translator, entrance, serving, asked, about)
     if chosen.redirect:
-        return _https_redirect(translator, entrance, entrance.routes, chosen, asked, about)
-    return _route(translator, entrance, entrance.routes, chosen, asked, about, standing)
+        return _https_redirect(translator, entrance, serving, chosen, asked, about)
+    return _route(translator, entrance, serving, chosen, asked, about, standing)
 
 
-def _written(entrance: Entrance, standing: Standing) -> tuple[str, ...]:
-    resources = f"listener {listener_name(entrance.doors.port)}"
-    if entrance.chain is not None:
-        resources += f", routes {entrance.chain.route_config}"
+def _written(entrance: Entrance, standing: Standing, tables: Sequence[ObjectKey] = ()) -> tuple[str, ...]:
+    """The resources of a plain Envoy, or the objects that istiod reads."""
+    if isinstance(entrance.serving, IstioServing):
+        made = [f"{obj.key.kind} {obj.key.namespace}/{obj.key.name}" for obj in entrance.serving.objects(tables)]
+        resources = ", ".join(made) or f"port {entrance.doors.port} of istiod's listeners"
+    else:
+        resources = f"listener {listener_name(entrance.doors.port)}"
+        if entrance.chain is not None:
+            resources += f", routes {entrance.chain.route_config}"
     return (f"{resources} ({standing.arrived})" if standing.arrived else resources,)
 
 
@@ -149,16 +158,16 @@ def _listener(translator: Translator, entrance: Entrance, feeds: list[Feed]) -> 
 
 
 def _no_host(
-    translator: Translator, entrance: Entrance, routes: RouteClass, asked: Asked, about: GatewayAnswer
+    translator: Translator, entrance: Entrance, serving: Serving, asked: Asked, about: GatewayAnswer
 ) -> GatewayAnswer:
     """The nearest hosts, and what their routes would have made of the request."""
-    hosts = nearest_hosts(translator, routes, asked.host, MOST_NEAR)
+    hosts = nearest_hosts(serving, asked.host, MOST_NEAR)
     near = []
     for host in hosts:
-        other = choose_host(translator, routes, host)
+        other = choose_host(serving, host)
         if other is None:
             continue
-        tried = candidates(translator, routes, other)
+        tried = candidates(translator, serving.routes, other)
         winner = taken(tried, asked)
         for miss in near_misses(tried[winner : winner + 1] if winner is not None else tried, asked, None, host)[:1]:
             reason = f'host "{asked.host}" is not "{host}"'
@@ -171,16 +180,16 @@ def _no_host(
         verdict=Verdict.NO_HOST,
         status=404,
         message=f"{what}, the proxy answers 404" + ("" if hosts else "; no table is bound to this listener"),
-        listener=_listener(translator, entrance, list(routes.config.feeds)),
+        listener=_listener(translator, entrance, list(serving.routes.config.feeds)),
         near=tuple(near),
         hosts=hosts,
     )
 
 
 def _https_redirect(
-    translator: Translator, entrance: Entrance, routes: RouteClass, chosen: Chosen, asked: Asked, about: GatewayAnswer
+    translator: Translator, entrance: Entrance, serving: Serving, chosen: Chosen, asked: Asked, about: GatewayAnswer
 ) -> GatewayAnswer:
-    feeds = [feed for feed in routes.config.feeds if _redirects(translator, feed, chosen.host)]
+    feeds = [feed for feed in serving.routes.config.feeds if _redirects(translator, feed, chosen.host)]
     return msgspec.structs.replace(
         about,
         verdict=Verdict.HTTPS_REDIRECT,
@@ -198,22 +207,22 @@ def _redirects(translator: Translator, feed: Feed, host: str) -> bool:
 
 
 def _host(chosen: Chosen) -> HostAnswer:
-    return HostAnswer(chosen=chosen.host, how=chosen.how, tables=tuple(named(c.table) for c in chosen.tables))
+    return HostAnswer(chosen=chosen.host, how=chosen.how, tables=tuple(named(t) for t in chosen.tables))
 
 
 def _route(
     translator: Translator,
     entrance: Entrance,
-    routes: RouteClass,
+    serving: Serving,
     chosen: Chosen,
     asked: Asked,
     about: GatewayAnswer,
     standing: Standing,
 ) -> GatewayAnswer:
-    tried = candidates(translator, routes, chosen)
+    tried = candidates(translator, serving.routes, chosen)
     winner = taken(tried, asked)
-    tables = [c.table for c in chosen.tables] if winner is None else [tried[winner].table]
-    feeds = [feed for table in tables for feed in feeds_of(translator, routes, table)]
+    tables = list(chosen.tables) if winner is None else [tried[winner].table]
+    feeds = [feed for table in tables for feed in feeds_of(translator, serving.routes, table)]
     about = msgspec.structs.replace(
         about,
         listener=_listener(translator, entrance, feeds),
@@ -221,7 +230,7 @@ def _route(
         near=near_misses(tried, asked, winner),
         notes=tuple(
             f"{named(table)} is held at an older version: {standing.kept[table.contribution]}"
-            for table in dict.fromkeys(c.table for c in chosen.tables)
+            for table in chosen.tables
             if table.contribution in standing.kept
         ),
     )
@@ -240,7 +249,7 @@ def _route(
         status=_status(tried[winner].route.action),
         message=answer.action,
         route=answer,
-        written=(*about.written, *clusters),
+        written=(*_written(entrance, standing, [tried[winner].table]), *clusters),
     )
 
 

@@ -19,7 +19,7 @@ class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one gateway. `watermark` None: its agent has never answered."""
 
     watermark: int | None = None
-    proxies: int = 0
+    proxies: int | None = 0  # None: not for us to count, as where istiod is asked
     exceptions: tuple[ScopeException, ...] = ()
     lagging: tuple[str, ...] = ()
     lagging_since_unix_nanos: int = 0
@@ -61,7 +61,7 @@ class Arrivals:
             if key in self.gateways:
                 self.gateways[key] = GatewayState(
                     watermark=applied.watermark,
-                    proxies=applied.proxies,
+                    proxies=None if applied.scope == ISTIO else applied.proxies,
                     exceptions=tuple(applied.exceptions),
                     lagging=tuple(applied.lagging),
                     lagging_since_unix_nanos=applied.lagging_since_unix_nanos,
@@ -96,7 +96,7 @@ class Arrivals:
                 missing.append(Missing(gateway=name, reason=reason, since_unix_nanos=since))
                 continue
             arrived += 1
-            if not state.proxies and gateway[1] != ISTIO:  # whose proxies istiod knows
+            if state.proxies == 0:
                 bare.append(name)
         return ArrivalView(arrived=arrived, total=len(concerned), missing=tuple(missing), no_proxy=tuple(bare))
 
