@@ -17,7 +17,7 @@ from mgmt.publish.arrival import Arrivals
 from mgmt.publish.guard import GuardSettings, Had, Held, Loss, cluster_of, clusters_concerned, reasons
 from mgmt.publish.losses import LossMeter
 from mgmt.publish.scope import ResourceSet, Scope
-from mgmt.relay.ports import LogEntry
+from mgmt.relay.ports import NEVER, LogEntry
 from mgmt.translate.scopes import GatewayKey, ScopeClass
 from mgmt.translate.turn import Turn
 
@@ -101,7 +101,10 @@ class Publisher:
         gateway_class = self._gateways.get(gateway)
         if gateway_class is None:
             scope = self._scopes.get(cluster, {}).get(applied.scope)
-            if scope is not None and scope.gone and not scope.confirmed and gateway not in self._withdrawn:
+            if scope is None:  # gone before this replica began
+                scope = self._scope(cluster, applied.scope, ResourceSet())
+                scope.gone, scope.version = True, NEVER
+            if scope.gone and not scope.confirmed and gateway not in self._withdrawn:
                 self._withdrawn.add(gateway)
                 self._relist((cluster,))
             return

@@ -19,6 +19,7 @@ from fingerpost.relay.reasons import Reason
 
 Fence = NewType("Fence", int)
 Name = tuple[str, str]  # namespace, name
+NEVER = -1  # lower than every version: of a scope that was gone before this server began
 
 
 class SessionControl(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from fingerpost.relay.digest import bucket_of, resource_key
-from mgmt.relay.ports import LogEntry, ScopeView
+from mgmt.relay.ports import NEVER, LogEntry, ScopeView
 from mgmt.relay.scope_frames import Ending, Known, Plan
 
 Key = tuple[str, str]
@@ -29,7 +29,7 @@ class Phase(enum.Enum):
 class Position:
     __slots__ = ("buckets", "have", "keep", "phase", "version")
 
-    def __init__(self, phase: Phase, version: int = -1) -> None:
+    def __init__(self, phase: Phase, version: int = NEVER) -> None:
         self.phase, self.version = phase, version
         self.keep: Mapping[str, str] | None = None  # what the agent was told; None: nothing yet
         self.have: dict[Key, bytes] = {}
@@ -39,7 +39,7 @@ class Position:
 def place(view: ScopeView | None, digest: bytes) -> Position:
     """Where an agent is that reports this digest of the scope."""
     if view is None or view.gone:
-        return Position(Phase.KNOWN, -1)
+        return Position(Phase.KNOWN, NEVER)
     if digest == view.digest.total:
         return Position(Phase.KNOWN, view.version)
     for entry in reversed(view.log):

@@ -18,7 +18,7 @@ from fingerpost.relay.reasons import Reason, Refused
 from fingerpost.relay.settings import FEATURES, RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
-from mgmt.relay.ports import Metrics, Publisher, ScopeView
+from mgmt.relay.ports import NEVER, Metrics, Publisher, ScopeView
 from mgmt.relay.positions import (
     Phase,
     Position,
@@ -182,9 +182,10 @@ class PullSession:
                 position = self._positions[name] = Position(Phase.GONE if view.gone else Phase.EMPTY, view.version)
             if (frame := self._step(name, view, position)) is not None:
                 return frame
-        for name in [n for n in self._positions if n not in views]:
-            del self._positions[name]
-            return self._send(name, _gone(self._publisher.config_version, confirmed=False))
+        for name, position in self._positions.items():
+            if name not in views and position.phase is not Phase.GONE:
+                position.phase, position.version, position.keep = Phase.GONE, NEVER, None
+                return self._send(name, _gone(self._publisher.config_version, confirmed=False))
         return None
 
     def _step(self, name: str, view: ScopeView, position: Position) -> bytes | None:

@@ -4,6 +4,7 @@ by what the agent wrote there.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -125,3 +126,22 @@ async def test_the_loss_of_everything_waits_for_a_new_listing(tmp_path: Path) ->
         await fleet.kubes[EAST].delete(*istio_gateway(EAST, fleet.address(EAST))[1:])
         await until(lambda: _none(fleet, "Gateway"), 30, why="confirmed by a new listing, all of it goes")
         await until(lambda: _none(fleet, "VirtualService"), 30, why="confirmed by a new listing, all of it goes")
+
+
+@pytest.mark.spec("M-16")
+async def test_what_was_written_goes_also_when_the_gateway_went_while_agent_and_server_were_away(
+    tmp_path: Path,
+) -> None:
+    """Nobody remembers the scope: the agent finds what it has written, and the loss is confirmed by a new listing."""
+    async with running_kube_fleet(tmp_path, EAST) as fleet, AsyncExitStack() as stack:
+        await start_istio(fleet, EAST, stack)
+        gateway = istio_gateway(EAST, fleet.address(EAST))
+        await fleet.apply("mgmt", m.registered(EAST), m.workspace(), m.virtual_gateway(), fleet.www("/cart"))
+        await fleet.apply(EAST, *gateway)
+        async with fleet.server() as server, fleet.agent(EAST, server.relay.port):
+            await until(lambda: _count(fleet, 1), why="the table is there")
+        await fleet.kubes[EAST].delete(*gateway[1:])
+        shutil.rmtree(tmp_path / "mgmt" / "redis")
+        async with fleet.server() as server, fleet.agent(EAST, server.relay.port):
+            await until(lambda: _none(fleet, "VirtualService"), 30, why="nobody wants it")
+            await until(lambda: _none(fleet, "Gateway"), 30, why="nobody wants it")

@@ -228,6 +228,15 @@ def test_a_gateway_that_comes_back_before_the_listing_is_not_confirmed() -> None
     assert (plane.scope().gone, plane.scope().confirmed) == (False, False)
 
 
+def test_a_gateway_that_went_before_this_replica_began_is_confirmed_as_well() -> None:
+    plane = Plane()
+    _reported(plane, *tables(4))
+    assert plane.relists == [frozenset({"east"})]
+    assert not plane.scope().confirmed
+    plane.agree("east")
+    assert (plane.scope().gone, plane.scope().confirmed) == (True, True)
+
+
 def test_a_class_that_is_gone_leaves_no_confirmation_behind() -> None:
     plane = serving(20)
     plane.serve(ONE, ())
