@@ -12,24 +12,25 @@ import msgspec
 import structlog
 
 from agent.admin.app import admin_app
-from agent.apply.certificates import Certificates, NotIssued, spiffe
-from agent.apply.disk import Disk
+from agent.apply.certificates import Certificates, spiffe
+from agent.apply.kept import KeptInSecret
 from agent.apply.xds_configs import XdsConfigs
 from agent.discovery.kinds import NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
-from agent.discovery.secret_key import load_secret_key
 from agent.discovery.world import Derived, World
+from agent.keeping import Keeping, open_keeping
+from agent.leading import Alone, Leading, open_leading
 from agent.relay.desired import DesiredState, Key
 from agent.relay.facts import Fact
 from agent.relay.link import AgentIdentity, AgentLink
-from agent.relay.pull import CertificateRefused, Pull
+from agent.relay.pull import Pull
 from agent.relay.push import Push
 from agent.relay.trust import SecretTrust, chosen_trust
 from agent.settings import Settings
+from agent.signing import ServerAuthority
 from agent.xds.callers import AccountCallers, Callers, TokenCallers
 from agent.xds.gateways import Gateways
-from agent.xds.ports import Applied, Keeper, NoReports, Reports
+from agent.xds.ports import Applied, NoReports, Reports
 from agent.xds.server import AdsServer
-from agent.xds.tokens import Tokens
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
@@ -63,19 +64,6 @@ _PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxie
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
 
 
-class _Authority:
-    """The server, as the one who signs."""
-
-    def __init__(self, pull: Pull) -> None:
-        self._pull = pull
-
-    async def request(self, id_: str, csr: bytes) -> tuple[bytes, bytes]:
-        try:
-            return await self._pull.certificate(id_, csr)
-        except CertificateRefused as refused:
-            raise NotIssued(str(refused)) from refused
-
-
 class Agent:
     """All parts of one agent, joined. `observed` hears what is offered and applied besides the relay (for
     measurements).
@@ -87,27 +75,27 @@ class Agent:
         cluster: Cluster,
         metrics: Telemetry,
         secrets: Secrets,
+        keeping: Keeping,
+        leading: Leading | Alone,
+        instance: str,
         observed: Reports | None = None,
     ) -> None:
-        self.settings, self._folder, self._metrics = settings, cluster, metrics
+        self.settings, self._folder, self._metrics, self._kept = settings, cluster, metrics, keeping
         self._observed = observed or NoReports()
-        self.tokens = settings.state_dir / "tokens"
-        self._known_tokens = Tokens(self.tokens)
-        self._callers: Callers = TokenCallers(self._known_tokens)
-        self._keeper: Keeper = Disk(settings.state_dir / "gateways")
+        self.tokens, self._keeper = keeping.tokens, keeping.gateways
+        self._callers: Callers = TokenCallers(self.tokens)
         if (outputs := cluster.outputs) is not None:
             self._callers = AccountCallers(outputs, self._accounts_of, self._callers)
-            self._keeper = XdsConfigs(outputs, settings.cluster, settings.namespace)
-        self.world = World(settings.cluster, load_secret_key(settings.state_dir))
+        self.world = World(settings.cluster, keeping.key)
         self.desired = DesiredState(self._on_version)
         self.pull = Pull(self.desired, self._on_interest)
         relay = RelaySettings(heartbeat=settings.heartbeat, retry_ceiling=settings.retry_ceiling)
         self.push = Push(relay, self._relist)
         self._certificates = Certificates(
-            settings.state_dir / "certificates",
-            _Authority(self.pull),
-            self._certificate_changed,
+            keeping.certificates, ServerAuthority(self.pull), self._certificate_changed, lambda: leading.held
         )
+        if isinstance(keeping.certificates, KeptInSecret):
+            keeping.certificates.changed = self._certificates.look_again
         self.gateways_ = Gateways(
             settings.cluster,
             local=self.world,
@@ -116,18 +104,20 @@ class Agent:
             localities=self.world,
             reports=self,
             store=self._keeper,
-            found=self._known_tokens.ensure,
+            found=self.tokens.ensure,
         )
         identity = AgentIdentity(
             cluster=settings.cluster,
             cluster_uid=cluster.uid,
-            instance=settings.instance or f"{settings.cluster}-{os.getpid()}",
+            instance=instance,
             version=__version__,
             authority=settings.authority,
         )
         self.trust = chosen_trust(settings, cluster.uid, secrets)
         self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost, self.trust)
-        self._statuses = StatusWriter(cluster)
+        self.link.leads = lambda: leading.held
+        self._leading, leading.changed = leading, self._led
+        self._statuses = StatusWriter(cluster, lambda: leading.held)
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
         self.xds_port = 0
@@ -223,6 +213,16 @@ class Agent:
             group, kind, namespace, object_name = name.split("/", 3)
             key = ObjectKey(f"{group}/{kind}", self.settings.cluster, namespace, object_name)
             self._statuses.put(key, msgspec.json.decode(join(pieces)))
+
+    def _led(self, held: bool) -> None:
+        """This agent begins or ceases to lead: from now on, or no longer, it writes and pushes."""
+        if held:
+            if isinstance(self._keeper, XdsConfigs):
+                self._keeper.take_over()
+            self._certificates.look_again()
+            if (own := self.desired.scopes.get(_CLUSTER_SCOPE)) is not None:
+                self._take_statuses(own.lists)
+        self.link.role_changed()
 
     def on_applied(self, applied: Applied) -> None:
         exceptions = tuple(
@@ -331,6 +331,8 @@ class Agent:
         await self.restore()
         if isinstance(self.trust, SecretTrust):
             await self.trust.begin()
+        if not isinstance(self._leading, Alone):
+            await self._leading.begin()
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watching = tasks.create_task(self._watch(), name="agent.watch")
@@ -344,6 +346,8 @@ class Agent:
             work = {
                 "agent.link": self.link.run(),
                 **({"agent.trust": self.trust.run()} if isinstance(self.trust, SecretTrust) else {}),
+                **({"agent.lease": self._leading.run()} if not isinstance(self._leading, Alone) else {}),
+                **({"agent.kept": kept.run()} if isinstance(kept := self._kept.certificates, KeptInSecret) else {}),
                 "agent.keeper": self._keeper.run(),
                 "agent.certificates": self._certificates.run(),
                 "agent.statuses": self._statuses.run(),
@@ -379,7 +383,12 @@ async def running_agent(
         if cluster is None:
             raise ClusterFailed("no cluster is named; give --directory, --kubeconfig or --in-cluster")
         telemetry = metrics or Telemetry("fingerpost-agent", __version__)
-        async with open_secrets(settings, settings.namespace, _MANAGER) as secrets:
-            agent = Agent(settings, cluster, telemetry, secrets, observed)
+        instance = settings.instance or f"{settings.cluster}-{os.getpid()}"
+        async with (
+            open_secrets(settings, settings.namespace, _MANAGER) as secrets,
+            open_leading(settings, instance) as leading,
+        ):
+            keeping = await open_keeping(settings, cluster, secrets, lambda: leading.held)
+            agent = Agent(settings, cluster, telemetry, secrets, keeping, leading, instance, observed)
             async with agent.running():
                 yield agent
