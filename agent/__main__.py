@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.app import running_agent
+from agent.running import running_agent
 from agent.settings import Settings
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.process import run

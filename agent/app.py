@@ -1,9 +1,8 @@
-"""Composition root of the agent: the only module that knows all the others."""
+"""All parts of the agent, joined. `agent.running` opens what they stand on."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any, Never
@@ -12,32 +11,32 @@ import msgspec
 import structlog
 
 from agent.admin.app import admin_app
-from agent.apply.certificates import Certificates, NotIssued, spiffe
-from agent.apply.disk import Disk
+from agent.apply.certificates import Certificates, spiffe
 from agent.apply.istio import SCOPE as ISTIO
 from agent.apply.istio import TYPES as ISTIO_TYPES
 from agent.apply.istio import IstioObjects
+from agent.apply.kept import KeptInSecret
 from agent.apply.xds_configs import XdsConfigs
 from agent.discovery.kinds import NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
-from agent.discovery.secret_key import load_secret_key
 from agent.discovery.world import Derived, World
+from agent.keeping import Keeping
+from agent.leading import Alone, Leading
 from agent.relay.desired import DesiredState, Key
 from agent.relay.facts import Fact
 from agent.relay.link import AgentIdentity, AgentLink
-from agent.relay.pull import CertificateRefused, Pull
+from agent.relay.pull import Pull
 from agent.relay.push import Push
 from agent.relay.trust import SecretTrust, chosen_trust
 from agent.settings import Settings
+from agent.signing import ServerAuthority
 from agent.xds.callers import AccountCallers, Callers, TokenCallers
 from agent.xds.gateways import Gateways
-from agent.xds.ports import Applied, Keeper, NoReports, Reports
+from agent.xds.ports import Applied, NoReports, Reports
 from agent.xds.server import AdsServer
-from agent.xds.tokens import Tokens
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
-from fingerpost.cluster.protocol import Batch, Cluster, ClusterFailed
-from fingerpost.cluster.source import open_cluster
+from fingerpost.cluster.protocol import Batch, Cluster
 from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
 from fingerpost.memory import settle
@@ -49,7 +48,6 @@ from fingerpost.relay.pieces import PieceList, join
 from fingerpost.relay.reasons import LinkLost
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.secrets.protocol import Secrets
-from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -61,23 +59,9 @@ _DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/S
 # What this agent reads and pushes, announced even when there is none: the server knows an empty listing from a missing
 # one, and lets go what it still holds of a kind whose last object went while this agent was away.
 _ALWAYS = frozenset({SERVICE, *_DERIVED, *_PASSED_ON})
-_TYPES = (*_READ, SECRET, *_PASSED_ON, *ISTIO_TYPES)
-_MANAGER = "gloo-mesh-agent"  # of fields in server-side apply
+TYPES = (*_READ, SECRET, *_PASSED_ON, *ISTIO_TYPES)
 _PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxies are served (M-9: 10 s)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
-
-
-class _Authority:
-    """The server, as the one who signs."""
-
-    def __init__(self, pull: Pull) -> None:
-        self._pull = pull
-
-    async def request(self, id_: str, csr: bytes) -> tuple[bytes, bytes]:
-        try:
-            return await self._pull.certificate(id_, csr)
-        except CertificateRefused as refused:
-            raise NotIssued(str(refused)) from refused
 
 
 class Agent:
@@ -91,27 +75,27 @@ class Agent:
         cluster: Cluster,
         metrics: Telemetry,
         secrets: Secrets,
+        keeping: Keeping,
+        leading: Leading | Alone,
+        instance: str,
         observed: Reports | None = None,
     ) -> None:
-        self.settings, self._folder, self._metrics = settings, cluster, metrics
+        self.settings, self._folder, self._metrics, self._kept = settings, cluster, metrics, keeping
         self._observed = observed or NoReports()
-        self.tokens = settings.state_dir / "tokens"
-        self._known_tokens = Tokens(self.tokens)
-        self._callers: Callers = TokenCallers(self._known_tokens)
-        self._keeper: Keeper = Disk(settings.state_dir / "gateways")
+        self.tokens, self._keeper = keeping.tokens, keeping.gateways
+        self._callers: Callers = TokenCallers(self.tokens)
         if (outputs := cluster.outputs) is not None:
             self._callers = AccountCallers(outputs, self._accounts_of, self._callers)
-            self._keeper = XdsConfigs(outputs, settings.cluster, settings.namespace)
-        self.world = World(settings.cluster, load_secret_key(settings.state_dir))
+        self.world = World(settings.cluster, keeping.key)
         self.desired = DesiredState(self._on_version)
         self.pull = Pull(self.desired, self._on_interest)
         relay = RelaySettings(heartbeat=settings.heartbeat, retry_ceiling=settings.retry_ceiling)
         self.push = Push(relay, self._relist)
         self._certificates = Certificates(
-            settings.state_dir / "certificates",
-            _Authority(self.pull),
-            self._certificate_changed,
+            keeping.certificates, ServerAuthority(self.pull), self._certificate_changed, lambda: leading.held
         )
+        if isinstance(keeping.certificates, KeptInSecret):
+            keeping.certificates.changed = self._certificates.look_again
         self.gateways_ = Gateways(
             settings.cluster,
             local=self.world,
@@ -120,19 +104,21 @@ class Agent:
             localities=self.world,
             reports=self,
             store=self._keeper,
-            found=self._known_tokens.ensure,
+            found=self.tokens.ensure,
         )
-        self.istio = IstioObjects(settings.cluster, cluster.outputs, self, self.desired)
+        self.istio = IstioObjects(settings.cluster, cluster.outputs, self, self.desired, lambda: leading.held)
         identity = AgentIdentity(
             cluster=settings.cluster,
             cluster_uid=cluster.uid,
-            instance=settings.instance or f"{settings.cluster}-{os.getpid()}",
+            instance=instance,
             version=__version__,
             authority=settings.authority,
         )
         self.trust = chosen_trust(settings, cluster.uid, secrets)
         self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost, self.trust)
-        self._statuses = StatusWriter(cluster)
+        self.link.leads = lambda: leading.held
+        self._leading, leading.changed = leading, self._led
+        self._statuses = StatusWriter(cluster, lambda: leading.held)
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
         self.xds_port = 0
@@ -230,6 +216,17 @@ class Agent:
             if type_ == STATUS:
                 key = key_of(self.settings.cluster, name)
                 self._statuses.put(key, None if pieces is None else msgspec.json.decode(join(pieces)))
+
+    def _led(self, held: bool) -> None:
+        """This agent begins or ceases to lead: from now on, or no longer, it writes and pushes."""
+        if held:
+            if isinstance(self._keeper, XdsConfigs):
+                self._keeper.take_over()
+            self._certificates.look_again()
+            self.istio.take_over()
+            if (own := self.desired.scopes.get(_CLUSTER_SCOPE)) is not None:
+                self._take_statuses(own.lists)
+        self.link.role_changed()
 
     def on_applied(self, applied: Applied) -> None:
         exceptions = tuple(
@@ -348,6 +345,8 @@ class Agent:
         await self.restore()
         if isinstance(self.trust, SecretTrust):
             await self.trust.begin()
+        if not isinstance(self._leading, Alone):
+            await self._leading.begin()
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watching = tasks.create_task(self._watch(), name="agent.watch")
@@ -362,6 +361,8 @@ class Agent:
                 "agent.link": self._speak(),
                 "agent.istio": self.istio.run(),
                 **({"agent.trust": self.trust.run()} if isinstance(self.trust, SecretTrust) else {}),
+                **({"agent.lease": self._leading.run()} if not isinstance(self._leading, Alone) else {}),
+                **({"agent.kept": kept.run()} if isinstance(kept := self._kept.certificates, KeptInSecret) else {}),
                 "agent.keeper": self._keeper.run(),
                 "agent.certificates": self._certificates.run(),
                 "agent.statuses": self._statuses.run(),
@@ -374,30 +375,3 @@ class Agent:
                 stack.callback(task.cancel)
             log.info("agent.ready", cluster=self.cluster, xds=self.xds_port, admin=self.admin_port)
             yield
-
-
-def _marks(settings: Settings) -> dict[str, str]:
-    """The labels of relay.md §2.3 by which an object is known to be written here."""
-    return {
-        "reconciler.mesh.gloo.solo.io/name": "translator",
-        "owner.gloo.solo.io/name": settings.namespace,
-        "agent.gloo.solo.io": settings.namespace,
-        "relay.solo.io/cluster": settings.cluster,
-    }
-
-
-@asynccontextmanager
-async def running_agent(
-    settings: Settings, metrics: Telemetry | None = None, observed: Reports | None = None
-) -> AsyncIterator[Agent]:
-    """The whole agent, until the context is left."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    state = settings.state_dir / "cluster"
-    async with open_cluster(settings, state, _TYPES, _MANAGER, _marks(settings), keep_secrets=True) as cluster:
-        if cluster is None:
-            raise ClusterFailed("no cluster is named; give --directory, --kubeconfig or --in-cluster")
-        telemetry = metrics or Telemetry("fingerpost-agent", __version__)
-        async with open_secrets(settings, settings.namespace, _MANAGER) as secrets:
-            agent = Agent(settings, cluster, telemetry, secrets, observed)
-            async with agent.running():
-                yield agent

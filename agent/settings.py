@@ -47,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The relay's secrets as a folder with a sub-folder each. Absent: Secrets of `namespace` where there is an API
     server, else `secrets` in the state folder.
     """
+    leader_election: bool = False
+    """Of several agents of this cluster one leads, by the Lease `gloo-mesh-agent` of `namespace`
+    (`common.leaderElection`, `leaderElection`).
+    """
     root_tls_secret: str = "relay-root-tls-secret"
     """`ca.crt`: the roots that the server's certificate is checked against (`relay.rootTlsSecret`)."""
     client_tls_secret: str = "relay-client-tls-secret"

@@ -137,7 +137,8 @@ def _agents(root: Path, clusters: list[str], relay_port: int, pipe: Connection) 
 async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Connection) -> None:
     from contextlib import AsyncExitStack
 
-    from agent.app import Agent, running_agent
+    from agent.app import Agent
+    from agent.running import running_agent
     from agent.settings import Settings
     from agent.xds.ports import Applied
     from fingerpost import log

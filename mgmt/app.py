@@ -31,7 +31,7 @@ from mgmt.admin.app import app as admin_app
 from mgmt.admin.health import health_app
 from mgmt.admin.ports import Bell, Plane, StoreInfo
 from mgmt.admin.reach import SERVED, Reach
-from mgmt.authority import Authority
+from mgmt.authority import Authority, open_authority, root_place
 from mgmt.ingest.ingest import Ingest, IngestSettings, running
 from mgmt.ingest.kinds import TYPES_OF_SERVER
 from mgmt.ingest.values import ClusterStates, State
@@ -114,7 +114,13 @@ class Server:
     admin_port: int
 
     def __init__(
-        self, settings: Settings, folder: Cluster | None, store: RedisStore, metrics: Telemetry, secrets: Secrets
+        self,
+        settings: Settings,
+        folder: Cluster | None,
+        store: RedisStore,
+        metrics: Telemetry,
+        secrets: Secrets,
+        authority: Authority,
     ) -> None:
         self.settings = settings
         self._folder, self._store, self._metrics = folder, store, metrics
@@ -123,7 +129,7 @@ class Server:
         self._relist_folder = asyncio.Event()
         self._window_over = self._stopping = False
         self._statuses: dict[ObjectKey, Status] = {}
-        self.authority = Authority(settings.ca_dir or settings.state_dir / "ca")
+        self.authority = authority
         self.gate = Gate(settings, secrets, metrics)
         self.translator = Translator(self._place)
         self.relisting = Relisting(self._relist_folder.set, settings.cluster)
@@ -365,6 +371,7 @@ async def running_server(settings: Settings, metrics: Telemetry | None = None) -
         stack.push_async_callback(store.close)
         telemetry = metrics or Telemetry("fingerpost-mgmt", __version__)
         secrets = await stack.enter_async_context(open_secrets(settings, settings.admin_namespace, _MANAGER))
-        server = Server(settings, folder, store, telemetry, secrets)
+        authority = await open_authority(root_place(settings.ca_dir, settings.state_dir, secrets))
+        server = Server(settings, folder, store, telemetry, secrets, authority)
         await stack.enter_async_context(server.running())
         yield server

@@ -1,12 +1,14 @@
-"""The root that signs the gateways' certificates (design D16, destinations.md §4.4). Its key stays in its folder."""
+"""The root that signs the gateways' certificates (design D16, destinations.md §4.4): in a Secret where there is an API
+server, else in a folder. All replicas on one Redis have the same.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,35 +17,62 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fingerpost.relay.reasons import Reason, Refused
+from fingerpost.secrets.folder import FolderSecrets
+from fingerpost.secrets.protocol import Data, Secrets, SecretsFailed
 
+SECRET = "gateway-root-tls-secret"
 _T = TypeVar("_T")
 _ROOT_DAYS = 3650
 _LEAF_DAYS = 30
 _BACKDATE = datetime.timedelta(minutes=5)  # clocks differ
 
 
-class Unusable(OSError):
-    """A file of the root is damaged. The message names it, what is wrong and the remedy; nothing was written."""
+class Place(NamedTuple):
+    """Where the root is kept: a secret, and the names of its files."""
 
-    def __init__(self, file: Path, wrong: str) -> None:
-        super().__init__(
-            f"{file} {wrong}; bring root.key and root.crt back from a copy, or remove both for a new root, with which "
-            "all gateways get new certificates"
+    secrets: Secrets
+    name: str = SECRET
+    key: str = "tls.key"
+    certificate: str = "tls.crt"
+
+    @property
+    def _where(self) -> str:
+        return f"secret {self.name} in {self.secrets.where}"
+
+    def unusable(self, file: str, wrong: str) -> SecretsFailed:
+        return SecretsFailed(
+            f"{file} of {self._where} {wrong}; bring {self.key} and {self.certificate} back from a copy, or remove "
+            "both for a new root, with which all gateways get new certificates"
         )
+
+
+def root_place(ca_dir: Path | None, state_dir: Path, secrets: Secrets) -> Place:
+    """A folder with root.key and root.crt when one is named, or when secrets are no Secrets of an API server."""
+    if ca_dir is None and not isinstance(secrets, FolderSecrets):
+        return Place(secrets)
+    folder = ca_dir or state_dir / "ca"
+    return Place(FolderSecrets(folder.parent), folder.name, "root.key", "root.crt")
+
+
+async def open_authority(place: Place) -> Authority:
+    """The root that is there, else a new one. Of replicas that begin at once all get the same. Raises SecretsFailed."""
+    found = await place.secrets.get(place.name)
+    if not {place.key, place.certificate} <= found.keys():  # none, or another process is at it
+        made = await asyncio.to_thread(_make_root)
+        await place.secrets.create(place.name, {place.key: made[0], place.certificate: made[1]})
+        found = await place.secrets.get(place.name)
+    key = _read(place, found, place.key, _key)
+    root = _read(place, found, place.certificate, x509.load_pem_x509_certificate)
+    if root.public_key() != key.public_key():
+        raise place.unusable(place.certificate, f"is not the certificate of {place.key}")
+    return Authority(key, root)
 
 
 class Authority:
     """`sign` is the only thing that uses the key."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key_file, certificate_file = folder / "root.key", folder / "root.crt"
-        if not (key_file.exists() or certificate_file.exists()):
-            _make_root(key_file, certificate_file)
-        self._key = _read(key_file, _key)
-        self._root = _read(certificate_file, x509.load_pem_x509_certificate)
-        if self._root.public_key() != self._key.public_key():
-            raise Unusable(certificate_file, f"is not the certificate of {key_file.name}")
+    def __init__(self, key: ec.EllipticCurvePrivateKey, root: x509.Certificate) -> None:
+        self._key, self._root = key, root
 
     @property
     def roots(self) -> bytes:
@@ -89,17 +118,18 @@ def _key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _read(file: Path, parse: Callable[[bytes], _T]) -> _T:
+def _read(place: Place, found: Data, file: str, parse: Callable[[bytes], _T]) -> _T:
+    if file not in found:
+        raise place.unusable(file, "is not there")
     try:
-        return parse(file.read_bytes())
-    except OSError as wrong:
-        raise Unusable(file, f"cannot be read ({wrong.strerror})") from wrong
+        return parse(found[file])
     except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
         what = "an elliptic curve key without a password" if parse is _key else "a certificate"
-        raise Unusable(file, f"is not the PEM text of {what}") from wrong
+        raise place.unusable(file, f"is not the PEM text of {what}") from wrong
 
 
-def _make_root(key_file: Path, certificate_file: Path) -> None:
+def _make_root() -> tuple[bytes, bytes]:
+    """(key, certificate) in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fingerpost gateway root")])
     now = datetime.datetime.now(datetime.UTC)
@@ -123,6 +153,4 @@ def _make_root(key_file: Path, certificate_file: Path) -> None:
         .sign(key, hashes.SHA256())
     )  # fmt: skip
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    certificate_file.write_bytes(root.public_bytes(serialization.Encoding.PEM))
-    with os.fdopen(os.open(key_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
-        out.write(pem)
+    return pem, root.public_bytes(serialization.Encoding.PEM)

@@ -94,7 +94,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     replica: str = "mgmt-0"
     """The name of this replica; replicas on one Redis need different ones."""
     ca_dir: StateFolder | None = None
-    """The certificate authority of the gateways. Replicas on one Redis share it. Absent: in the state folder."""
+    """The certificate authority of the gateways as a folder that replicas on one Redis share. Absent: the Secret
+    `gateway-root-tls-secret` of the admin namespace where there is an API server, else `ca` in the state folder.
+    """
     safe_mode: Literal["on", "strict", "off"] = "on"
     """`on`: hold what depends on a cluster that has not reported since the start. `strict`: hold everything. `off`:
     nothing.

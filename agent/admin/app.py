@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.xds.bootstrap import bootstrap
-from agent.xds.tokens import ensure_token
+from agent.xds.tokens import GatewayTokens
 from fingerpost import __version__
 from fingerpost.loopback import is_loopback
 
@@ -26,7 +26,7 @@ class AgentView(Protocol):
     def xds_address(self) -> str: ...
 
     @property
-    def tokens(self) -> Any: ...  # the folder of the gateways' tokens
+    def tokens(self) -> GatewayTokens: ...
 
     def checks(self) -> Mapping[str, bool]: ...
 
@@ -83,7 +83,7 @@ class Admin(NamedTuple):
         except ValueError:
             message = f'admin_port is "{query["admin_port"]}", it must be a number'
             return JSONResponse({"error": message}, status_code=400)
-        token = ensure_token(self.agent.tokens, gateway)
+        token = self.agent.tokens.ensure(gateway)
         return JSONResponse(
             bootstrap(
                 self.agent.xds_address,

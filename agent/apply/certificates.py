@@ -1,16 +1,14 @@
 """The certificate of each gateway (design D16): the key is made here and never leaves the agent, the server only sees
 the request.
 
-Certificates are kept in the state folder, so that a gateway has one while the server is away.
+Certificates are kept with their keys (`agent.apply.kept`), so that a gateway has one while the server is away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Never, Protocol
 
 import structlog
@@ -27,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from agent.apply.disk import file_name
+from agent.apply.kept import Kept
 from agent.xds.ports import CertificateFiles
 
 log = structlog.get_logger()
@@ -60,9 +59,15 @@ class Certificates:
     """`changed(gateway)` is called when a gateway has a certificate that it did not have before."""
 
     def __init__(
-        self, folder: Path, authority: Authority, changed: Callable[[str], None], retry: float = RETRY
+        self,
+        kept: Kept,
+        authority: Authority,
+        changed: Callable[[str], None],
+        may_ask: Callable[[], bool] = lambda: True,
+        retry: float = RETRY,
     ) -> None:
-        self._folder = folder
+        """While `may_ask()` does not hold, another agent of this cluster asks, and `look_again` brings its answer."""
+        self._kept, self._may_ask = kept, may_ask
         self._authority = authority
         self._changed = changed
         self._retry = retry
@@ -86,8 +91,16 @@ class Certificates:
     def forget(self, gateway: str) -> None:
         self._identities.pop(gateway, None)
         self._files.pop(gateway, None)
-        for path in self._paths(gateway):
-            path.unlink(missing_ok=True)
+        if self._may_ask():
+            self._kept.drop(_names(gateway))
+
+    def look_again(self) -> None:
+        """What is kept may be another's now; or this agent may ask from now on."""
+        for gateway, identity in self._identities.items():
+            if (kept := self._load(gateway, identity)) and kept != self._files.get(gateway):
+                self._files[gateway] = kept
+                self._changed(gateway)
+        self._wake.set()
 
     async def run(self) -> Never:
         while True:
@@ -95,7 +108,7 @@ class Certificates:
             failed = False
             for gateway, identity in list(self._identities.items()):
                 if self._due(gateway, identity):
-                    failed |= not await self._obtain(gateway, identity)
+                    failed |= not (self._may_ask() and await self._obtain(gateway, identity))
             try:
                 async with asyncio.timeout(self._retry if failed else self._pause()):
                     await self._wake.wait()
@@ -114,7 +127,7 @@ class Certificates:
         return min([max(w, 0.0) for w in waits] + [_LONGEST])
 
     async def _obtain(self, gateway: str, identity: str) -> bool:
-        key = await asyncio.to_thread(self._key, gateway)
+        key = await self._key(gateway)
         try:
             chain, roots = await self._authority.request(gateway, _request(key, identity))
         except NotIssued as refused:
@@ -123,43 +136,39 @@ class Certificates:
         if problem := _unfit(chain, key, identity):
             log.error("apply.certificate.unfit", gateway=gateway, reason=problem)
             return False
-        self._files[gateway] = CertificateFiles(chain, _pem(key), roots)
-        await asyncio.to_thread(self._keep, gateway, chain, roots)
+        files = CertificateFiles(chain, _pem(key), roots)
+        self._files[gateway] = files
+        key_name, chain_name, roots_name = _names(gateway)
+        await self._kept.keep({key_name: files.key, roots_name: roots, chain_name: chain})
         self._changed(gateway)
         return True
 
-    # ------------------------------------------------------------------ files
-
-    def _paths(self, gateway: str) -> tuple[Path, Path, Path]:
-        name = file_name(gateway)
-        return self._folder / f"{name}.key", self._folder / f"{name}.crt", self._folder / f"{name}.roots"
-
-    def _key(self, gateway: str) -> ec.EllipticCurvePrivateKey:
-        path = self._paths(gateway)[0]
-        try:
-            key = load_pem_private_key(path.read_bytes(), None)
-            if isinstance(key, ec.EllipticCurvePrivateKey):
-                return key
-        except (FileNotFoundError, ValueError):
-            pass  # none yet, or a damaged file: the next certificate simply has another key
-        fresh = ec.generate_private_key(ec.SECP256R1())
-        _write(path, _pem(fresh))
-        return fresh
-
-    def _keep(self, gateway: str, chain: bytes, roots: bytes) -> None:
-        _, chain_path, roots_path = self._paths(gateway)
-        _write(roots_path, roots)
-        _write(chain_path, chain)
+    async def _key(self, gateway: str) -> ec.EllipticCurvePrivateKey:
+        """That of the last certificate. None yet, or a damaged one: the next certificate simply has another key."""
+        if (key := _private(self._kept.read(_names(gateway)[0]))) is not None:
+            return key
+        return await asyncio.to_thread(ec.generate_private_key, ec.SECP256R1())
 
     def _load(self, gateway: str, identity: str) -> CertificateFiles | None:
-        try:
-            key, chain, roots = (path.read_bytes() for path in self._paths(gateway))
-            private = load_pem_private_key(key, None)
-        except (FileNotFoundError, ValueError):
-            return None
-        if not isinstance(private, ec.EllipticCurvePrivateKey) or _unfit(chain, private, identity):
+        key, chain, roots = (self._kept.read(name) for name in _names(gateway))
+        private = _private(key)
+        if key is None or chain is None or roots is None or private is None or _unfit(chain, private, identity):
             return None
         return CertificateFiles(chain, key, roots)
+
+
+def _names(gateway: str) -> tuple[str, str, str]:
+    """Of the files for key, certificate and roots."""
+    name = file_name(gateway)
+    return f"{name}.key", f"{name}.crt", f"{name}.roots"
+
+
+def _private(pem: bytes | None) -> ec.EllipticCurvePrivateKey | None:
+    try:
+        key = load_pem_private_key(pem or b"", None)
+    except ValueError:
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
 
 
 def identity_of(chain: bytes) -> str:
@@ -195,12 +204,3 @@ def _request(key: ec.EllipticCurvePrivateKey, identity: str) -> bytes:
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(data)
-    fresh.replace(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -46,12 +46,25 @@ class _Version(NamedTuple):
 
 
 class IstioObjects:
-    """`outputs` None: a cluster without an API server, which says so for everything that it should have."""
+    """`outputs` None: a cluster without an API server, which says so for everything that it should have.
 
-    def __init__(self, cluster: str, outputs: Outputs | None, reports: Reports, desired: DesiredState) -> None:
+    While `leads()` does not hold, another agent of this cluster writes and reports.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        outputs: Outputs | None,
+        reports: Reports,
+        desired: DesiredState,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._cluster, self._outputs, self._reports, self._desired = cluster, outputs, reports, desired
+        self._leads = leads
         self.state = GatewayState(SCOPE)
-        self._objects = Objects(outputs, lambda _scope: self._report(), time.monotonic) if outputs else None
+        self._objects = (
+            Objects(outputs, lambda _scope: self._report(), time.monotonic, leads=leads) if outputs else None
+        )
         self.adopted = asyncio.Event()
         self._early: _Version | None = None  # came before it was known what the cluster holds
         self._left: frozenset[Key] = (
@@ -72,6 +85,12 @@ class IstioObjects:
     def on_gone(self, version: int, *, confirmed: bool) -> None:
         """The server knows no Istio gateway of this cluster any more."""
         self._take(_Version(version, dict.fromkeys(self.state.wanted), {}, confirmed))
+
+    def take_over(self) -> None:
+        """This agent leads from now on: it writes what the former leader has not."""
+        if self._objects is not None:
+            self._objects.look()
+        self._report()
 
     def release(self) -> bool:
         """A person agrees to the losses that are held. False: there were none."""
@@ -139,7 +158,7 @@ class IstioObjects:
     # ------------------------------------------------------------ what is said of it
 
     def _report(self) -> None:
-        if not self.state.known:
+        if not self.state.known or not self._leads():
             return
         if self._objects is None:
             self._watermark = self.state.version

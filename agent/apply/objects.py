@@ -27,7 +27,9 @@ class Objects:
         changed: Callable[[str], None],
         clock: Callable[[], float],
         undone: Callable[[ObjectKey], None] = lambda _key: None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._leads = leads
         self.wanted = Wanted(outputs.held, outputs.marks)
         self._outputs, self._changed, self._clock, self._undone = outputs, changed, clock, undone
         self._wake = asyncio.Event()
@@ -46,24 +48,32 @@ class Objects:
         """What the cluster holds, as its watch tells it; edits by others are undone. Nothing is written before the
         first listing has told what is there already.
         """
+        any_seen = False
         for key, body in changes:
-            if self.wanted.seen(key, body):
+            any_seen = True
+            if self.wanted.seen(key, body) and self._leads():
                 log.warning("apply.object.undone", resource=str(key), gone=body is None)
                 self._undone(key)
         if listed:
             self._listed.set()
+        if any_seen or listed:
+            self._wake.set()
+
+    def look(self) -> None:
         self._wake.set()
 
     async def run(self) -> Never:
         await self._listed.wait()
         while True:
             try:
-                async with asyncio.timeout(self.wanted.next_due(self._clock())):
+                due = self.wanted.next_due(self._clock()) if self._leads() else None
+                async with asyncio.timeout(due):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             self._wake.clear()
-            await self._turn()
+            if self._leads():
+                await self._turn()
 
     async def _turn(self) -> None:
         writes, removals = self.wanted.todo(self._clock())
@@ -71,9 +81,8 @@ class Objects:
             await self._each(list(some), self._write)
         for _, some in groupby(removals, key=lambda key: key.type):
             await self._each(list(some), self._remove)
-        if writes or removals:
-            for scope in list(self.wanted.scopes()):
-                self._changed(scope)
+        for scope in list(self.wanted.scopes()):
+            self._changed(scope)
 
     async def _each(self, keys: list[ObjectKey], work: Callable[[ObjectKey], Awaitable[None]]) -> None:
         """A few at once; kinds one after the other, since one names the other."""

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any, Never
 
@@ -32,8 +32,17 @@ _PART = 600_000  # bytes; 800 kB as base64, an object stays under 900 KiB
 class XdsConfigs:
     """A `Store` of the xDS side. `namespace` is the agent's own."""
 
-    def __init__(self, outputs: Outputs, cluster: str, namespace: str, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        outputs: Outputs,
+        cluster: str,
+        namespace: str,
+        leads: Callable[[], bool] = lambda: True,
+        interval: float = INTERVAL,
+    ) -> None:
+        """While `leads()` does not hold, another agent of this cluster writes; see `take_over`."""
         self._outputs, self._cluster, self._namespace, self._interval = outputs, cluster, namespace, interval
+        self._leads, self._inherits = leads, False
         self._dirty: dict[str, GatewayState | None] = {}
         self._parts: dict[str, int] = {}  # objects per scope
         self._written: dict[str, bytes] = {}
@@ -45,6 +54,11 @@ class XdsConfigs:
 
     def removed(self, scope: str) -> None:
         self._dirty[scope] = None
+        self._wake.set()
+
+    def take_over(self) -> None:
+        """This agent leads from now on: what the former leader has written meanwhile is replaced."""
+        self._inherits = True
         self._wake.set()
 
     async def read(self) -> list[GatewayState]:
@@ -76,7 +90,12 @@ class XdsConfigs:
                 await self.flush()
 
     async def flush(self) -> None:
+        if self._inherits:
+            self._inherits = False
+            await self.read()  # how many objects there are of each gateway
         for _ in range(len(self._dirty)):
+            if not self._leads():
+                return
             scope = next(iter(self._dirty))
             state = self._dirty.pop(scope)
             try:

@@ -33,7 +33,6 @@ class AgentIdentity(msgspec.Struct, frozen=True, kw_only=True):
     cluster_uid: str = ""
     instance: str = ""
     version: str = ""
-    role: str = "leader"
     authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
 
 
@@ -54,9 +53,18 @@ class AgentLink:
         self._settings, self._lost = settings or RelaySettings(), lost
         self._trust = trust or Plaintext()
         self._present: grpc.aio.Channel | None = None
+        self.leads: Callable[[], bool] = lambda: True
+        self._leading, self._demoted = True, asyncio.Event()
         self.connections = 0
         self.bytes_in = 0
         self.bytes_out = 0
+
+    def role_changed(self) -> None:
+        """Who leads now pushes over a second connection; who does no longer, ends the one it has."""
+        if self.leads():
+            self._trust.changed.set()
+        else:
+            self._demoted.set()
 
     async def run(self) -> Never:
         await keep_linked(self._connect, self._settings, self._lost)
@@ -118,10 +126,14 @@ class AgentLink:
     async def _hold(self, channel: grpc.aio.Channel, line: Line) -> None:
         """One connection to its end."""
         self._present = channel
+        leads = self._leading = self.leads()
+        self._demoted.clear()
         async with channel:
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._push_once(channel, line), name="relay.push")
+                    if leads:
+                        group.create_task(self._push_once(channel, line), name="relay.push")
+                        group.create_task(self._end_of_leading(), name="relay.role")
                     group.create_task(self._pull_once(channel, line), name="relay.pull")
             except BaseExceptionGroup as several:
                 lost, bugs = several.split(LinkLost)
@@ -129,6 +141,10 @@ class AgentLink:
                     raise
                 if self._present is channel:
                     raise _first(lost) from several
+
+    async def _end_of_leading(self) -> Never:
+        await self._demoted.wait()
+        raise LinkLost("another agent of this cluster leads now")
 
     async def _push_once(self, channel: grpc.aio.Channel, line: Line) -> None:
         await self._push.ready()
@@ -159,7 +175,7 @@ class AgentLink:
             cluster_uid=who.cluster_uid,
             instance=who.instance,
             version=who.version,
-            role=who.role,
+            role="leader" if self._leading else "standby",
             features=FEATURES,
         )
 

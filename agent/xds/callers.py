@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from agent.xds.tokens import Tokens
+from agent.xds.tokens import GatewayTokens
 from fingerpost.cluster.protocol import Account, ClusterFailed, Outputs
 
 log = structlog.get_logger()
@@ -27,9 +27,9 @@ class Callers(Protocol):
 
 
 class TokenCallers:
-    """The token of each gateway, in a file."""
+    """The token of each gateway."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: GatewayTokens) -> None:
         self._tokens = tokens
 
     async def who(self, token: str) -> Caller | None:

@@ -25,7 +25,7 @@ class Gateways:
         localities: Localities,
         reports: Reports,
         store: Store,
-        found: Callable[[str], None],
+        found: Callable[[str], object],
     ) -> None:
         """`found` is called with the name of each gateway when it is first heard of: it needs a token and a
         certificate.

@@ -1,13 +1,16 @@
-"""A token per gateway, in files that only the agent and `fingerpost proxy bootstrap` read (design D16). Tokens are
-never logged.
+"""A token per gateway (design D16): in files that only the agent and `fingerpost proxy bootstrap` read, or made from a
+key that all agents of a cluster share. Tokens are never logged.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
 import os
 import secrets
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from agent.apply.disk import file_name
 
@@ -30,6 +33,29 @@ def ensure_token(folder: Path, gateway: str) -> str:
     return token
 
 
+class GatewayTokens(Protocol):
+    def ensure(self, gateway: str) -> str:
+        """The token of the gateway "namespace/name"."""
+        ...
+
+    def gateway_of(self, token: str) -> str | None: ...
+
+
+class DerivedTokens:
+    """Nothing to keep but the key: a token names its gateway, and proves that its maker has the key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = hmac.digest(key, b"tokens of gateways", "sha256")
+
+    def ensure(self, gateway: str) -> str:
+        proof = hmac.digest(self._key, gateway.encode(), "sha256")
+        return f"{gateway}/{base64.urlsafe_b64encode(proof).decode().rstrip('=')}"
+
+    def gateway_of(self, token: str) -> str | None:
+        gateway = token.rpartition("/")[0]
+        return gateway if hmac.compare_digest(self.ensure(gateway).encode(), token.encode()) else None
+
+
 class Tokens:
     """Who a token stands for. Looked up by digest, so that the time taken tells nothing about the tokens that exist."""
 
@@ -37,8 +63,10 @@ class Tokens:
         self._folder = folder
         self._gateways: dict[bytes, str] = {}
 
-    def ensure(self, gateway: str) -> None:
-        self._gateways[_digest(ensure_token(self._folder, gateway))] = gateway
+    def ensure(self, gateway: str) -> str:
+        token = ensure_token(self._folder, gateway)
+        self._gateways[_digest(token)] = gateway
+        return token
 
     def gateway_of(self, token: str) -> str | None:
         known = self._gateways.get(_digest(token))

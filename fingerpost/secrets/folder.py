@@ -7,6 +7,7 @@ on with the former pair until they do.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 from fingerpost.secrets.protocol import Data, SecretsFailed
 
 _LOOK = 0.5  # seconds; a look is one listing per secret
-_KEY = "tls.key"
+_KEY = ".key"  # how the names of keys end
+_LOCK = ".lock"
 
 
 class FolderSecrets:
@@ -32,20 +34,36 @@ class FolderSecrets:
             raise self._failed("read", name, wrong) from wrong
 
     async def put(self, name: str, data: Data) -> None:
-        folder = self._folder / name
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.mkdir(exist_ok=True, mode=0o700)
-            for file in sorted(data, key=lambda file: file != _KEY):  # the key first: a certificate is never without
-                _write(folder / file, data[file])
+            self._put(name, data)
         except OSError as wrong:
             raise self._failed("write", name, wrong) from wrong
 
+    def _put(self, name: str, data: Data) -> None:
+        folder = self._made(name)
+        for file in sorted(data, key=lambda file: not file.endswith(_KEY)):  # a certificate is never without its key
+            _write(folder / file, data[file])
+
     async def create(self, name: str, data: Data) -> bool:
-        if self._files(name):
-            return False
-        await self.put(name, data)
-        return True
+        """Of several processes that try at once one does it, and the others wait until it has."""
+        try:
+            return await asyncio.to_thread(self._create, name, data)
+        except OSError as wrong:
+            raise self._failed("write", name, wrong) from wrong
+
+    def _create(self, name: str, data: Data) -> bool:
+        with os.fdopen(os.open(self._made(name) / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given back when it is closed
+            if self._files(name):
+                return False
+            self._put(name, data)
+            return True
+
+    def _made(self, name: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return folder
 
     async def watch(self, names: Collection[str]) -> AsyncIterator[str]:
         known: dict[str, object] = {}

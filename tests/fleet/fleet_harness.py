@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from agent.app import Agent, running_agent
+from agent.app import Agent
+from agent.running import running_agent
 from agent.settings import Settings as AgentSettings
 from agent.xds.bootstrap import bootstrap
-from agent.xds.tokens import ensure_token
 from fingerpost.secrets.folder import FolderSecrets
 from fingerpost.telemetry import Telemetry
 from mgmt.app import Server, running_server
@@ -157,7 +157,7 @@ class Fleet:
             f"127.0.0.1:{agent.xds_port}",
             GATEWAY,
             agent.cluster,
-            token or ensure_token(agent.tokens, GATEWAY),
+            token or agent.tokens.ensure(GATEWAY),
             bind=self.address(agent.cluster),
             admin_port=admin_port,
             instance=instance,

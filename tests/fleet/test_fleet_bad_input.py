@@ -91,7 +91,7 @@ async def test_a_wrong_redis_url_ends_the_server_with_what_to_do(tmp_path: Path)
     assert "redis://" in last
 
 
-@pytest.mark.parametrize("flag", ["relay_address", "admin_address"])
+@pytest.mark.parametrize("flag", ["relay_address", "admin_address", "health_address"])
 async def test_a_port_in_use_is_named(tmp_path: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"

@@ -12,7 +12,7 @@ import pytest
 import structlog
 import yaml
 
-from agent.app import _TYPES as TYPES_OF_AGENT
+from agent.app import TYPES as TYPES_OF_AGENT
 from fingerpost.api.kinds import KINDS
 from fingerpost.cluster.kubernetes.api import connected
 from fingerpost.cluster.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
@@ -148,9 +148,13 @@ TOKEN, ROOT, CLIENT = "relay-identity-token-secret", "relay-root-tls-secret", "r
 SIGNING, SERVED = "relay-tls-signing-secret", "relay-server-tls-secret"
 
 
-def named_secrets(read: tuple[str, ...], written: tuple[str, ...]) -> Rules:
+GATEWAYS, AGENT_KEY, GATEWAY_ROOT = "gloo-mesh-agent-gateways", "gloo-mesh-agent-key", "gateway-root-tls-secret"
+
+
+def named_secrets(once: tuple[str, ...], followed: tuple[str, ...], written: tuple[str, ...]) -> Rules:
     return (
-        rules("", ["secrets"], "get watch", read)
+        rules("", ["secrets"], "get", once)
+        | rules("", ["secrets"], "get watch", followed)
         | rules("", ["secrets"], "patch", written)
         | rules("", ["secrets"], "create")
     )
@@ -158,13 +162,17 @@ def named_secrets(read: tuple[str, ...], written: tuple[str, ...]) -> Rules:
 
 def lease(name: str) -> Rules:
     group = "coordination.k8s.io"
-    return rules(group, ["leases"], "create") | rules(group, ["leases"], "get update patch", (name,))
+    return rules(group, ["leases"], "create") | rules(group, ["leases"], "get patch", (name,))
 
 
-OF_AGENT = named_secrets((TOKEN, ROOT, CLIENT), (CLIENT,)) | rules(INTERNAL, ["xdsconfigs"], "get create patch delete")
+OF_AGENT = named_secrets((AGENT_KEY,), (TOKEN, ROOT, CLIENT, GATEWAYS), (CLIENT, GATEWAYS)) | rules(
+    INTERNAL, ["xdsconfigs"], "get create patch delete"
+)
 OF_BLOCKLIST = rules("", ["configmaps"], "get watch", (BLOCKLIST,))
 OF_SERVER = OF_BLOCKLIST | named_secrets(
-    (TOKEN, f"{TOKEN.removesuffix('-secret')}-mgmt", ROOT, SIGNING, SERVED), (TOKEN, ROOT, SIGNING, SERVED)
+    (f"{TOKEN.removesuffix('-secret')}-mgmt", GATEWAY_ROOT),
+    (TOKEN, ROOT, SIGNING, SERVED),
+    (TOKEN, ROOT, SIGNING, SERVED),
 )
 
 
@@ -312,7 +320,7 @@ async def test_an_agent_without_the_role_cannot_write_a_status(kube: KubeClient,
             "register-cluster",
             SERVER,
             NAMESPACE,
-            EVERYWHERE | KINDS_OF_USERS | KINDS_OF_AGENTS | OF_SERVER | lease(SERVER),
+            EVERYWHERE | KINDS_OF_USERS | KINDS_OF_AGENTS | OF_SERVER,
         ),
         ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS | KINDS_OF_AGENTS),
         ("register-cluster", "gloo-mesh-redis", NAMESPACE, set()),

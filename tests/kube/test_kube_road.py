@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import time
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ import pytest
 
 from agent.app import Agent
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_harness import effective
+from tests.fleet.fleet_harness import GATEWAY, effective
 from tests.fleet.fleet_network import until
 from tests.kube.kube_fleet import KubeFleet, running_kube_fleet
 
@@ -47,28 +48,50 @@ async def test_from_an_applied_route_table_to_an_answer_across_clusters(tmp_path
         await fleet.answers("east", "/basket", "west 0")
 
 
-async def test_an_agent_serves_without_the_server_what_is_kept_in_its_cluster(tmp_path: Path) -> None:
+@pytest.mark.spec("M-9")
+async def test_a_new_agent_serves_without_the_server_what_is_kept_in_its_cluster(tmp_path: Path) -> None:
+    """As a new pod does: with nothing of what the former one had on its disk."""
+    own = {"secrets_dir": None}
     async with running_kube_fleet(tmp_path, "east") as fleet, AsyncExitStack() as stack:
         await fleet.apply_world()
+        await _bring_secrets(fleet, "east")
         async with fleet.server() as server:
             port = server.relay.port
-            agent = await stack.enter_async_context(fleet.agent("east", port))
+            agent = await stack.enter_async_context(fleet.agent("east", port, **own))
             await fleet.backend("east")
             envoy = fleet.start_envoy(agent)
             await fleet.answers("east", "/cart", "east 0")
-            served = effective(agent)
+            served, certificate = effective(agent), agent._certificates.of(GATEWAY)
+            assert certificate is not None
+            token, key = agent.tokens.ensure(GATEWAY), agent.world._secret_key
             await until(lambda: _kept(fleet, agent), why="the state is kept in the cluster")
+            await until(lambda: _written(fleet, certificate.chain), why="so is the certificate of the gateway")
         await stack.aclose()
-        shutil.rmtree(tmp_path / "agent-east" / "gateways", ignore_errors=True)  # its keys it keeps there still
+        shutil.rmtree(tmp_path / "agent-east")
         envoy.kill()
         began = time.monotonic()
-        agent = await fleet.start_agent("east", port)
-        assert effective(agent) == served
-        fleet.start_envoy(agent, "gw-1")
+        agent = await fleet.start_agent("east", port, **own)
+        assert agent.ready
+        assert not agent.pull.connected
+        assert (effective(agent), agent._certificates.of(GATEWAY)) == (served, certificate)
+        assert (agent.tokens.ensure(GATEWAY), agent.world._secret_key) == (token, key)
+        fleet.start_envoy(agent, "gw-1", token=token)
         await fleet.backend("east", 1)
         await fleet.apply("east", *m.service("east", "cart", [fleet.pod("east", 1)]))
         await fleet.answers("east", "/cart", "east 1")
         assert time.monotonic() - began < 10
+
+
+async def _bring_secrets(fleet: KubeFleet, cluster: str) -> None:
+    for folder in fleet.secrets(cluster).iterdir():
+        files = {f.name: base64.b64encode(f.read_bytes()).decode() for f in folder.iterdir() if f.name[0] != "."}
+        await fleet.apply(cluster, m.core("Secret", m.ADMIN_NAMESPACE, folder.name, data=files))
+
+
+async def _written(fleet: KubeFleet, chain: bytes) -> bool:
+    path = f"/api/v1/namespaces/{m.ADMIN_NAMESPACE}/secrets/gloo-mesh-agent-gateways"
+    found = (await fleet.kubes["east"].http.get(path)).json()
+    return base64.b64encode(chain).decode() in (found.get("data") or {}).values()
 
 
 async def test_a_proxy_shows_the_token_of_its_service_account(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@
 {{- define "fingerpost.agentRuns" -}}
 {{- if or .Values.glooAgent.enabled (and .Values.glooMgmtServer.enabled .Values.glooMgmtServer.registerCluster) }}true{{ end }}
 {{- end -}}
+{{- define "fingerpost.agent.elects" -}}{{ if and .Values.common.leaderElection .Values.glooAgent.leaderElection }}true{{ end }}{{- end -}}
 {{- define "fingerpost.redisRuns" -}}
 {{- $own := list "" (include "fingerpost.redisAddress.builtIn" .) "gloo-mesh-redis:6379" -}}
 {{- if and .Values.glooMgmtServer.enabled .Values.redis.deployment.enabled (has .Values.redis.address $own) }}true{{ end }}

@@ -75,20 +75,25 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [{{ .name }}]
-  verbs: [get, update, patch]
+  verbs: [get, patch]
 {{- end -}}
 
-{{/* (names to read, names to write) of Secrets in the namespace of the release */}}
+{{/* (names to read once, names to follow, names to write) of Secrets in the namespace of the release */}}
 {{- define "fingerpost.rules.secrets" -}}
 - apiGroups: [""]
   resources: [secrets]
   resourceNames:
     {{- index . 0 | uniq | toYaml | nindent 4 }}
-  verbs: [get, watch]
+  verbs: [get]
 - apiGroups: [""]
   resources: [secrets]
   resourceNames:
     {{- index . 1 | uniq | toYaml | nindent 4 }}
+  verbs: [get, watch]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames:
+    {{- index . 2 | uniq | toYaml | nindent 4 }}
   verbs: [patch]
 - apiGroups: [""]
   resources: [secrets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mgmt.authority import Authority
+from fingerpost.secrets.folder import FolderSecrets
+from mgmt.authority import open_authority, root_place
 from tests.orphans import kill_redis
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("FINGERPOST")}
@@ -57,20 +59,35 @@ def test_an_address_of_another_machine_is_named_without_numbers_of_errors(tmp_pa
 DAMAGES = {
     "key is not PEM": ("root.key", b"\x00\xff", "is not the PEM text of an elliptic curve key"),
     "key is empty": ("root.key", b"", "is not the PEM text of an elliptic curve key"),
-    "key is gone": ("root.key", None, "cannot be read (No such file or directory)"),
+    "key is gone": ("root.key", None, "is not there"),
     "certificate is cut": ("root.crt", b"-----BEGIN CERTIFICATE-----\nMIIB", "is not the PEM text of a certificate"),
-    "certificate is gone": ("root.crt", None, "cannot be read (No such file or directory)"),
+    "certificate is gone": ("root.crt", None, "is not there"),
     "certificate is another's": ("root.crt", "another", "is not the certificate of root.key"),
 }
+
+
+def make_root(folder: Path) -> bytes:
+    place = root_place(folder, folder, FolderSecrets(folder))
+    return asyncio.run(open_authority(place)).roots
+
+
+def test_of_several_servers_that_begin_at_once_all_have_the_same_root(tmp_path: Path) -> None:
+    async def begun() -> set[bytes]:
+        place = root_place(tmp_path / "ca", tmp_path, FolderSecrets(tmp_path))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(open_authority(place)) for _ in range(8)]
+        return {task.result().roots for task in tasks}
+
+    assert asyncio.run(begun()) == {make_root(tmp_path / "ca")}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_root_ends_the_server_and_is_not_overwritten(tmp_path: Path, damage: str) -> None:
     name, content, words = DAMAGES[damage]
     ca = tmp_path / "state" / "ca"
-    Authority(ca)
+    make_root(ca)
     if content == "another":
-        Authority(tmp_path / "other")
+        make_root(tmp_path / "other")
         content = (tmp_path / "other" / name).read_bytes()
     if content is None:
         (ca / name).unlink()
@@ -78,6 +95,6 @@ def test_a_damaged_root_ends_the_server_and_is_not_overwritten(tmp_path: Path, d
         (ca / name).write_bytes(content)  # type: ignore[arg-type]  # bytes: the one text was replaced
     before = {file.name: file.read_bytes() for file in ca.iterdir()}
     said = last_line("mgmt", tmp_path)
-    assert said.startswith(f"fingerpost-mgmt: {ca / name} {words}")
+    assert said.startswith(f"fingerpost-mgmt: {name} of secret ca in {ca.parent} {words}")
     assert "bring root.key and root.crt back from a copy, or remove both for a new root" in said
     assert {file.name: file.read_bytes() for file in ca.iterdir()} == before

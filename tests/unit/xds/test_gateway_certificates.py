@@ -12,6 +12,7 @@ from xds_certificates import Signer
 from xds_support import GATEWAY
 
 from agent.apply.certificates import Certificates, spiffe
+from agent.apply.kept import KeptInFolder
 
 IDENTITY = spiffe("cluster.local", "ingress", "gw")
 
@@ -19,7 +20,7 @@ IDENTITY = spiffe("cluster.local", "ingress", "gw")
 class Running:
     def __init__(self, folder: Path, signer: Signer) -> None:
         self.news: asyncio.Queue[str] = asyncio.Queue()
-        self.certificates = Certificates(folder, signer, self.news.put_nowait, retry=0.01)
+        self.certificates = Certificates(KeptInFolder(folder), signer, self.news.put_nowait, retry=0.01)
 
     async def next(self) -> x509.Certificate:
         async with asyncio.TaskGroup() as tasks:

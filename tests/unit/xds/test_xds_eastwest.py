@@ -29,6 +29,7 @@ from xds_support import (
 )
 
 from agent.apply.certificates import Certificates, spiffe
+from agent.apply.kept import KeptInFolder
 from fingerpost.relay.pieces import PieceList, Role, piece
 
 EAST_WEST = "ingress/ew"
@@ -85,7 +86,7 @@ async def test_a_request_crosses_two_gateways_by_mutual_tls(rig: Rig, backend: B
     port, crossing = free_port(), free_port()
     rig.local["shop", "cart"] = [Spot("127.0.0.1", backend.port)]
     identity = spiffe("cluster.local", "ingress", "ew")
-    rig.certificates = Certificates(rig.folder / "certs", Signer(3600), rig.gateways.certificate_changed)
+    rig.certificates = Certificates(KeptInFolder(rig.folder / "certs"), Signer(3600), rig.gateways.certificate_changed)
     there = {"cluster": "west", "remote": [{"address": "localhost", "port": crossing, "mutualTls": True}]}
     rig.gateways.on_version(
         EAST_WEST,
