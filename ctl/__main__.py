@@ -39,6 +39,21 @@ app.add_typer(explain_app, name="explain")
 app.add_typer(proxy_app, name="proxy")
 app.add_typer(config_app, name="config")
 
+_Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="As Helm has it; repeatable.")]
+_Values = Annotated[
+    list[str] | None, typer.Option("--chart-values-file", "--gloo-mesh-agent-chart-values", help="Repeatable.")
+]
+_Profiles = Annotated[str, typer.Option("--profiles", help="Sets of values, separated by commas.")]
+_Chart = Annotated[
+    str, typer.Option("--chart-file", "--gloo-mesh-agent-chart-file", help="Another chart gloo-platform.")
+]
+_CrdsChart = Annotated[str, typer.Option("--crds-chart-file", help="Another chart gloo-platform-crds.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", "-d", help="Change nothing, say what would be done.")]
+_RemoteContext = Annotated[str, typer.Option("--remote-context", help="Kubeconfig context of the workload cluster.")]
+_RemoteFile = Annotated[str, typer.Option("--remote-kubeconfig", help="Its kubeconfig, when it is another file.")]
+_RemoteNamespace = Annotated[str, typer.Option("--remote-namespace", help="Namespace of the agent.")]
+_Domain = Annotated[str, typer.Option("--cluster-domain", help="DNS suffix of Services in that cluster.")]
+
 _Cluster = Annotated[str, typer.Option("--cluster", help="Only objects of this cluster.")]
 _Kind = Annotated[str, typer.Argument(help="routetable, routetables, rt, ...")]
 _Name = Annotated[str, typer.Argument(metavar="NAMESPACE/NAME")]
@@ -49,6 +64,7 @@ def version(client: Annotated[bool, typer.Option("--client", help="Ask no server
     """Versions of this command line, of the servers and of the agents."""
     from ctl.commands.version import version as run
 
+    flags.about_installation()
     return run(client)
 
 
@@ -61,6 +77,7 @@ def check(
     """Health of the management plane. Example: fingerpost check --section Redis"""
     from ctl.commands.check import check as run
 
+    flags.about_installation()
     return run(section or (), fail_on, exit_zero)
 
 
@@ -69,7 +86,56 @@ def list_clusters() -> int:
     """All clusters with state, agent and objects. Example: fingerpost cluster list -o name"""
     from ctl.commands.cluster import list_clusters as run
 
+    flags.about_installation()
     return run()
+
+
+@clusters_app.command("register")
+def register_cluster(
+    name: str,
+    remote_context: _RemoteContext = "",
+    remote_kubeconfig: _RemoteFile = "",
+    remote_namespace: _RemoteNamespace = flags.ADMIN_NAMESPACE,
+    relay_server_address: Annotated[
+        str, typer.Option("--relay-server-address", metavar="HOST:PORT", help="Default: of the server's load balancer.")
+    ] = "",
+    cluster_domain: _Domain = "cluster.local",
+    label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.")] = None,
+    profiles: _Profiles = "agent",
+    set_: _Sets = None,
+    values: _Values = None,
+    chart_file: _Chart = "",
+    crds_chart_file: _CrdsChart = "",
+    rebind: Annotated[bool, typer.Option("--rebind", help="The cluster of this name was rebuilt as this one.")] = False,
+    keep_token: Annotated[bool, typer.Option("--keep-token", help="Leave the bootstrap token there.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it is ACCEPTED; --timeout 120s.")] = True,
+    dry_run: _DryRun = False,
+) -> int:
+    """Make a cluster a workload cluster. Example: fingerpost cluster register east --remote-context east"""
+    from ctl.commands.register import register as run
+
+    flags.about_installation()
+    given: dict[str, object] = {"address": relay_server_address, "domain": cluster_domain, "chart": chart_file}
+    given |= {"crds_chart": crds_chart_file, "files": tuple(values or ()), "sets": tuple(set_ or ())}
+    switches = {"rebind": rebind, "keep_token": keep_token, "wait": wait, "dry_run": dry_run}
+    remote = (remote_kubeconfig, remote_context, remote_namespace)
+    return run(name, remote, profiles.split(","), label or (), given | switches)
+
+
+@clusters_app.command("deregister")
+def deregister_cluster(
+    name: str,
+    remote_context: _RemoteContext = "",
+    remote_kubeconfig: _RemoteFile = "",
+    remote_namespace: _RemoteNamespace = flags.ADMIN_NAMESPACE,
+    force: Annotated[bool, typer.Option("--force", help="The workload cluster is gone; do without it.")] = False,
+    dry_run: _DryRun = False,
+) -> int:
+    """Remove agent and registration of a cluster. Example: fingerpost cluster deregister east --remote-context east"""
+    from ctl.commands.register import deregister as run
+
+    flags.about_installation()
+    return run(name, (remote_kubeconfig, remote_context, remote_namespace), force=force, dry_run=dry_run)
 
 
 @app.command()

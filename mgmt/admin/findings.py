@@ -82,6 +82,12 @@ CODES = MappingProxyType(
             hint="give one of the two another name (--cluster); after a rebuild of {object} set the annotation "
             "relay.gloo.solo.io/cluster-uid of its KubernetesCluster to the new uid",
         ),
+        "CHK047": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="The agent of a cluster does not run there, or its API server does not tell.",
+            hint="do what the message says: image, rights, values of the chart; kubectl describe pod shows events",
+        ),
         "CHK051": Code(
             section=WARM_UP,
             severity="warning",
