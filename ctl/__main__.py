@@ -49,6 +49,7 @@ _Chart = Annotated[
 ]
 _CrdsChart = Annotated[str, typer.Option("--crds-chart-file", help="Another chart gloo-platform-crds.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", "-d", help="Change nothing, say what would be done.")]
+_Release = Annotated[str, typer.Option("--release-name", help="Helm's release of the chart gloo-platform.")]
 _RemoteContext = Annotated[str, typer.Option("--remote-context", help="Kubeconfig context of the workload cluster.")]
 _RemoteFile = Annotated[str, typer.Option("--remote-kubeconfig", help="Its kubeconfig, when it is another file.")]
 _RemoteNamespace = Annotated[str, typer.Option("--remote-namespace", help="Namespace of the agent.")]
@@ -70,15 +71,17 @@ def version(client: Annotated[bool, typer.Option("--client", help="Ask no server
 
 @app.command()
 def check(
+    target: Annotated[str, typer.Argument(metavar="[server|agent]", help="agent: of a workload cluster.")] = "",
     section: Annotated[list[str] | None, typer.Option("--section", help="Only this section; repeatable.")] = None,
     fail_on: Annotated[str, typer.Option("--fail-on", help="error or warning")] = "error",
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 whatever was found.")] = False,
+    remote_port: Annotated[int, typer.Option("--remote-port", help="0: do not ask the management server.")] = 9091,
 ) -> int:
     """Health of the management plane. Example: fingerpost check --section Redis"""
     from ctl.commands.check import check as run
 
     flags.about_installation()
-    return run(section or (), fail_on, exit_zero)
+    return run(target, section or (), fail_on, exit_zero, remote_port != 0)
 
 
 @clusters_app.command("list")
@@ -180,6 +183,49 @@ def validate(
     from ctl.commands.validate import validate as run
 
     return run(file)
+
+
+@app.command()
+def install(
+    profiles: _Profiles = "",
+    set_: _Sets = None,
+    values: _Values = None,
+    chart_file: _Chart = "",
+    crds_chart_file: _CrdsChart = "",
+    release_name: _Release = "gloo-platform",
+    cluster_name: Annotated[str, typer.Option("--cluster-name", help="common.cluster")] = "",
+    cluster_domain: _Domain = "",
+    register: Annotated[bool, typer.Option("--register", "-r", help="An agent for this cluster too.")] = False,
+    license_: Annotated[str, typer.Option("--license", help="No licence is needed.")] = "",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until all is ready; --timeout 180s.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-d", help="Print the manifests, change nothing.")] = False,
+    print_values: Annotated[bool, typer.Option("--print-values", help="Print the values of profiles, flags.")] = False,
+) -> int:
+    """Install the charts. Example: fingerpost install --profiles gloo-mesh-single --cluster-name mgmt"""
+    from ctl.commands.install import Order
+    from ctl.commands.install import install as run
+
+    flags.about_installation()
+    common = {"cluster": cluster_name, "clusterDomain": cluster_domain}
+    given: dict[str, object] = {"common": {k: v for k, v in common.items() if v}}
+    given |= {"glooMgmtServer": {"registerCluster": True}} if register else {}
+    names = [name for name in profiles.split(",") if name]
+    order = Order(release_name, names, given, chart_file, crds_chart_file, tuple(values or ()), tuple(set_ or ()), wait)
+    return run(order, dry_run=dry_run, print_values=print_values)
+
+
+@app.command()
+def uninstall(
+    release_name: _Release = "gloo-platform",
+    include_crds: Annotated[bool, typer.Option("--include-crds", help="The kinds and ALL objects of them.")] = False,
+    dry_run: _DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> int:
+    """Remove what install made; users' objects stay. Example: fingerpost uninstall --yes"""
+    from ctl.commands.install import uninstall as run
+
+    flags.about_installation()
+    return run(release_name, include_crds=include_crds, dry_run=dry_run, yes=yes)
 
 
 @explain_app.command("route")

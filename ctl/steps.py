@@ -20,6 +20,10 @@ class Steps:
     def done(self, text: str) -> None:
         self._tell("ok", text)
 
+    def told_first(self, text: str) -> None:
+        """What a person should know before anything is done."""
+        self._tell("info", text)
+
     def kept(self, text: str) -> None:
         """It was so before."""
         self._tell("same", text)

@@ -72,7 +72,7 @@ async def agent_findings(kube: Kube, namespace: str, cluster: str) -> list[dict[
     if found is None:
         message = f"{cluster}: there is no Deployment {AGENT} in namespace {namespace} of {kube.place}"
         return [finding("CHK047", cluster, message)]
-    said = await _own_words(kube, found, cluster)
+    said = await own_words(kube, found, cluster)
     if said:
         return said
     troubles = [f"{pod.name}: {pod.trouble}" for pod in found.pods if pod.trouble]
@@ -83,8 +83,8 @@ async def agent_findings(kube: Kube, namespace: str, cluster: str) -> list[dict[
     return [finding("CHK047", cluster, f"{cluster}: agent {AGENT}: {text}") for text in troubles]
 
 
-async def _own_words(kube: Kube, found: Component, cluster: str) -> list[dict[str, Any]]:
-    """Of pods that run, ready or not: an agent without its server is not."""
+async def own_words(kube: Kube, found: Component, cluster: str) -> list[dict[str, Any]]:
+    """Of pods that run, ready or not (an agent without its server is not): what keeps it from the server."""
     said = []
     for url, road in roads(kube, found.pods).items():
         try:

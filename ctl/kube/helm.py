@@ -76,9 +76,10 @@ class Helm:
                 return there, False
         return Release.read(await self._upgrade(name, chart, values)), True
 
-    async def template(self, name: str, chart: Path, values: Values) -> str:
-        """The manifests; nothing is asked of a cluster."""
-        command = [self._program, "template", name, str(chart), "-n", self._namespace, *values.flags]
+    @staticmethod
+    async def manifests(name: str, chart: Path, namespace: str, values: Values) -> str:
+        """Nothing is asked of a cluster."""
+        command = [program(), "template", name, str(chart), "-n", namespace, *values.flags]
         return await _output(command, json.dumps(values.own))
 
     async def uninstall(self, name: str) -> bool:

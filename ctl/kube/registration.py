@@ -57,9 +57,10 @@ class Registration:
         steps.done(f"relay server {address}")
         values = self._values(address)
         if steps.dry:
-            await self._pretend(helm, values)
+            await self._pretend(values)
             return
-        await self._make_namespace()
+        made = await self._workload.make_namespace(wish.namespace)
+        self._tell(f"namespace {wish.namespace}", changed=made)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._install(helm, CRDS, chart(CRDS, wish.crds_chart), Values()), name="crds")
@@ -100,25 +101,17 @@ class Registration:
         own = merged(wish.profile, self._plane.agent_values(wish.name, wish.domain, address))
         return Values(own, wish.files, wish.sets)
 
-    async def _pretend(self, helm: Helm, values: Values) -> None:
+    async def _pretend(self, values: Values) -> None:
         wish, steps = self._wish, self._steps
         steps.would(f"create namespace {wish.namespace} in {self._workload.place}")
         steps.would(f"create KubernetesCluster {self._plane.admin_namespace}/{wish.name} in {self._plane.kube.place}")
         if not self._plane.insecure:
             steps.would(f"copy ca.crt of {ROOT}" + (f" and the token of {TOKEN}" if self._plane.wants_token else ""))
-        await helm.template(PLATFORM, chart(PLATFORM, wish.chart), values)  # whether the values are good
+        await Helm.manifests(PLATFORM, chart(PLATFORM, wish.chart), wish.namespace, values)  # are the values good
         steps.would(f"install {CRDS} and {PLATFORM}")
         steps.would("wait until it is ACCEPTED, then remove the token" if wish.wait else "not wait")
 
     # ---------------------------------------------------------------- what is made
-
-    async def _make_namespace(self) -> None:
-        path = f"/api/v1/namespaces/{self._wish.namespace}"
-        there = await self._workload.find(path)
-        if there is None:
-            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._wish.namespace}}
-            await self._workload.apply(path, body)
-        self._tell(f"namespace {self._wish.namespace}", changed=there is None)
 
     async def _register(self, uid: str) -> None:
         wish = self._wish
