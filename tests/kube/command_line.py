@@ -36,9 +36,9 @@ class CommandLine:
         path = os.environ["PATH"]
         if helm:
             path = f"{Path(tools.binary('helm')).parent}:{path}"
-        self._environment = kept | {"HOME": str(home), "NO_COLOR": "1", "PATH": path}
+        self.environment = kept | {"HOME": str(home), "NO_COLOR": "1", "PATH": path}
         if kubeconfig is not None:
-            self._environment["KUBECONFIG"] = str(kubeconfig)
+            self.environment["KUBECONFIG"] = str(kubeconfig)
 
     async def __call__(self, *arguments: str, stdin: str | None = None) -> Result:
         process = await asyncio.create_subprocess_exec(
@@ -46,7 +46,7 @@ class CommandLine:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=self._environment,
+            env=self.environment,
             cwd=ROOT,
         )
         try:
