@@ -39,6 +39,22 @@ app.add_typer(explain_app, name="explain")
 app.add_typer(proxy_app, name="proxy")
 app.add_typer(config_app, name="config")
 
+_Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="As Helm has it; repeatable.")]
+_Values = Annotated[
+    list[str] | None, typer.Option("--chart-values-file", "--gloo-mesh-agent-chart-values", help="Repeatable.")
+]
+_Profiles = Annotated[str, typer.Option("--profiles", help="Sets of values, separated by commas.")]
+_Chart = Annotated[
+    str, typer.Option("--chart-file", "--gloo-mesh-agent-chart-file", help="Another chart gloo-platform.")
+]
+_CrdsChart = Annotated[str, typer.Option("--crds-chart-file", help="Another chart gloo-platform-crds.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", "-d", help="Change nothing, say what would be done.")]
+_Release = Annotated[str, typer.Option("--release-name", help="Helm's release of the chart gloo-platform.")]
+_RemoteContext = Annotated[str, typer.Option("--remote-context", help="Kubeconfig context of the workload cluster.")]
+_RemoteFile = Annotated[str, typer.Option("--remote-kubeconfig", help="Its kubeconfig, when it is another file.")]
+_RemoteNamespace = Annotated[str, typer.Option("--remote-namespace", help="Namespace of the agent.")]
+_Domain = Annotated[str, typer.Option("--cluster-domain", help="DNS suffix of Services in that cluster.")]
+
 _Cluster = Annotated[str, typer.Option("--cluster", help="Only objects of this cluster.")]
 _Kind = Annotated[str, typer.Argument(help="routetable, routetables, rt, ...")]
 _Name = Annotated[str, typer.Argument(metavar="NAMESPACE/NAME")]
@@ -49,19 +65,23 @@ def version(client: Annotated[bool, typer.Option("--client", help="Ask no server
     """Versions of this command line, of the servers and of the agents."""
     from ctl.commands.version import version as run
 
+    flags.about_installation()
     return run(client)
 
 
 @app.command()
 def check(
+    target: Annotated[str, typer.Argument(metavar="[server|agent]", help="agent: of a workload cluster.")] = "",
     section: Annotated[list[str] | None, typer.Option("--section", help="Only this section; repeatable.")] = None,
     fail_on: Annotated[str, typer.Option("--fail-on", help="error or warning")] = "error",
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 whatever was found.")] = False,
+    remote_port: Annotated[int, typer.Option("--remote-port", help="0: do not ask the management server.")] = 9091,
 ) -> int:
     """Health of the management plane. Example: fingerpost check --section Redis"""
     from ctl.commands.check import check as run
 
-    return run(section or (), fail_on, exit_zero)
+    flags.about_installation()
+    return run(target, section or (), fail_on, exit_zero, remote_port != 0)
 
 
 @clusters_app.command("list")
@@ -69,7 +89,56 @@ def list_clusters() -> int:
     """All clusters with state, agent and objects. Example: fingerpost cluster list -o name"""
     from ctl.commands.cluster import list_clusters as run
 
+    flags.about_installation()
     return run()
+
+
+@clusters_app.command("register")
+def register_cluster(
+    name: str,
+    remote_context: _RemoteContext = "",
+    remote_kubeconfig: _RemoteFile = "",
+    remote_namespace: _RemoteNamespace = flags.ADMIN_NAMESPACE,
+    relay_server_address: Annotated[
+        str, typer.Option("--relay-server-address", metavar="HOST:PORT", help="Default: of the server's load balancer.")
+    ] = "",
+    cluster_domain: _Domain = "cluster.local",
+    label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.")] = None,
+    profiles: _Profiles = "agent",
+    set_: _Sets = None,
+    values: _Values = None,
+    chart_file: _Chart = "",
+    crds_chart_file: _CrdsChart = "",
+    rebind: Annotated[bool, typer.Option("--rebind", help="The cluster of this name was rebuilt as this one.")] = False,
+    keep_token: Annotated[bool, typer.Option("--keep-token", help="Leave the bootstrap token there.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it is ACCEPTED; --timeout 120s.")] = True,
+    dry_run: _DryRun = False,
+) -> int:
+    """Make a cluster a workload cluster. Example: fingerpost cluster register east --remote-context east"""
+    from ctl.commands.register import register as run
+
+    flags.about_installation()
+    given: dict[str, object] = {"address": relay_server_address, "domain": cluster_domain, "chart": chart_file}
+    given |= {"crds_chart": crds_chart_file, "files": tuple(values or ()), "sets": tuple(set_ or ())}
+    switches = {"rebind": rebind, "keep_token": keep_token, "wait": wait, "dry_run": dry_run}
+    remote = (remote_kubeconfig, remote_context, remote_namespace)
+    return run(name, remote, profiles.split(","), label or (), given | switches)
+
+
+@clusters_app.command("deregister")
+def deregister_cluster(
+    name: str,
+    remote_context: _RemoteContext = "",
+    remote_kubeconfig: _RemoteFile = "",
+    remote_namespace: _RemoteNamespace = flags.ADMIN_NAMESPACE,
+    force: Annotated[bool, typer.Option("--force", help="The workload cluster is gone; do without it.")] = False,
+    dry_run: _DryRun = False,
+) -> int:
+    """Remove agent and registration of a cluster. Example: fingerpost cluster deregister east --remote-context east"""
+    from ctl.commands.register import deregister as run
+
+    flags.about_installation()
+    return run(name, (remote_kubeconfig, remote_context, remote_namespace), force=force, dry_run=dry_run)
 
 
 @app.command()
@@ -114,6 +183,49 @@ def validate(
     from ctl.commands.validate import validate as run
 
     return run(file)
+
+
+@app.command()
+def install(
+    profiles: _Profiles = "",
+    set_: _Sets = None,
+    values: _Values = None,
+    chart_file: _Chart = "",
+    crds_chart_file: _CrdsChart = "",
+    release_name: _Release = "gloo-platform",
+    cluster_name: Annotated[str, typer.Option("--cluster-name", help="common.cluster")] = "",
+    cluster_domain: _Domain = "",
+    register: Annotated[bool, typer.Option("--register", "-r", help="An agent for this cluster too.")] = False,
+    license_: Annotated[str, typer.Option("--license", help="No licence is needed.")] = "",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until all is ready; --timeout 180s.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-d", help="Print the manifests, change nothing.")] = False,
+    print_values: Annotated[bool, typer.Option("--print-values", help="Print the values of profiles, flags.")] = False,
+) -> int:
+    """Install the charts. Example: fingerpost install --profiles gloo-mesh-single --cluster-name mgmt"""
+    from ctl.commands.install import Order
+    from ctl.commands.install import install as run
+
+    flags.about_installation()
+    common = {"cluster": cluster_name, "clusterDomain": cluster_domain}
+    given: dict[str, object] = {"common": {k: v for k, v in common.items() if v}}
+    given |= {"glooMgmtServer": {"registerCluster": True}} if register else {}
+    names = [name for name in profiles.split(",") if name]
+    order = Order(release_name, names, given, chart_file, crds_chart_file, tuple(values or ()), tuple(set_ or ()), wait)
+    return run(order, dry_run=dry_run, print_values=print_values)
+
+
+@app.command()
+def uninstall(
+    release_name: _Release = "gloo-platform",
+    include_crds: Annotated[bool, typer.Option("--include-crds", help="The kinds and ALL objects of them.")] = False,
+    dry_run: _DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> int:
+    """Remove what install made; users' objects stay. Example: fingerpost uninstall --yes"""
+    from ctl.commands.install import uninstall as run
+
+    flags.about_installation()
+    return run(release_name, include_crds=include_crds, dry_run=dry_run, yes=yes)
 
 
 @explain_app.command("route")

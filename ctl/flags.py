@@ -42,7 +42,7 @@ _SWITCHES = {
     "--no-color": "no_color",
 }
 # Values of these are never taken for flags, whatever they look like.
-_VALUES_OF_OTHERS = frozenset({"--header", "--query", "--method", "-f", "--file"})
+_VALUES_OF_OTHERS = frozenset({"--header", "--query", "--method", "-f", "--file", "--set", "--label"})
 _FROM_ENVIRONMENT = {
     "FINGERPOST_OUTPUT": "output",
     "FINGERPOST_NAMESPACE": "namespace",

@@ -74,7 +74,8 @@ async def _ask_servers(
 ) -> tuple[str, list[_Reply]]:
     name, context = chosen()
     async with _servers(context) as (addresses, roads):
-        return name, await _ask_all(method, addresses, path, query, body, patience, roads)
+        replies = await _ask_all(method, addresses, path, query, body, patience, roads)
+    return name, replies
 
 
 @asynccontextmanager

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from ctl.contexts import chosen
-from ctl.exits import Code, usage
+from ctl.exits import Code, Failed, usage
 from ctl.flags import current
 from ctl.merge import sections
 from ctl.output import Document, counted, emit, mark, paint
 from ctl.server import Answers, get, get_each
 from ctl.table import table
-from mgmt.admin.findings import DEPLOYMENT, SECTIONS, SOURCES, finding, source_finding
+from mgmt.admin.findings import CONNECTIVITY, DEPLOYMENT, SECTIONS, SOURCES, finding, source_finding
 
 _LABELS = {"error": " ERROR", "warning": " WARN "}
 _COLORS = {"error": "fail", "warning": "warn"}
 
 
-def check(only: Sequence[str], fail_on: str, exit_zero: bool) -> int:
+def check(target: str, only: Sequence[str], fail_on: str, exit_zero: bool, ask: bool) -> int:
+    """`ask` false: not the management server."""
+    if target not in ("", "server", "agent"):
+        raise usage(f'there is no check of "{target}"', "write fingerpost check, check server or check agent")
     if fail_on not in ("error", "warning"):
         raise usage(f'--fail-on is "{fail_on}"', "write error or warning")
     titles = _titles(only)
     began = time.monotonic()
-    answers = get("/check", patience=max(0.0, current().timeout - current().request_timeout))
-    found = sections(answers.bodies)
+    answers, found, unreachable = _asked(target, ask)
     _say_missing(found, answers)
-    silent = _ask_agents(found)
+    silent = bool(answers.bodies) and target == "" and _ask_agents(found)
     found = [section for section in found if section["title"] in titles]
     findings = [f for section in found for f in section["findings"]]
     errors = sum(f["severity"] == "error" for f in findings)
@@ -49,11 +52,42 @@ def check(only: Sequence[str], fail_on: str, exit_zero: bool) -> int:
     )
     if exit_zero:
         return Code.DONE
+    if unreachable:
+        return Code.UNREACHABLE
     if answers.missing:
         return Code.PARTIAL
     if errors or (fail_on == "warning" and warnings):
         return Code.FINDINGS
     return Code.PARTIAL if silent else Code.DONE
+
+
+def _asked(target: str, ask: bool) -> tuple[Answers, list[dict[str, Any]], bool]:
+    """(who answered, sections, whether no server did). On Kubernetes the API server tells much without a server."""
+    name, context = chosen()
+    answers, found, wrong = Answers(name, (), {}), [], None
+    if target == "agent":
+        if not context.on_kubernetes:
+            raise usage("check agent asks the API server of a workload cluster", "name it with --kubecontext")
+    elif ask:
+        try:
+            answers = get("/check", patience=max(0.0, current().timeout - current().request_timeout))
+            found = sections(answers.bodies)
+        except Failed as failed:
+            if not context.on_kubernetes or failed.code != Code.UNREACHABLE:
+                raise
+            wrong = failed
+    if context.on_kubernetes:
+        from ctl.kube import checking
+
+        looked = checking.workload(context) if target == "agent" else checking.management(context, found)
+        found = asyncio.run(looked)
+    if wrong is not None:
+        into = next(section for section in found if section["title"] == DEPLOYMENT)
+        into["findings"].append(finding("CHK032", name, wrong.message, wrong.hint))
+    elif not ask and target != "agent":
+        skipped = {"title": CONNECTIVITY, "info": ["not asked (--remote-port 0)"], "tables": [], "findings": []}
+        found.append(skipped)
+    return answers, found, wrong is not None
 
 
 def _titles(only: Sequence[str]) -> Sequence[str]:
@@ -65,8 +99,8 @@ def _titles(only: Sequence[str]) -> Sequence[str]:
 
 
 def _say_missing(found: list[dict[str, Any]], answers: Answers) -> None:
-    into = next(section for section in found if section["title"] == DEPLOYMENT)
     for address, trouble in answers.missing.items():
+        into = next(section for section in found if section["title"] == DEPLOYMENT)
         into["findings"].append(finding("CHK032", address, f"management server {address} does not answer: {trouble}"))
 
 

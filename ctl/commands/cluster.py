@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,14 +29,22 @@ def list_clusters() -> int:
 
 
 def _from_contexts(failure: Failed) -> int:
-    """No server answers: the clusters that the contexts file knows, of unknown state (C-24)."""
+    """No server answers: the clusters that the API server or the contexts file knows, of unknown state (C-24)."""
     name, context = chosen()
-    if failure.code != Code.UNREACHABLE or not context.agents:
+    if failure.code != Code.UNREACHABLE:
         raise failure
-    found = [{"name": cluster, "state": "Unknown", "registered": None} for cluster in sorted(context.agents)]
+    known: dict[str, dict[str, str]] = {c: {} for c in context.agents}
+    if context.on_kubernetes:
+        from ctl.kube.clusters import registered
+
+        known = asyncio.run(registered(context))
+    if not known:
+        raise failure
+    found = [{"name": c, "state": "Unknown", "registered": None, "labels": known[c]} for c in sorted(known)]
     _emit(found, "", name, failure.findings)
     note(f"error: {failure.message}")
-    remark("these clusters are those of the contexts file; their state is not known")
+    where = "registered in the cluster" if context.on_kubernetes else "those of the contexts file"
+    remark(f"these clusters are {where}; their state is not known")
     return Code.PARTIAL
 
 

@@ -15,7 +15,7 @@ from fingerpost.cluster.protocol import ClusterFailed
 
 Object = dict[str, Any]
 MANAGER = "fingerpost-cli"
-_PART = "application/json"
+_JSON = "application/json"
 
 
 class Place(NamedTuple):
@@ -77,23 +77,23 @@ class Kube:
     def __init__(self, api: Api, place: Place) -> None:
         self.api, self.place = api, place
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Object:
-        found: Object = json.loads(await self.api.get(path, query, _PART))
+    async def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Object:
+        found: Object = json.loads(await self.api.get(path, query, accept))
         return found
 
-    async def find(self, path: str) -> Object | None:
+    async def find(self, path: str, query: Mapping[str, str] | None = None) -> Object | None:
         """None when there is none, or no such kind."""
         try:
-            return await self.get(path)
+            return await self.get(path, query)
         except ApiFailed as failed:
             if failed.status == 404:
                 return None
             raise
 
-    async def items(self, path: str, query: Mapping[str, str] | None = None) -> Sequence[Object]:
+    async def items(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Sequence[Object]:
         """Empty where there is no such kind."""
         try:
-            return tuple((await self.get(path, query))["items"])
+            return tuple((await self.get(path, query, accept))["items"])
         except ApiFailed as failed:
             if failed.status == 404:
                 return ()
@@ -104,6 +104,14 @@ class Kube:
         body = await self.api.patch(path, obj, APPLY, {"fieldManager": MANAGER, "force": "true"})
         made: Object = json.loads(body)
         return made
+
+    async def make_namespace(self, name: str) -> bool:
+        """False when it was there."""
+        path = f"/api/v1/namespaces/{name}"
+        if await self.find(path) is not None:
+            return False
+        await self.apply(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        return True
 
     async def delete(self, path: str) -> bool:
         """False when there was none."""

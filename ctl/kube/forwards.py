@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import httpx
-
 from ctl.contexts import Context
 from ctl.exits import Code, Failed
 from ctl.flags import current
@@ -14,18 +12,25 @@ from ctl.kube.api import Kube, Place, opened
 from ctl.kube.mgmt import Pod, server
 from fingerpost.cluster.kubernetes.forward import PodTransport
 
-Roads = dict[str, httpx.AsyncBaseTransport | None]
+Roads = dict[str, PodTransport]
 
 
 @asynccontextmanager
 async def forwarded(context: Context) -> AsyncIterator[Roads]:
-    """By the URL of each pod of the management server. Raises Failed when none is ready."""
+    """By the URL of each pod of the management server. Raises Failed when none is ready, or, in the end, when none of
+    them could be asked for want of a right.
+    """
     async with opened(Place.of(context)) as kube:
         namespace = context.namespace or current().admin_namespace
         found = await server(kube, namespace)
         if not found.ready:
             raise none_ready(namespace, found.pods)
-        yield roads(kube, found.ready)
+        out = roads(kube, found.ready)
+        yield out
+        if all(road.forbidden for road in out.values()):
+            message = next(iter(out.values())).forbidden
+            hint = f"have it granted in namespace {namespace}, or use another --kubecontext"
+            raise Failed(Code.FORBIDDEN, message, hint, "Forbidden")
 
 
 def roads(kube: Kube, pods: Sequence[Pod]) -> Roads:

@@ -31,6 +31,24 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
 
 CODES = MappingProxyType(
     {
+        "CHK021": Code(
+            section=CRDS,
+            severity="error",
+            meaning="Kinds are missing at the API server, so objects of these kinds cannot be written.",
+            hint="install or upgrade the chart gloo-platform-crds: fingerpost install does both charts",
+        ),
+        "CHK022": Code(
+            section=CRDS,
+            severity="warning",
+            meaning="Kinds are of another version than this command line.",
+            hint="upgrade the chart gloo-platform-crds first, or use the command line of that version",
+        ),
+        "CHK023": Code(
+            section=CRDS,
+            severity="warning",
+            meaning="The kinds could not be looked at, since the right to list them is missing.",
+            hint="have list on customresourcedefinitions granted, or do without this section",
+        ),
         "CHK031": Code(
             section=DEPLOYMENT,
             severity="warning",
@@ -42,6 +60,18 @@ CODES = MappingProxyType(
             severity="error",
             meaning="A management server of the contexts file did not answer, so what only it knows is missing here.",
             hint="start it, or correct its address in the contexts file (fingerpost config view)",
+        ),
+        "CHK033": Code(
+            section=DEPLOYMENT,
+            severity="warning",
+            meaning="Not all pods of a Deployment are ready, or they are being replaced.",
+            hint="wait a moment; if it stays, do what the message says; kubectl describe pod shows events",
+        ),
+        "CHK034": Code(
+            section=DEPLOYMENT,
+            severity="error",
+            meaning="No pod of a Deployment is ready, or nothing is installed.",
+            hint="do what the message says: image, rights, values of the chart; kubectl describe pod shows events",
         ),
         "CHK041": Code(
             section=CONNECTIVITY,
@@ -81,6 +111,12 @@ CODES = MappingProxyType(
             meaning="A second cluster uses the name of one that is there. The second is refused, the first goes on.",
             hint="give one of the two another name (--cluster); after a rebuild of {object} set the annotation "
             "relay.gloo.solo.io/cluster-uid of its KubernetesCluster to the new uid",
+        ),
+        "CHK047": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="The agent of a cluster does not run there, or its API server does not tell.",
+            hint="do what the message says: image, rights, values of the chart; kubectl describe pod shows events",
         ),
         "CHK051": Code(
             section=WARM_UP,

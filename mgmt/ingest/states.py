@@ -10,14 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from fingerpost.api.admin.kubernetes_cluster import KubernetesCluster
+from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID, KubernetesCluster
 from fingerpost.objects import ObjectKey, canonical, content_hash
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import KUBERNETES_CLUSTER, SESSION, record_key
 from mgmt.ingest.values import ClusterState, ClusterStates, State
 from mgmt.store.values import SERVER, Stored, agent_source
-
-CLUSTER_UID = "relay.gloo.solo.io/cluster-uid"
 
 
 class Phase(enum.StrEnum):

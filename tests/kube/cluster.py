@@ -32,11 +32,13 @@ class Cluster(NamedTuple):
 
 
 @asynccontextmanager
-async def running_cluster(name: str, folder: Path, number: int = 0, images: Images = IMAGES) -> AsyncIterator[Cluster]:
+async def running_cluster(
+    name: str, folder: Path, number: int = 0, images: Images = IMAGES, users: tuple[str, ...] = ()
+) -> AsyncIterator[Cluster]:
     """Up when pods can be made: the controllers have written the default service account."""
     ground = Ground(number)
     server = ApiServer(name, folder, ground.services, runs_pods=True)
-    server.prepare()
+    server.prepare(*users)
     controllers = Controllers(server)
     try:
         await server.start()

@@ -5,6 +5,9 @@ from typing import ClassVar
 from fingerpost.api.base import ApiStruct, ObjectMeta
 from fingerpost.api.common import Condition, Status
 
+# The annotation that holds the UID of kube-system of the first cluster that came under this name (relay.md §4.3).
+CLUSTER_UID = "relay.gloo.solo.io/cluster-uid"
+
 
 class KubernetesClusterSpec(ApiStruct, frozen=True):
     """An empty `cluster_domain` means cluster.local (relay.md §4.1)."""

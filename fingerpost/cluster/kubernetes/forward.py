@@ -26,12 +26,19 @@ class PodTransport(httpx.AsyncHTTPTransport):
 
     def __init__(self, api: Api, namespace: str, pod: str, port: int) -> None:
         super().__init__()
-        self._pool = httpcore.AsyncConnectionPool(network_backend=_Backend(api, namespace, pod, port))
+        self._backend = _Backend(api, namespace, pod, port)
+        self._pool = httpcore.AsyncConnectionPool(network_backend=self._backend)
+
+    @property
+    def forbidden(self) -> str:
+        """What the API server refused, when the right is missing."""
+        return self._backend.forbidden
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
     def __init__(self, api: Api, namespace: str, pod: str, port: int) -> None:
         self._api, self._port = api, port
+        self.forbidden = ""
         self._path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
 
     async def connect_tcp(
@@ -50,7 +57,9 @@ class _Backend(httpcore.AsyncNetworkBackend):
         except TimeoutError as late:
             raise httpcore.ConnectTimeout(f"no connection within {timeout}s") from late
         except ApiFailed as failed:
-            raise httpcore.ConnectError(str(failed)) from failed
+            if failed.status == 403:
+                self.forbidden = f"{failed}; it needs the verbs get and create on pods/portforward"
+            raise httpcore.ConnectError(self.forbidden or str(failed)) from failed
         return _Stream(line, stack)
 
 

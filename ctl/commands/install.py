@@ -1,0 +1,155 @@
+"""`install` and `uninstall`: the charts in one cluster, by Helm."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ctl import profiles
+from ctl.contexts import chosen
+from ctl.exits import Code, Failed, usage
+from ctl.flags import current
+from ctl.output import Document, as_yaml, counted, emit, note
+from ctl.steps import Steps
+
+if TYPE_CHECKING:
+    from ctl.kube.api import Kube, Place
+
+PATIENCE, _POLL = 180.0, 0.2
+
+
+class Order(NamedTuple):
+    """`given`: values that flags stand for."""
+
+    release: str
+    profiles: Sequence[str]
+    given: Mapping[str, Any]
+    chart: str
+    crds_chart: str
+    files: tuple[str, ...]
+    sets: tuple[str, ...]
+    wait: bool
+
+
+def install(order: Order, *, dry_run: bool, print_values: bool) -> int:
+    from ctl.kube.charts import CRDS, PLATFORM, chart
+    from ctl.kube.helm import Values
+
+    values = Values(profiles.merged(profiles.values(order.profiles), order.given), order.files, order.sets)
+    charts = {CRDS: chart(CRDS, order.crds_chart), order.release: chart(PLATFORM, order.chart)}
+    if print_values:
+        _show("Values", as_yaml(values.own), {"values": values.own})
+        return Code.DONE
+    namespace, steps = current().admin_namespace, Steps()
+
+    async def run() -> str:
+        from ctl.kube.api import opened
+        from ctl.kube.helm import Helm
+
+        if dry_run:
+            return "---\n".join(
+                [await Helm.manifests(name, path, namespace, _of(name, values)) for name, path in charts.items()]
+            )
+        async with opened(_place()) as kube:
+            await kube.make_namespace(namespace)
+            helm = Helm(kube, namespace)
+            for name, path in charts.items():
+                release, changed = await helm.install(name, path, _of(name, values))
+                (steps.done if changed else steps.kept)(f"{name} installed in namespace {namespace}")
+                for warning in release.warnings:
+                    steps.warn(warning)
+            if order.wait:
+                await _ready(kube, namespace, order.release, steps)
+        return f"{order.release} is installed in namespace {namespace}; fingerpost check shows how it is"
+
+    def _of(name: str, given: Values) -> Values:
+        return Values() if name == CRDS else given
+
+    text = asyncio.run(run())
+    if dry_run:
+        _show("Manifests", text, {"manifests": text})
+    else:
+        spec = {"namespace": namespace, "release": order.release, "steps": steps.told}
+        _show("Installation", text, spec, names=[order.release])
+    return Code.DONE
+
+
+def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> int:
+    """Of users' objects nothing goes, unless their kinds were asked for by name and with --yes (C-39)."""
+    namespace, steps = current().admin_namespace, Steps(dry=dry_run)
+
+    async def run() -> None:
+        from ctl.kube.api import opened
+        from ctl.kube.charts import CRDS
+        from ctl.kube.helm import Helm
+        from ctl.kube.users_objects import count
+
+        async with opened(_place()) as kube:
+            helm = Helm(kube, namespace)
+            clusters, objects = await count(kube)
+            steps.told_first(
+                f"{kube.place}: {counted(clusters, 'registered cluster')}, {counted(objects, 'object')} of users"
+            )
+            loss = f"; {counted(objects + clusters, 'object')} of users will be lost" if include_crds else ""
+            what = f"{release} of namespace {namespace}" + (f" and {CRDS}" if include_crds else "")
+            if not dry_run:
+                _ask(f"uninstall {what}{loss}", yes=yes, must_be_said=include_crds)
+            for name in (release, *([CRDS] if include_crds else ())):
+                if dry_run:
+                    steps.would(f"uninstall {name} of namespace {namespace}")
+                elif await helm.uninstall(name):
+                    steps.done(f"{name} uninstalled")
+                else:
+                    steps.kept(f"{name} is not installed in namespace {namespace}")
+
+    asyncio.run(run())
+    kept = "" if include_crds else "; the kinds and all objects of users are still there"
+    text = "nothing was changed" if dry_run else f"{release} is not in namespace {namespace} any more{kept}"
+    spec = {"namespace": namespace, "release": release, "dryRun": dry_run, "steps": steps.told}
+    _show("Uninstallation", text, spec, names=[release])
+    return Code.DONE
+
+
+def _ask(what: str, *, yes: bool, must_be_said: bool) -> None:
+    """Raises Failed. Without a terminal a question counts as "no"."""
+    if yes:
+        return
+    if must_be_said or not sys.stdin.isatty():
+        raise Failed(Code.REFUSED, f"{what}: nothing was changed", "repeat it with --yes if that is meant", "NeedsYes")
+    note(f"{what}? [y/N]")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failed(Code.REFUSED, "nothing was changed", "", "NeedsYes")
+
+
+async def _ready(kube: Kube, namespace: str, release: str, steps: Steps) -> None:
+    """All Deployments of the release. Raises Failed with what the pods say."""
+    from ctl.kube.deployments import said, unready
+
+    limit = PATIENCE if current().wait is None else current().timeout
+    left: Sequence[str] = ()
+    try:
+        async with asyncio.timeout(limit):
+            while True:
+                left = [said(workload) for workload in await unready(kube, namespace, release)]
+                if not left:
+                    break
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        message = f"not everything is ready after {limit:g}s: {'; '.join(left)}"
+        raise Failed(Code.TIMEOUT, message, "fingerpost check tells more; the release stays", "NotReady") from None
+    steps.done("all Deployments are ready")
+
+
+def _place() -> Place:
+    from ctl.kube.api import Place
+
+    context = chosen()[1]
+    if not context.on_kubernetes:
+        raise usage("there is no kubeconfig", "name the cluster with --kubecontext or --kubeconfig")
+    return Place.of(context)
+
+
+def _show(kind: str, text: str, spec: Mapping[str, Any], names: Sequence[str] = ()) -> None:
+    emit(Document(kind, text=lambda: text, spec=dict(spec), names=names))

@@ -1,0 +1,101 @@
+"""`cluster register` and `cluster deregister`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ctl import profiles
+from ctl.contexts import chosen
+from ctl.exits import Code, usage
+from ctl.flags import current
+from ctl.output import Document, emit
+from ctl.steps import Steps
+from fingerpost.api.limits import CLUSTER_NAME, CLUSTER_NAME_RULE
+from fingerpost.labels import label_problem
+
+PATIENCE = 120.0  # seconds: images have to come
+
+
+def register(
+    name: str, remote: tuple[str, str, str], profile_names: Sequence[str], labels: Sequence[str], given: dict[str, Any]
+) -> int:
+    """`remote`: kubeconfig, context, namespace. `given`: the other fields of a Wish."""
+    if re.fullmatch(CLUSTER_NAME, name) is None:
+        raise usage(f'the name of the cluster is "{name}", it must be {CLUSTER_NAME_RULE}', "choose another name")
+    pairs = dict(_label(label) for label in labels)
+    wrong = [p for p in profile_names if "mgmt" in p or "single" in p]
+    if wrong:
+        raise usage(f"--profiles has {', '.join(wrong)}: that is no agent", "for a management server: install")
+    profile = profiles.values(profile_names)
+    place, management = _places(remote)
+    steps = Steps(dry=given.pop("dry_run"))
+
+    async def run() -> None:
+        from ctl.kube.api import opened
+        from ctl.kube.plane import Plane
+        from ctl.kube.registration import Registration, Wish
+
+        limit = PATIENCE if current().wait is None else current().timeout
+        wish = Wish(name=name, namespace=remote[2], labels=pairs, profile=profile, timeout=limit, **given)
+        async with opened(management) as kube, opened(place) as workload:
+            plane = await Plane.of(kube, current().admin_namespace)
+            await Registration(plane, workload, wish, steps).run()
+
+    asyncio.run(run())
+    text = f"cluster {name} would be registered" if steps.dry else f"cluster {name} registered"
+    _tell("Registration", name, steps, text)
+    return Code.DONE
+
+
+def deregister(name: str, remote: tuple[str, str, str], *, force: bool, dry_run: bool) -> int:
+    place, management = _places(remote, needed=not force)
+    steps = Steps(dry=dry_run)
+
+    async def run() -> None:
+        from ctl.kube.api import opened
+        from ctl.kube.deregistration import Deregistration
+        from ctl.kube.plane import Plane
+
+        async with opened(management) as kube:
+            plane = await Plane.of(kube, current().admin_namespace)
+            gone = Deregistration(plane, name, remote[2], steps)
+            if force and not (remote[0] or remote[1]):
+                steps.warn("the workload cluster is not touched: neither --remote-context nor --remote-kubeconfig")
+            else:
+                async with opened(place) as workload:
+                    await gone.leave(workload)
+            await gone.forget()
+
+    asyncio.run(run())
+    _tell("Deregistration", name, steps, f"cluster {name} {'would be' if dry_run else 'is'} deregistered")
+    return Code.DONE
+
+
+def _places(remote: tuple[str, str, str], *, needed: bool = True) -> tuple[Any, Any]:
+    """(the workload cluster, the management cluster)"""
+    from ctl.kube.api import Place
+
+    if needed and not (remote[0] or remote[1]):
+        raise usage("--remote-context is missing", "name the kubeconfig context of the workload cluster")
+    context = chosen()[1]
+    if not context.on_kubernetes:
+        message = "the context in use is no cluster, so nothing can be registered with it"
+        raise usage(message, "name the management cluster with --kubecontext or --kubeconfig")
+    management = Place.of(context)
+    return Place(remote[0] or management.kubeconfig, remote[1]), management
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    problem = label_problem(key, value) if equals else "write NAME=VALUE"
+    if problem:
+        raise usage(f'--label is "{text}": {problem}')
+    return key, value
+
+
+def _tell(kind: str, name: str, steps: Steps, text: str) -> None:
+    spec = {"cluster": name, "dryRun": steps.dry, "steps": steps.told}
+    emit(Document(kind, text=lambda: text, spec=spec, names=[name]))

@@ -1,0 +1,113 @@
+"""The part of `check` that an API server can tell: kinds, Deployments, and what the agents there say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ctl.contexts import Context
+from ctl.flags import current
+from ctl.kube.accepted import agent_findings, own_words
+from ctl.kube.api import Kube, Object, Place, opened
+from ctl.kube.deployments import Workload, said, workloads
+from ctl.kube.mgmt import agent
+from fingerpost import __version__
+from fingerpost.cluster.kubernetes.api import ApiFailed
+from fingerpost.crd.definition import users_kinds
+from mgmt.admin.findings import CONNECTIVITY, CRDS, DEPLOYMENT, LICENSE, finding
+
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_VERSION = "crd.solo.io/version"
+_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_COLUMNS = ["Namespace", "Name", "Ready", "Status"]
+Section = dict[str, Any]
+
+
+def empty(title: str, *info: str) -> Section:
+    return {"title": title, "info": list(info), "tables": [], "findings": []}
+
+
+async def management(context: Context, sections: Sequence[Section]) -> list[Section]:
+    """What the servers said, completed. Raises Failed."""
+    namespace = context.namespace or current().admin_namespace
+    async with opened(Place.of(context)) as kube:
+        kinds = await _kinds(kube)
+        found = await workloads(kube, namespace)
+        words = await _agent_beside(kube, namespace)
+    by_title = {section["title"]: section for section in sections}
+    deployment = _deployment(found, by_title.get(DEPLOYMENT), namespace)
+    first = [by_title.get(LICENSE) or empty(LICENSE, "no licence needed"), kinds, deployment]
+    rest = [s for s in sections if s["title"] not in (LICENSE, CRDS, DEPLOYMENT)]
+    by_title = {section["title"]: section for section in (*first, *rest)}
+    for word in words:
+        into = by_title.get(word["section"])
+        if into is not None and word["message"] not in {f["message"] for f in into["findings"]}:
+            into["findings"].append(word)
+    return [*first, *rest]
+
+
+async def workload(context: Context) -> list[Section]:
+    """`check agent`: of the cluster that the context names. Raises Failed."""
+    namespace = context.namespace or current().admin_namespace
+    async with opened(Place.of(context)) as kube:
+        kinds = await _kinds(kube)
+        found = await workloads(kube, namespace)
+        named = await agent(kube, namespace)
+        cluster = named.environment.get("FINGERPOST_AGENT_CLUSTER", "") if named else ""
+        words = await agent_findings(kube, namespace, cluster or str(kube.place))
+    info = [f"agent of cluster {cluster}"] if cluster else []
+    return [kinds, _deployment(found, None, namespace), {**empty(CONNECTIVITY, *info), "findings": words}]
+
+
+async def _agent_beside(kube: Kube, namespace: str) -> list[dict[str, Any]]:
+    found = await agent(kube, namespace)
+    if found is None:
+        return []
+    return await own_words(kube, found, found.environment.get("FINGERPOST_AGENT_CLUSTER", ""))
+
+
+async def _kinds(kube: Kube) -> Section:
+    section = empty(CRDS)
+    try:
+        found = await kube.items(_DEFINITIONS, accept=_NAMES_ONLY)
+    except ApiFailed as failed:
+        if failed.status != 403:
+            raise
+        section["findings"].append(finding("CHK023", str(kube.place), f"the kinds are not checked: {failed}"))
+        return section
+    there = {obj["metadata"]["name"]: _version(obj) for obj in found}
+    wanted = {f"{kind.plural}.{kind.group}" for kind in users_kinds()}
+    missing = sorted(wanted - there.keys())
+    other = sorted(name for name in wanted & there.keys() if there[name] != __version__)
+    section["info"].append(f"{len(wanted) - len(missing)} of {len(wanted)} kinds, version {__version__}")
+    if missing:
+        section["findings"].append(finding("CHK021", str(kube.place), f"{_some(missing)}: no such kinds"))
+    if other:
+        versions = ", ".join(sorted({there[name] or "none" for name in other}))
+        message = f"{_some(other)}: version {versions}, this command line has {__version__}"
+        section["findings"].append(finding("CHK022", str(kube.place), message))
+    return section
+
+
+def _version(definition: Object) -> str:
+    return str((definition["metadata"].get("annotations") or {}).get(_VERSION, ""))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _deployment(found: Sequence[Workload], told: Section | None, namespace: str) -> Section:
+    """Deployments in place of what the servers say of themselves; the agents of other clusters stay."""
+    section = empty(DEPLOYMENT) if told is None else {**told, "tables": []}
+    rows = [[w.namespace, w.name, f"{w.ready}/{w.wanted}", w.health] for w in found]
+    rows += [r for t in (told or {}).get("tables", ()) for r in t["rows"] if r[1].startswith("agent ")]
+    if rows:
+        section["tables"].append({"columns": _COLUMNS, "rows": rows})
+    if not found:
+        section["findings"].append(finding("CHK034", namespace, f"nothing is installed in namespace {namespace}"))
+    for one in found:
+        if one.health != "Healthy":
+            code = "CHK034" if one.health == "Unhealthy" else "CHK033"
+            section["findings"].append(finding(code, one.name, said(one)))
+    return section

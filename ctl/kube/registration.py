@@ -1,0 +1,196 @@
+"""`cluster register`: everything a workload cluster needs, in an order that can be broken off anywhere and repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ctl.exits import Code, Failed, usage
+from ctl.kube.accepted import CLUSTERS, Registered, conditions
+from ctl.kube.api import Kube, Object
+from ctl.kube.charts import CRDS, PLATFORM, chart
+from ctl.kube.helm import Helm, Values
+from ctl.kube.plane import Plane
+from ctl.profiles import merged
+from ctl.steps import Steps
+from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
+
+ROOT, TOKEN, CLIENT = "relay-root-tls-secret", "relay-identity-token-secret", "relay-client-tls-secret"
+OURS = {"app.kubernetes.io/managed-by": "fingerpost-cli"}
+
+
+class Wish(NamedTuple):
+    """What was asked for; texts are empty where nothing was said."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    profile: Mapping[str, Any]
+    address: str
+    domain: str
+    chart: str
+    crds_chart: str
+    files: tuple[str, ...]
+    sets: tuple[str, ...]
+    rebind: bool
+    keep_token: bool
+    wait: bool
+    timeout: float
+
+
+class Registration:
+    """`run`, once. Raises Failed, ApiFailed."""
+
+    def __init__(self, plane: Plane, workload: Kube, wish: Wish, steps: Steps) -> None:
+        self._plane, self._workload, self._wish, self._steps = plane, workload, wish, steps
+        self._path = f"{CLUSTERS.format(plane.admin_namespace)}/{wish.name}"
+        self._secrets = f"/api/v1/namespaces/{wish.namespace}/secrets"
+
+    async def run(self) -> None:
+        wish, steps = self._wish, self._steps
+        helm = Helm(self._workload, wish.namespace)
+        uid = await self._look()
+        address = wish.address or await self._plane.relay_address(wish.timeout)
+        steps.done(f"relay server {address}")
+        values = self._values(address)
+        if steps.dry:
+            await self._pretend(values)
+            return
+        made = await self._workload.make_namespace(wish.namespace)
+        self._tell(f"namespace {wish.namespace}", changed=made)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._install(helm, CRDS, chart(CRDS, wish.crds_chart), Values()), name="crds")
+                await self._register(uid)
+                await self._trust()
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        await self._install(helm, PLATFORM, chart(PLATFORM, wish.chart), values)
+        if wish.wait:
+            await self._wait()
+
+    async def _install(self, helm: Helm, name: str, path: Path, values: Values) -> None:
+        release, changed = await helm.install(name, path, values)
+        (self._steps.done if changed else self._steps.kept)(f"{name} installed in namespace {self._wish.namespace}")
+        for warning in release.warnings:
+            self._steps.warn(warning)
+
+    # ---------------------------------------------------------------- what is there
+
+    async def _look(self) -> str:
+        """The workload cluster's UID. Refuses what would harm one of the two."""
+        version = await self._workload.get("/version")
+        uid = await _uid(self._workload)
+        self._steps.done(f"cluster {self._wish.name} is Kubernetes {version['gitVersion']}, uid {uid}")
+        if uid == await _uid(self._plane.kube):
+            hint = "let its chart have an agent too: fingerpost install --register --set common.cluster=NAME ..."
+            raise usage(f"{self._workload.place} is the management cluster itself", hint)
+        found = await self._plane.kube.find(self._path)
+        known = ((found or {}).get("metadata", {}).get("annotations") or {}).get(CLUSTER_UID, uid)
+        if known != uid and not self._wish.rebind:
+            message = f"the name {self._wish.name} belongs to the cluster with uid {known}, this one has {uid}"
+            hint = "choose another name, or --rebind if that cluster was rebuilt as this one"
+            raise Failed(Code.REFUSED, message, hint, "NameTaken")
+        return uid
+
+    def _values(self, address: str) -> Values:
+        wish = self._wish
+        own = merged(wish.profile, self._plane.agent_values(wish.name, wish.domain, address))
+        return Values(own, wish.files, wish.sets)
+
+    async def _pretend(self, values: Values) -> None:
+        wish, steps = self._wish, self._steps
+        steps.would(f"create namespace {wish.namespace} in {self._workload.place}")
+        steps.would(f"create KubernetesCluster {self._plane.admin_namespace}/{wish.name} in {self._plane.kube.place}")
+        if not self._plane.insecure:
+            steps.would(f"copy ca.crt of {ROOT}" + (f" and the token of {TOKEN}" if self._plane.wants_token else ""))
+        await Helm.manifests(PLATFORM, chart(PLATFORM, wish.chart), wish.namespace, values)  # are the values good
+        steps.would(f"install {CRDS} and {PLATFORM}")
+        steps.would("wait until it is ACCEPTED, then remove the token" if wish.wait else "not wait")
+
+    # ---------------------------------------------------------------- what is made
+
+    async def _register(self, uid: str) -> None:
+        wish = self._wish
+        metadata: Object = {"name": wish.name, "namespace": self._plane.admin_namespace}
+        if wish.labels:
+            metadata["labels"] = dict(wish.labels)
+        if wish.rebind:
+            metadata["annotations"] = {CLUSTER_UID: uid}
+        body = {
+            "apiVersion": "admin.gloo.solo.io/v2",
+            "kind": "KubernetesCluster",
+            "metadata": metadata,
+            "spec": {"clusterDomain": wish.domain},
+        }
+        there = await self._plane.kube.find(self._path)
+        changed = there is None or not _has(there, body)
+        if changed:
+            await self._plane.kube.apply(self._path, body)
+        self._tell(f"KubernetesCluster {metadata['namespace']}/{wish.name}", changed=changed)
+
+    async def _trust(self) -> None:
+        plane = self._plane
+        if plane.insecure:
+            self._steps.warn("the relay is in plaintext (insecure), so there is nothing to copy")
+            return
+        self._tell("root CA", changed=await self._copy(ROOT, "ca.crt", await plane.root()), verb="copied")
+        if not plane.wants_token:
+            self._steps.kept(f"no token: this server issues no certificates; bring {CLIENT}")
+        elif await self._has_certificate() and not plane.shows_token_always and not self._wish.keep_token:
+            self._steps.kept("no token needed: the agent has its certificate")
+        else:
+            self._tell("bootstrap token", changed=await self._copy(TOKEN, "token", await plane.token()), verb="copied")
+
+    async def _copy(self, name: str, key: str, value: str) -> bool:
+        """Only that entry; whether anything was other than this."""
+        path = f"{self._secrets}/{name}"
+        there = await self._workload.find(path)
+        if ((there or {}).get("data") or {}).get(key) == value:
+            return False
+        metadata = {"name": name, "namespace": self._wish.namespace, "labels": OURS}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {key: value}}
+        await self._workload.apply(path, body)
+        return True
+
+    async def _has_certificate(self) -> bool:
+        """One that serves: with a root exchanged, the agent has to begin anew."""
+        found = await self._plane.kube.find(self._path)
+        there = await self._workload.find(f"{self._secrets}/{CLIENT}")
+        return bool(found and there and conditions(found, "Connected"))
+
+    async def _wait(self) -> None:
+        wish, steps = self._wish, self._steps
+        began = time.monotonic()
+        registered = Registered(self._plane.kube, self._workload, self._path, wish.namespace)
+        obj = await registered.accepted(wish.timeout)
+        for condition in conditions(obj, "ClientCertificateValid"):
+            steps.kept(f"client certificate valid {condition.get('message', '')}")
+        steps.done(f"agent connected and warm, cluster ACCEPTED after {time.monotonic() - began:.1f}s")
+        if wish.keep_token or self._plane.shows_token_always:
+            return
+        found = await self._workload.find(f"{self._secrets}/{TOKEN}")
+        if found is not None and await self._workload.find(f"{self._secrets}/{CLIENT}") is not None:
+            await self._workload.delete(f"{self._secrets}/{TOKEN}")
+            steps.done("bootstrap token removed")
+
+    def _tell(self, what: str, *, changed: bool, verb: str = "created") -> None:
+        if changed:
+            self._steps.done(f"{what} {verb}")
+        else:
+            self._steps.kept(f"{what} is as it should be")
+
+
+def _has(there: Object, wanted: Mapping[str, Any]) -> bool:
+    """Whether all that is wanted is so already."""
+    return all(
+        _has(there.get(key) or {}, value) if isinstance(value, Mapping) else there.get(key) == value
+        for key, value in wanted.items()
+    )
+
+
+async def _uid(kube: Kube) -> str:
+    return str((await kube.get("/api/v1/namespaces/kube-system"))["metadata"]["uid"])

@@ -1,0 +1,170 @@
+"""`cluster register` where something is not as it should be, and broken off anywhere: API servers without pods."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
+from fingerpost.api.kinds import KINDS
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_network import until
+from tests.fleet.fleet_processes import ROOT
+from tests.kube.api_server import running_api_server
+from tests.kube.charts import NAMESPACE
+from tests.kube.command_line import CommandLine, both
+from tests.kube.kube_client import KubeClient, Object, namespace, open_crd, secret
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+REGISTER = ("cluster", "register", "east", "--kubecontext", "mgmt", "--remote-context", "east")
+ADDRESS = ("--relay-server-address", "198.51.100.7:9900")
+SERVER = "gloo-mesh-mgmt-server"
+_CLUSTERS = f"/apis/admin.gloo.solo.io/v2/namespaces/{NAMESPACE}/kubernetesclusters"
+
+
+class Pair(NamedTuple):
+    mgmt: KubeClient
+    east: KubeClient
+    fingerpost: CommandLine
+    without_helm: CommandLine
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    async with (
+        running_api_server("mgmt", folder / "mgmt") as mgmt,
+        running_api_server("east", folder / "east") as east,
+        KubeClient(mgmt) as management,
+        KubeClient(east) as workload,
+    ):
+        (kind,) = [k for k in KINDS if k.kind == "KubernetesCluster"]
+        crd = open_crd(kind.kind, kind.plural, kind.group)
+        await management.apply(namespace(NAMESPACE), crd, *server_objects())
+        await until(lambda: management.established(crd), why="clusters can be registered")
+        kubeconfig = both(folder, mgmt.kubeconfig(), east.kubeconfig())
+        yield Pair(management, workload, CommandLine(folder, kubeconfig), CommandLine(folder, kubeconfig, helm=False))
+
+
+def server_objects(kind: str = "LoadBalancer") -> list[Object]:
+    labels = {"app": SERVER}
+    container = {"name": SERVER, "image": "registry.test/fingerpost-mgmt:v7"}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}}
+    spec["template"]["spec"] = {"containers": [container]}
+    metadata = {"name": SERVER, "namespace": NAMESPACE}
+    port = {"name": "grpc", "port": 9900}
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"type": kind, "ports": [port]}},
+        secret(NAMESPACE, "relay-root-tls-secret", **{"ca.crt": "the root", "tls.key": "canary"}),
+        secret(NAMESPACE, "relay-identity-token-secret", token="canary"),
+    ]
+
+
+async def written(kube: KubeClient) -> dict[str, Any]:
+    """What `register` writes, without what differs from run to run, and without Helm's own records."""
+    out: dict[str, Any] = {}
+    for path in (
+        f"/api/v1/namespaces/{NAMESPACE}/secrets",
+        f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts",
+        f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments",
+        _CLUSTERS,
+    ):
+        answer = await kube.http.get(path)
+        for obj in answer.json().get("items", ()) if answer.is_success else ():  # there may be no such kind
+            if not obj["metadata"]["name"].startswith("sh.helm"):
+                labels = obj["metadata"].get("labels")
+                out[f"{path}/{obj['metadata']['name']}"] = [labels, obj.get("spec"), obj.get("data")]
+    return out
+
+
+@pytest.mark.spec("C-21")
+async def test_a_load_balancer_without_an_address_ends_with_advice(pair: Pair) -> None:
+    result = await pair.fingerpost(*REGISTER, "--timeout", "1s")
+    assert result.code == 4, result
+    assert f"the load balancer of Service {NAMESPACE}/{SERVER} has no address after 1s" in result.err
+    assert "hint: pass --relay-server-address HOST:PORT" in result.err
+    assert await written(pair.east) == {}
+
+
+async def test_a_dry_run_and_refusals_change_nothing(pair: Pair) -> None:
+    before = await written(pair.mgmt)
+    for expected, said, arguments in (
+        (0, "would install gloo-platform-crds and gloo-platform", (*REGISTER, *ADDRESS, "--dry-run")),
+        (1, "additional properties 'nonsense'", (*REGISTER, *ADDRESS, "--dry-run", "--set", "nonsense=1")),
+        (2, "is the management cluster itself", (*REGISTER[:-1], "mgmt", *ADDRESS)),
+        (2, "kubeconfig", (*REGISTER[:-1], "nowhere", *ADDRESS)),
+        (3, "no Deployment gloo-mesh-mgmt-server in namespace other", (*REGISTER, *ADDRESS, "-n", "other")),
+    ):
+        result = await pair.fingerpost(*arguments)
+        assert (result.code, said in result.out + result.err) == (expected, True), result
+        assert "canary" not in result.out + result.err
+    no_helm = await pair.without_helm(*REGISTER, *ADDRESS)
+    assert (no_helm.code, "helm is not on the PATH" in no_helm.err) == (2, True), no_helm
+    assert await written(pair.mgmt) == before
+    assert await written(pair.east) == {}
+
+
+@pytest.mark.spec("C-5")
+async def test_a_name_that_belongs_to_another_cluster_is_refused_unless_it_was_rebuilt(pair: Pair) -> None:
+    other = m.registered("east")
+    other["metadata"]["annotations"] = {CLUSTER_UID: "another"}
+    await pair.mgmt.apply(other)
+    result = await pair.fingerpost(*REGISTER, *ADDRESS, "--no-wait")
+    assert (result.code, "belongs to the cluster with uid another" in result.err) == (7, True), result
+    result = await pair.fingerpost(*REGISTER, *ADDRESS, "--no-wait", "--rebind")
+    assert result.code == 0, result
+    own = (await pair.east.get({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}))[
+        "metadata"
+    ]
+    assert (await pair.mgmt.get(other))["metadata"]["annotations"] == {CLUSTER_UID: own["uid"]}
+
+
+async def test_an_agent_without_pods_is_told(pair: Pair) -> None:
+    """After the one above."""
+    result = await pair.fingerpost(*REGISTER, *ADDRESS, "--timeout", "1s")
+    assert (result.code, "agent gloo-mesh-agent: it has no pods" in result.err) == (4, True), result
+    assert "repeat the command, which goes on from here" in result.err
+
+
+@pytest.mark.spec("C-18")
+@pytest.mark.parametrize("last", ["relay server", "KubernetesCluster", "bootstrap token", "gloo-platform-crds"])
+async def test_one_that_was_broken_off_goes_on_where_it_was(pair: Pair, last: str) -> None:
+    once = await pair.fingerpost(*REGISTER, *ADDRESS, "--no-wait")
+    assert once.code == 0, once
+    wanted = await written(pair.mgmt), await written(pair.east)
+    for command in (("cluster", "deregister", *REGISTER[2:]), ("uninstall", "--include-crds", "--yes")):
+        context = () if command[0] == "cluster" else ("--kubecontext", "east")
+        gone = await pair.fingerpost(*command, *context)
+        assert gone.code == 0, gone
+    await _broken_off(pair.fingerpost, last)
+    again = await pair.fingerpost(*REGISTER, *ADDRESS, "--no-wait")
+    assert again.code == 0, again
+    assert (await written(pair.mgmt), await written(pair.east)) == wanted
+
+
+async def _broken_off(fingerpost: CommandLine, last: str) -> None:
+    """The command and its Helm are killed once it has said this."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ctl", *REGISTER, *ADDRESS, "--no-wait"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=fingerpost.environment,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if last in line.decode():
+            break
+    else:
+        raise AssertionError(f"it never said {last!r}")
+    os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
