@@ -25,10 +25,11 @@ from fingerpost.cluster.kubernetes.accounts import reviewed
 from fingerpost.cluster.kubernetes.api import Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.discovery import Resource
+from fingerpost.cluster.kubernetes.events import record
 from fingerpost.cluster.kubernetes.kinds import Kinds
 from fingerpost.cluster.kubernetes.reflector import Reflector, Scope, missing, refused
 from fingerpost.cluster.kubernetes.statuses import Statuses
-from fingerpost.cluster.protocol import Account, Batch, Change, Finding, NotWritten, Outputs, Why
+from fingerpost.cluster.protocol import Account, Announcement, Batch, Change, Finding, NotWritten, Outputs, Why
 from fingerpost.objects import ObjectKey, canonical, trim
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ class KubernetesCluster:
         manager: str,
         marks: Mapping[str, str],
     ) -> None:
-        self._name, self._api = name, api
+        self._name, self._api, self._manager = name, api, manager
         self._types, self._namespaces = tuple(types), tuple(namespaces) or ("",)
         self._applying = Applying(api, manager, marks)
         self._uid = ""
@@ -147,6 +148,11 @@ class KubernetesCluster:
 
     def held(self, key: ObjectKey) -> bytes | None:
         return self._bodies.get(key)
+
+    async def announce(self, key: ObjectKey, said: Announcement) -> None:
+        resource, held = self._served.get(key.type), self._bodies.get(key)
+        if resource is not None and held is not None:
+            await record(self._api, self._manager, resource, key, held, said)
 
     async def account_of(self, token: str) -> Account | None:
         return await reviewed(self._api, token)
