@@ -34,6 +34,7 @@ from fingerpost.objects import ObjectKey, canonical, trim
 
 log = structlog.get_logger()
 SECRET = "core/Secret"
+_FORBIDDEN = 403
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
@@ -324,7 +325,12 @@ class KubernetesCluster:
                 found = msgspec.json.decode(await self._api.get(_KUBE_SYSTEM))
                 self._uid = found["metadata"]["uid"]
             except ApiFailed as error:
-                log.warning("cluster.api.unreachable", cluster=self._name, reason=str(error), retry_in=pause)
+                reason = (
+                    f"{error}; grant get on it: its uid stands for the cluster"
+                    if error.status == _FORBIDDEN
+                    else str(error)
+                )
+                log.warning("cluster.api.unreachable", cluster=self._name, reason=reason, retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
 
@@ -351,11 +357,9 @@ def _is_lasting(error: ApiFailed) -> bool:
 
 def _finding(scope: Scope, error: ApiFailed) -> Finding:
     if refused(error):
-        return Finding(
-            str(scope),
-            "NotAllowed",
-            f"{scope} cannot be read: {error}; grant get, list and watch. What is known of them stays in force",
-        )
+        remedy = "; grant get, list and watch" if error.status == _FORBIDDEN else ""
+        said = f"{scope} cannot be read: {error}{remedy}. What is known of them stays in force"
+        return Finding(str(scope), "NotAllowed", said)
     return Finding(str(scope), "NotRead", f"{scope} cannot be read now: {error}; it is tried again")
 
 
