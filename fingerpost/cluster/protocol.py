@@ -67,6 +67,14 @@ class Account(NamedTuple):
     name: str
 
 
+class Announcement(NamedTuple):
+    """What a person must see about an object: `reason` is one word in CamelCase, `note` a sentence."""
+
+    reason: str
+    note: str
+    warning: bool = True
+
+
 class Outputs(Protocol):
     """Where a cluster takes objects that this system makes, and tells who somebody is."""
 
@@ -77,6 +85,10 @@ class Outputs(Protocol):
 
     async def account_of(self, token: str) -> Account | None:
         """Whose service-account token it is; None: nobody's. Raises ClusterFailed."""
+        ...
+
+    async def announce(self, key: ObjectKey, said: Announcement) -> None:
+        """As an Event about an object; nothing happens when it is gone. Raises ClusterFailed."""
         ...
 
     def held(self, key: ObjectKey) -> bytes | None:

@@ -14,7 +14,8 @@ from typing import Any, Never, Protocol
 import msgspec
 import structlog
 
-from fingerpost.cluster.protocol import ClusterFailed
+from fingerpost.cluster.announcements import Announcer
+from fingerpost.cluster.protocol import ClusterFailed, Outputs
 from fingerpost.objects import ObjectKey, canonical
 
 log = structlog.get_logger()
@@ -35,23 +36,21 @@ class StatusSink(Protocol):
 
     def hear_statuses(self, heard: Callable[[ObjectKey], None]) -> None: ...
 
-
-Written = Callable[[ObjectKey, Any, Mapping[str, Any]], None]
+    @property
+    def outputs(self) -> Outputs | None: ...
 
 
 class StatusWriter:
-    """`mine()` tells whether this process answers for the cluster's statuses. `written(key, before, status)` hears of
-    every status that was written; `before` is what was there, None: none.
-    """
+    """`mine()` tells whether this process answers for the cluster's statuses. What is new in them is announced."""
 
     def __init__(
         self,
         sink: StatusSink,
         mine: Callable[[], bool] = lambda: True,
         rate: int = RATE,
-        written: Written = lambda _key, _before, _status: None,
     ) -> None:
-        self._sink, self._mine, self._written = sink, mine, written
+        self._sink, self._mine = sink, mine
+        self._announcer = Announcer(sink.outputs.announce) if sink.outputs else None
         self._share = max(1, int(rate * _ROUND))
         self._wanted: dict[ObjectKey, bytes] = {}
         self._waiting: dict[ObjectKey, None] = {}  # the newest last
@@ -77,6 +76,13 @@ class StatusWriter:
             self._wake.set()
 
     async def run(self) -> Never:
+        async with asyncio.TaskGroup() as tasks:
+            if self._announcer:
+                tasks.create_task(self._announcer.run(), name="status.announce")
+            tasks.create_task(self._write(), name="status.write")
+        raise RuntimeError("statuses are written no longer")
+
+    async def _write(self) -> Never:
         pause = _FIRST
         while True:
             if not self._waiting and not self._failed:
@@ -126,7 +132,8 @@ class StatusWriter:
                 try:
                     if await self._sink.write_status(key, status):
                         written += 1
-                        self._written(key, before, status)
+                        if self._announcer:
+                            self._announcer.status(key, before, status)
                     else:
                         begun -= 1
                         await asyncio.sleep(0)  # there may be thousands of these

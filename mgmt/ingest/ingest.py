@@ -148,6 +148,11 @@ class Ingest:
     async def open(self, cluster: str, session: SessionInfo) -> Fence:
         return await self._sessions.open(cluster, session)
 
+    async def admit(
+        self, cluster: str, cluster_uid: str, peer: str, end: Callable[[Reason, str], None]
+    ) -> Callable[[], None]:
+        return await self._sessions.admit(cluster, cluster_uid, peer, end)
+
     def accept(
         self,
         cluster: str,

@@ -13,7 +13,7 @@ import structlog
 from fingerpost.relay.reasons import Reason, Refused
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import record_key
-from mgmt.ingest.states import Phase, Registration, SessionRecord, encode, record_of
+from mgmt.ingest.states import CLUSTER_UID, Phase, Registration, SessionRecord, encode, record_of
 from mgmt.ingest.turns import Turns
 from mgmt.relay.ports import Fence, SessionInfo
 from mgmt.store.values import Source, agent_source
@@ -29,6 +29,15 @@ class Session:
     def __init__(self, fence: Fence, info: SessionInfo, missing: set[str], since: int) -> None:
         self.fence, self.info, self.missing, self.since = fence, info, missing, since
         self.source: Source = agent_source(info.cluster)
+
+
+class Reader:
+    """One open stream of desired state."""
+
+    __slots__ = ("end", "uid")
+
+    def __init__(self, uid: str, end: Callable[[Reason, str], None]) -> None:
+        self.uid, self.end = uid, end
 
 
 class Sessions:
@@ -50,6 +59,8 @@ class Sessions:
         self.pending: dict[str, int] = {}  # waiting for their KubernetesCluster: since when
         self._waiting: dict[str, list[asyncio.Event]] = {}
         self._open: dict[str, Session] = {}
+        self._readers: dict[str, set[Reader]] = {}
+        self._opened = asyncio.Event()  # replaced whenever a session opens
         self._turns, self._inputs, self._management, self._replica = turns, inputs, management, replica
         self._now, self._touched = now, touched
         self._last_fence = 0
@@ -86,8 +97,27 @@ class Sessions:
         session = Session(Fence(self._last_fence), info, missing, self._now())
         self._open[cluster] = session
         self._record(session, Phase.SYNCING if missing else Phase.WARM)
+        self._opened.set()
+        self._opened = asyncio.Event()
+        for reader in list(self._readers.get(cluster, ())):
+            if reader.uid != info.cluster_uid:
+                reader.end(Reason.DUPLICATE, f"cluster name {cluster} belongs to uid {info.cluster_uid} now")
         log.info("ingest.session.opened", cluster=cluster, peer=info.peer)
         return session.fence
+
+    async def admit(self, cluster: str, uid: str, peer: str, end: Callable[[Reason, str], None]) -> Callable[[], None]:
+        """Waits while nobody has registered the cluster, and for the first facts of a new one: until then nobody can
+        tell which of two clusters of one name is the first.
+        """
+        await self._registration(cluster)
+        while not (self._known_uid(cluster) or cluster in self._open):
+            await self._opened.wait()
+        if said := self.conflict(cluster, uid, peer):
+            raise Refused(Reason.DUPLICATE, said)
+        reader = Reader(uid, end)
+        readers = self._readers.setdefault(cluster, set())
+        readers.add(reader)
+        return lambda: readers.discard(reader)
 
     async def _registration(self, cluster: str) -> None:
         while cluster not in self.registered:
@@ -107,15 +137,28 @@ class Sessions:
 
     def conflict(self, cluster: str, uid: str, peer: str) -> str:
         """A second cluster under the name of the first: what is said to it (relay.md §4.3); "" when it is none."""
-        record = record_of(self._inputs, record_key(agent_source(cluster), self._management))
-        registration = self.registered.get(cluster)
-        known = (registration.uid if registration else "") or (record.uid if record is not None else "")
-        if not (known and uid and known != uid):
+        known = self._known_uid(cluster)
+        if known in ("", uid):
             return ""
+        record = self._record_of(cluster)
         first = f"uid {known} at {record.peer}" if record is not None and record.peer else f"uid {known}"
         self.conflicts[cluster] = f"two clusters claim this name: {first}, and uid {uid} at {peer}", self._now()
         self._conflicted()
-        return f"cluster name {cluster} belongs to the cluster with uid {known}, uid {uid} at {peer} needs another name"
+        return (
+            f"cluster name {cluster} belongs to the cluster with uid {known}, uid {uid} at {peer} needs another name; "
+            f"if this is {cluster} rebuilt, {self._remedy(cluster)}"
+        )
+
+    def _remedy(self, cluster: str) -> str:
+        return f"set the annotation {CLUSTER_UID} of KubernetesCluster {cluster} to its uid"
+
+    def _known_uid(self, cluster: str) -> str:
+        """What the KubernetesCluster says, else what came first."""
+        registration, record = self.registered.get(cluster), self._record_of(cluster)
+        return (registration.uid if registration else "") or (record.uid if record is not None else "")
+
+    def _record_of(self, cluster: str) -> SessionRecord | None:
+        return record_of(self._inputs, record_key(agent_source(cluster), self._management))
 
     def _check_identity(self, cluster: str, info: SessionInfo) -> None:
         """The first is not disturbed."""
@@ -136,6 +179,8 @@ class Sessions:
 
     def end(self, cluster: str, reason: Reason, message: str) -> None:
         """End the stream without a word to Redis: another one owns the cluster now, or nobody may."""
+        for reader in list(self._readers.get(cluster, ())):
+            reader.end(reason, message)
         session = self._open.pop(cluster, None)
         if session is not None:
             log.info("ingest.session.ended", cluster=cluster, reason=reason.name, message=message)

@@ -72,6 +72,14 @@ class Ingest(Protocol):
         Pending: heartbeats go on.
         """
 
+    async def admit(
+        self, cluster: str, cluster_uid: str, peer: str, end: Callable[[Reason, str], None]
+    ) -> Callable[[], None]:
+        """Whether a reader may have the desired state of the cluster: returns when it is known that this is the cluster
+        of this name, as its facts prove. Raises Refused. `end` is called when that holds no longer; the answer is
+        called when the reader is gone.
+        """
+
     def accept(
         self,
         cluster: str,

@@ -30,6 +30,8 @@ from mgmt.relay.positions import (
 )
 from mgmt.relay.scope_frames import Bodies, Ending, Plan, bodies, wanted_pieces
 
+_AFTER_HELLO = frozenset({"ack", "applied", "want", "have", "certificate_request"})
+
 
 class PullSession:
     def __init__(
@@ -78,6 +80,8 @@ class PullSession:
 
     def receive(self, frame: bytes) -> None:
         message = parse(pb.PullRequest(), frame)
+        if not self._open and message.WhichOneof("body") in _AFTER_HELLO:
+            raise Refused(Reason.PROTOCOL, f"{message.WhichOneof('body')} before HelloAck")
         match message.WhichOneof("body"):
             case "ack":
                 self._ack(message.ack)

@@ -97,12 +97,23 @@ class RelayServer:
             self._count(stream, hello.cluster, "push")
             await session.ended()
 
-    async def _pull_session(self, hello: pb.Hello, _peer: str, stream: Stream) -> None:
+    async def _pull_session(self, hello: pb.Hello, peer: str, stream: Stream) -> None:
         session = PullSession(hello, stream, self._publisher, self.bodies, self._settings, self._metrics)
+        leave: list[Callable[[], None]] = []
+
+        def end(reason: Reason, message: str) -> None:
+            stream.finish(Refused(reason, message))
+
+        async def begin() -> None:
+            leave.append(await self._ingest.admit(hello.cluster, hello.cluster_uid, peer, end))
+            await session.start()
+
         self._connected(hello.cluster, 1)
         try:
-            await stream.run(session.receive, session.produce, session.start())
+            await stream.run(session.receive, session.produce, begin())
         finally:
+            for left in leave:
+                left()
             session.close()
             self._connected(hello.cluster, -1)
             self._count(stream, hello.cluster, "pull")

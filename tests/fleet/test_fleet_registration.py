@@ -121,6 +121,9 @@ async def test_a_second_cluster_of_a_name_is_refused_and_said(tmp_path: Path, to
         assert _state(server, "east") is State.WARM
         assert {t: dict(server.ingest.keys("east", t)) for t in server.ingest.digests("east")} == held
         assert (first.pull.connected, first.link.connections) == (True, 1)
+        await until(lambda: second.link.connections > 1 or second.trust.finding, why="it has tried more than once")
+        assert not second.desired.scopes, "and got nothing of what is meant for the first"
+        assert (second.desired.config_version, second.pull.connected) == (0, False), "not even a welcome"
         contexts = tmp_path / "contexts.yaml"
         m.write_text(contexts, f"current: f\ncontexts: {{f: {{server: 'http://127.0.0.1:{server.admin_port}'}}}}\n")
         _, said = await command("check", "--config", str(contexts))

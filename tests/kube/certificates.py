@@ -14,11 +14,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _DAY = datetime.timedelta(days=1)
 
 
-def write_certificates(folder: Path, names: list[str], addresses: list[str]) -> None:
-    """ca.crt, server.crt, server.key, and sa.key and sa.pub for service-account tokens."""
+def write_certificates(folder: Path, names: list[str], addresses: list[str], *, days: int = 0) -> None:
+    """ca.crt, server.crt, server.key, and sa.key and sa.pub for service-account tokens; as on another day if `days`."""
     authority_key, key, accounts = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     authority = _named("test-ca")
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC) + days * _DAY
     root = (
         _builder(authority, authority, authority_key.public_key(), now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)

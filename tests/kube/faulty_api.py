@@ -47,8 +47,8 @@ class FaultyApi:
     each answer.
     """
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
+    def __init__(self, server: ApiServer, pki: Path) -> None:
+        self._server, self._pki = server, pki
         self.fault: Callable[[str, str], Fault | None] = lambda _method, _path: None
         self.latency = 0.0
         self.asked: list[Asked] = []
@@ -61,7 +61,9 @@ class FaultyApi:
 
     def kubeconfig(self, user: str = ADMIN) -> Path:
         config = yaml.safe_load(self._server.kubeconfig(user).read_text())
-        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self.port}"
+        authority = str(self._pki / "ca.crt")
+        door = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": authority}
+        config["clusters"][0]["cluster"] = door
         path = self._server.folder / f"{user}-faulty.kubeconfig"
         path.write_text(yaml.safe_dump(config))
         return path
@@ -98,9 +100,10 @@ def _chosen(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def faulty_api(server: ApiServer) -> AsyncIterator[FaultyApi]:
-    api = FaultyApi(server)
-    pki = server.folder / "pki"
+async def faulty_api(server: ApiServer, pki: Path | None = None) -> AsyncIterator[FaultyApi]:
+    """`pki` has the certificate that it shows; absent: that of the API server."""
+    pki = pki or server.folder / "pki"
+    api = FaultyApi(server, pki)
     config = uvicorn.Config(
         Starlette(routes=[Route("/{path:path}", api.handle, methods=_METHODS)]),
         port=0,

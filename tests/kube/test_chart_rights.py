@@ -124,7 +124,7 @@ def rules(group: str, resources: list[str], verbs: str, names: tuple[str, ...] =
 
 
 EVERYWHERE = rules("", ["namespaces"], "list watch") | rules("", ["namespaces"], "get", ("kube-system",))
-KINDS_OF_USERS: Rules = set().union(
+KINDS_OF_USERS: Rules = rules("events.k8s.io", ["events"], "create").union(
     *(rules(group, ["*"], "list watch") | rules(group, ["*/status"], "patch") for group in GROUPS if group != INTERNAL)
 )
 KINDS_OF_AGENTS = rules(INTERNAL, ["*"], "list watch") | rules(INTERNAL, ["*/status"], "patch")

@@ -19,6 +19,7 @@ from fingerpost.objects import ObjectKey, canonical
 from tests.fleet.fleet_network import settled, until
 from tests.kube import tools
 from tests.kube.api_server import ApiServer
+from tests.kube.faulty_api import FaultyApi
 from tests.kube.kube_client import KubeClient, namespace
 
 _NET = "networking.istio.io"
@@ -71,7 +72,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(server: ApiServer) -> AsyncIterator[Rig]:
+async def rigged(server: ApiServer | FaultyApi) -> AsyncIterator[Rig]:
     types = ("networking.istio.io/*", "core/Namespace")
     async with kubernetes_cluster("one", types, kubeconfig=server.kubeconfig(), marks=_MARKS) as cluster:
         rig = Rig(cluster)

@@ -67,6 +67,13 @@ async def test_the_status_tells_where_a_change_is_and_costs_few_writes(tmp_path:
         await fleet.start_agent("west", server.relay.port)
         await _arrived(fleet, 3, "2/2")
 
+        said = await until(lambda: _said(fleet, "west", 3), why="Events tell of the agent that went and came")
+        assert [(e["type"], e["reason"]) for e in said] == [
+            ("Normal", "Connected"),
+            ("Warning", "Disconnected"),
+            ("Normal", "Connected"),
+        ]
+
         await fleet.apply("mgmt", fleet.www("/trolley") | {"spec": {"hosts": [m.HOST], "http": [_nowhere()]}})
         await until(lambda: _invalid(fleet), why="the message says what is wrong")
         row = await _row(fleet)
@@ -80,3 +87,10 @@ def _nowhere() -> m.Object:
 
 async def _invalid(fleet: KubeFleet) -> bool:
     return "nowhere" in (await _status(fleet))["common"]["State"]["message"]
+
+
+async def _said(fleet: KubeFleet, cluster: str, count: int) -> list[dict[str, Any]]:
+    path = f"/apis/events.k8s.io/v1/namespaces/{m.ADMIN_NAMESPACE}/events"
+    items = (await fleet.kubes["mgmt"].http.get(path)).json()["items"]
+    found = sorted((e for e in items if e["regarding"]["name"] == cluster), key=lambda e: str(e["eventTime"]))
+    return found if len(found) >= count else []

@@ -32,6 +32,9 @@
     {{- include "fingerpost.groups" . | nindent 4 }}
   resources: ["*/status"]
   verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
 {{- end -}}
 
 {{/* What agents make, in the management cluster */}}

@@ -21,6 +21,7 @@ from fingerpost.cluster.protocol import ClusterFailed
 
 _TIMEOUT = 30.0  # of one request that is no watch
 _NOT_ITS_SHAPE = (TypeError, KeyError, AttributeError, ValueError)  # what the client makes of any other file
+_UNKNOWN_CALLER = 401
 _SLACK = 15.0  # beyond the time after which the API server ends a watch by itself
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -128,6 +129,8 @@ class Api:
                 yield answered.response
             finally:
                 answered.response.close()
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise ApiFailed(_unproved(self.where, error.certificate_error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             said = str(error) or type(error).__name__
             raise ApiFailed(f"the API server at {self.where} does not answer {method} {path}: {said}") from error
@@ -151,11 +154,23 @@ def status_of(raw: bytes, status: int = 0) -> tuple[str, str, int]:
     return found.reason, found.message, found.code or status
 
 
+def _unproved(where: str, error: Exception) -> str:
+    said = getattr(error, "verify_message", "") or str(error)
+    late = "expired" in said or "not yet valid" in said
+    remedy = (
+        "renew it there, or set the clocks right"
+        if late
+        else "let the kubeconfig name the address and the certificate authority of this API server"
+    )
+    return f"the certificate of the API server at {where} is refused: {said}; {remedy}"
+
+
 def _failed(where: str, path: str, status: int, raw: bytes, headers: Mapping[str, str]) -> ApiFailed:
     reason, message, _ = status_of(raw, status)
     after = headers.get("Retry-After", "")
+    remedy = "; give a token or certificate that it knows" if status == _UNKNOWN_CALLER else ""
     return ApiFailed(
-        f"the API server at {where} answers {path} with {status}: {message or reason or 'no words'}",
+        f"the API server at {where} answers {path} with {status}: {message or reason or 'no words'}{remedy}",
         status,
         reason,
         float(after) if after.isdigit() else 0.0,
@@ -177,7 +192,7 @@ async def connected(kubeconfig: Path | None = None, context: str = "") -> AsyncI
         what = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
         said = "it is no kubeconfig" if isinstance(error, _NOT_ITS_SHAPE) else str(error)
         raise ClusterFailed(f"{what} cannot be used: {said}; name another, or correct it") from error
-    configuration.retries = 0
+    configuration.retries = None  # who asks decides; 0 would be for ever, in silence
     configuration.connection_pool_maxsize = 0  # no limit: every watch holds a connection
     api = Api(configuration)
     try:

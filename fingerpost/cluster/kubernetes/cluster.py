@@ -25,14 +25,16 @@ from fingerpost.cluster.kubernetes.accounts import reviewed
 from fingerpost.cluster.kubernetes.api import Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.discovery import Resource
+from fingerpost.cluster.kubernetes.events import record
 from fingerpost.cluster.kubernetes.kinds import Kinds
 from fingerpost.cluster.kubernetes.reflector import Reflector, Scope, missing, refused
 from fingerpost.cluster.kubernetes.statuses import Statuses
-from fingerpost.cluster.protocol import Account, Batch, Change, Finding, NotWritten, Outputs, Why
+from fingerpost.cluster.protocol import Account, Announcement, Batch, Change, Finding, NotWritten, Outputs, Why
 from fingerpost.objects import ObjectKey, canonical, trim
 
 log = structlog.get_logger()
 SECRET = "core/Secret"
+_FORBIDDEN = 403
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
@@ -48,7 +50,7 @@ class KubernetesCluster:
         manager: str,
         marks: Mapping[str, str],
     ) -> None:
-        self._name, self._api = name, api
+        self._name, self._api, self._manager = name, api, manager
         self._types, self._namespaces = tuple(types), tuple(namespaces) or ("",)
         self._applying = Applying(api, manager, marks)
         self._uid = ""
@@ -151,6 +153,11 @@ class KubernetesCluster:
 
     def held(self, key: ObjectKey) -> bytes | None:
         return self._bodies.get(key)
+
+    async def announce(self, key: ObjectKey, said: Announcement) -> None:
+        resource, held = self._served.get(key.type), self._bodies.get(key)
+        if resource is not None and held is not None:
+            await record(self._api, self._manager, resource, key, held, said)
 
     async def account_of(self, token: str) -> Account | None:
         return await reviewed(self._api, token)
@@ -322,7 +329,12 @@ class KubernetesCluster:
                 found = msgspec.json.decode(await self._api.get(_KUBE_SYSTEM))
                 self._uid = found["metadata"]["uid"]
             except ApiFailed as error:
-                log.warning("cluster.api.unreachable", cluster=self._name, reason=str(error), retry_in=pause)
+                reason = (
+                    f"{error}; grant get on it: its uid stands for the cluster"
+                    if error.status == _FORBIDDEN
+                    else str(error)
+                )
+                log.warning("cluster.api.unreachable", cluster=self._name, reason=reason, retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
 
@@ -349,11 +361,9 @@ def _is_lasting(error: ApiFailed) -> bool:
 
 def _finding(scope: Scope, error: ApiFailed) -> Finding:
     if refused(error):
-        return Finding(
-            str(scope),
-            "NotAllowed",
-            f"{scope} cannot be read: {error}; grant get, list and watch. What is known of them stays in force",
-        )
+        remedy = "; grant get, list and watch" if error.status == _FORBIDDEN else ""
+        said = f"{scope} cannot be read: {error}{remedy}. What is known of them stays in force"
+        return Finding(str(scope), "NotAllowed", said)
     return Finding(str(scope), "NotRead", f"{scope} cannot be read now: {error}; it is tried again")
 
 

@@ -78,6 +78,11 @@ class FakeIngest:
         self.sessions.append(session)
         return Fence(len(self.sessions))
 
+    async def admit(
+        self, cluster: str, cluster_uid: str, peer: str, end: Callable[[Reason, str], None]
+    ) -> Callable[[], None]:
+        return lambda: None
+
     def put(self, type_: str, name: Name, value: tuple[bytes, bytes] | None) -> None:
         held, digest = self.held.setdefault(type_, {}), self.sums.setdefault(type_, SetDigest())
         if (old := held.pop(name, None)) is not None:
