@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
 from fingerpost.relay.reasons import Reason, Refused
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import record_key
-from mgmt.ingest.states import CLUSTER_UID, Phase, Registration, SessionRecord, encode, record_of
+from mgmt.ingest.states import Phase, Registration, SessionRecord, encode, record_of
 from mgmt.ingest.turns import Turns
 from mgmt.relay.ports import Fence, SessionInfo
 from mgmt.store.values import Source, agent_source
