@@ -65,6 +65,12 @@ bench-propagation: $(STAMP)
 bench-istio: $(CLUSTER_STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.istio 300 60
 
+OBJECTS ?= 5000
+IDLE ?= 600
+.PHONY: bench-agent
+bench-agent: $(CLUSTER_STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.agent $(OBJECTS) $(IDLE)
+
 HOSTS ?= 1000
 bench-gateway: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.gateway $(HOSTS) 100
