@@ -51,6 +51,8 @@ def test_without_a_contexts_file_the_usual_kubeconfig_counts(
     nowhere = closed_port.partition("//")[2]
     result = fingerpost("version", KUBECONFIG=str(kubeconfig), FINGERPOST_CONFIG="")
     assert (result.code, nowhere in result.err) == (3, True), result
+    several = fingerpost("version", KUBECONFIG=f"{tmp_path / 'missing'}:{kubeconfig}", FINGERPOST_CONFIG="")
+    assert (several.code, nowhere in several.err) == (3, True), several
     (tmp_path / ".kube").mkdir()
     kubeconfig.rename(tmp_path / ".kube" / "config")
     result = fingerpost("get", "routetables", FINGERPOST_CONFIG="", KUBECONFIG="", NO_COLOR="1")
