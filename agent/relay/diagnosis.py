@@ -22,11 +22,14 @@ class Finding(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """`certificate` None: no handshake; then `plaintext` tells whether something else than TLS was answered."""
+    """`certificate` None: no handshake; then `plaintext` tells whether something else than TLS was answered, and
+    `unreachable` why nothing was.
+    """
 
     certificate: x509.Certificate | None = None
     plaintext: bool = False
     trusted: str = ""  # why not; "" when it is, or when no roots were given
+    unreachable: str = ""
 
 
 def look(address: str, authority: str, roots: bytes = b"") -> Seen:
@@ -59,8 +62,8 @@ def _shake(address: str, authority: str, roots: bytes | None) -> Seen:
         return Seen(
             plaintext=wrong.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
         )
-    except (OSError, ValueError):
-        return Seen()
+    except (OSError, ValueError) as wrong:
+        return Seen(unreachable=getattr(wrong, "strerror", None) or str(wrong))
 
 
 def covers(name: str, authority: str) -> bool:

@@ -141,6 +141,9 @@ class SecretTrust:
             )
         self.finding = found
         if found is None:
+            if seen.unreachable:
+                message = f"the server at {plan.address} cannot be reached: {seen.unreachable}"
+                self.finding = Finding("RelayUnreachable", f"{message}; correct server_address, or open the way there")
             return lost
         return LinkLost(found.message)
 
