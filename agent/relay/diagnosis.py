@@ -71,6 +71,14 @@ def covers(name: str, authority: str) -> bool:
     return name.lower() == authority.lower() or (bool(head) and name.lower() == f"*.{rest}".lower())
 
 
+def unreachable(seen: Seen, address: str) -> Finding | None:
+    """Nobody's trust is wrong then."""
+    if not seen.unreachable:
+        return None
+    message = f"the server at {address} cannot be reached: {seen.unreachable}"
+    return Finding("RelayUnreachable", f"{message}; correct server_address, or open the way there")
+
+
 def judge(seen: Seen, address: str, authority: str, root_secret: str) -> Finding | None:
     """None: nothing is wrong with the server's side."""
     if seen.plaintext:
