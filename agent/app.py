@@ -303,7 +303,7 @@ class Agent:
 
     def findings(self) -> list[dict[str, str]]:
         found = [f._asdict() for f in self._folder.findings]
-        if not self.pull.connected and (kept := self.trust.finding):
+        if not self.pull.connected and (kept := self.trust.finding or self.trust.away):
             found.append({"source": self.settings.server_address, **kept._asdict()})
         return found
 

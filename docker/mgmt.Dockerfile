@@ -7,6 +7,7 @@ COPY fingerpost fingerpost
 COPY mgmt mgmt
 COPY agent agent
 COPY ctl ctl
+COPY charts charts
 RUN python -m venv /opt/fingerpost && /opt/fingerpost/bin/pip install --no-cache-dir -c constraints.txt ".[mgmt]"
 
 FROM python:3.11-slim

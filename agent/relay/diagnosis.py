@@ -22,11 +22,14 @@ class Finding(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """`certificate` None: no handshake; then `plaintext` tells whether something else than TLS was answered."""
+    """`certificate` None: no handshake; then `plaintext` tells whether something else than TLS was answered, and
+    `unreachable` why nothing was.
+    """
 
     certificate: x509.Certificate | None = None
     plaintext: bool = False
     trusted: str = ""  # why not; "" when it is, or when no roots were given
+    unreachable: str = ""
 
 
 def look(address: str, authority: str, roots: bytes = b"") -> Seen:
@@ -59,13 +62,21 @@ def _shake(address: str, authority: str, roots: bytes | None) -> Seen:
         return Seen(
             plaintext=wrong.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
         )
-    except (OSError, ValueError):
-        return Seen()
+    except (OSError, ValueError) as wrong:
+        return Seen(unreachable=getattr(wrong, "strerror", None) or str(wrong))
 
 
 def covers(name: str, authority: str) -> bool:
     head, _, rest = authority.partition(".")
     return name.lower() == authority.lower() or (bool(head) and name.lower() == f"*.{rest}".lower())
+
+
+def unreachable(seen: Seen, address: str) -> Finding | None:
+    """Nobody's trust is wrong then."""
+    if not seen.unreachable:
+        return None
+    message = f"the server at {address} cannot be reached: {seen.unreachable}"
+    return Finding("RelayUnreachable", f"{message}; correct server_address, or open the way there")
 
 
 def judge(seen: Seen, address: str, authority: str, root_secret: str) -> Finding | None:

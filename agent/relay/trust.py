@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from agent.relay.diagnosis import Finding, judge, look
+from agent.relay.diagnosis import Finding, judge, look, unreachable
 from agent.settings import Settings
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
@@ -60,13 +60,18 @@ class Plaintext:
         self.changed = asyncio.Event()
         self._address, self._authority = address, authority
         self.finding: Finding | None = None
+        self.away: Finding | None = None
 
     async def line(self) -> Line:
         return Line()
 
     async def explain(self, lost: LinkLost) -> LinkLost:
         self.finding = None
-        if self._address and (await asyncio.to_thread(look, self._address, self._authority)).certificate is not None:
+        if not self._address:
+            return lost
+        seen = await asyncio.to_thread(look, self._address, self._authority)
+        self.away = unreachable(seen, self._address)
+        if seen.certificate is not None:
             message = f"the server at {self._address} asks for TLS, this agent has insecure; set it to the same on both"
             self.finding = Finding("RelayInsecure", message)
             return LinkLost(message)
@@ -94,11 +99,14 @@ def renew_at(pair: pki.Pair, ratio: float, spread: float) -> datetime.datetime:
 
 
 class SecretTrust:
-    """`begin`, then `run` beside the link. `finding`: what keeps the agent from the server, for `check`."""
+    """`begin`, then `run` beside the link. For `check`: `finding` is what is wrong with the trust between agent and
+    server, `away` that the server is not reached.
+    """
 
     def __init__(self, secrets: Secrets, plan: Plan) -> None:
         self.changed = asyncio.Event()
         self.finding: Finding | None = None
+        self.away: Finding | None = None
         self._secrets, self._plan = secrets, plan
         self._roots, self._issued_roots = b"", b""
         self._token = ""
@@ -130,6 +138,7 @@ class SecretTrust:
     async def explain(self, lost: LinkLost) -> LinkLost:
         plan = self._plan
         seen = await asyncio.to_thread(look, plan.address, plan.authority, self._trusted() if plan.validates else b"")
+        self.away = unreachable(seen, plan.address)
         found = judge(seen, plan.address, plan.authority, plan.root) if plan.validates or seen.plaintext else None
         if found is None and seen.certificate is not None and self._pair is not None and _CLOSED in lost.message:
             leaf = self._pair.leaf

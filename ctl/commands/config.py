@@ -8,6 +8,7 @@ import msgspec
 
 from ctl.contexts import NO_CONTEXT, Context, load, path, save
 from ctl.exits import Code, usage
+from ctl.flags import current
 from ctl.output import Document, as_yaml, emit
 
 
@@ -37,7 +38,7 @@ def use(name: str) -> int:
 
 def set_context(name: str, servers: Sequence[str], agents: Sequence[str]) -> int:
     """What is not given stays as it was."""
-    contexts = load(must_exist=False)
+    contexts, flags = load(must_exist=False), current()
     known = contexts.contexts.get(name, Context())
     for server in servers:
         _address(server, "--server")
@@ -51,9 +52,15 @@ def set_context(name: str, servers: Sequence[str], agents: Sequence[str]) -> int
         server=servers[0] if servers else known.server,
         servers=tuple(servers[1:]) if servers else known.servers,
         agents=pairs,
+        kubeconfig=flags.kubeconfig or known.kubeconfig,
+        kubecontext=flags.kubecontext or known.kubecontext,
+        namespace=flags.mgmt_namespace or known.namespace,
     )
-    current = contexts.current or name
-    save(msgspec.structs.replace(contexts, current=current, contexts={**contexts.contexts, name: fresh}))
+    if fresh.on_kubernetes and fresh.server:
+        hint = f"use one name for {fresh.server}, another for the cluster"
+        raise usage(f"context {name} would have the address of a server and a kubeconfig", hint)
+    in_use = contexts.current or name
+    save(msgspec.structs.replace(contexts, current=in_use, contexts={**contexts.contexts, name: fresh}))
     return _done(f"context {name} is written to {path()}", name)
 
 

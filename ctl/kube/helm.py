@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -126,9 +127,12 @@ class Helm:
     async def _run(self, *arguments: str, given: str = "") -> str:
         place = self._kube.place
         command = [self._program, *arguments, "-n", self._namespace]
-        command += [f"--kubeconfig={place.file}"] if place.file else []
         command += [f"--kube-context={place.context}"] if place.context else []
-        return await _output(command, given)
+        # not as a flag, which takes one file only; and a variable of Helm's own must not lead to another cluster
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HELM_KUBE", "HELM_NAMESPACE"))}
+        if place.file:
+            environment["KUBECONFIG"] = str(place.file)
+        return await _output(command, given, environment)
 
 
 def program() -> str:
@@ -140,12 +144,12 @@ def program() -> str:
     return found
 
 
-async def _output(command: Sequence[str], given: str) -> str:
+async def _output(command: Sequence[str], given: str, environment: Mapping[str, str] | None = None) -> str:
     """Values go in by stdin: they may hold secrets, and a command line is seen by all users of a machine."""
     if current().verbose:
         note(" ".join(command))
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
     try:
         out, err = await process.communicate(given.encode())
     finally:

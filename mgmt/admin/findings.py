@@ -118,6 +118,12 @@ CODES = MappingProxyType(
             meaning="The agent of a cluster does not run there, or its API server does not tell.",
             hint="do what the message says: image, rights, values of the chart; kubectl describe pod shows events",
         ),
+        "CHK048": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="An agent cannot reach its server: no such name, nobody listens there, or the way is closed.",
+            hint="correct server_address of the agent (glooAgent.relay.serverAddress), or open the way to it",
+        ),
         "CHK051": Code(
             section=WARM_UP,
             severity="warning",
@@ -272,6 +278,7 @@ _SOURCE_CODES = (
     dict.fromkeys(_API_SERVER, "CHK095")
     | dict.fromkeys(_RELAY, "CHK044")
     | {
+        "RelayUnreachable": "CHK048",
         "RootVanished": "CHK092",
         "AllFilesGone": "CHK092",
         "UnknownKind": "CHK093",

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from fingerpost.cluster.kubernetes.api import connected
 from fingerpost.cluster.kubernetes.forward import PodTransport
+from tests.fleet.fleet_network import until
 from tests.kube.cluster import Cluster, running_cluster
 from tests.kube.kube_client import namespace
 from tests.kube.test_ground import deployment, ready_pods
@@ -26,14 +27,19 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
 
 
 async def test_a_port_of_a_pods_loopback_is_reached(cluster: Cluster) -> None:
-    ask = "import urllib.request as r; r.urlopen('http://127.0.0.1:9091/hosts', timeout=1)"
-    ready = {"exec": {"command": ["python", "-c", ask]}, "timeoutSeconds": 5}
-    started = ["-c", ON_LOOPBACK]
-    app = deployment("fwd", "app", args=started, workingDir="/etc", ports=[], readinessProbe=ready)
+    app = deployment("fwd", "app", args=["-c", ON_LOOPBACK], workingDir="/etc", ports=[])
     await cluster.kube.apply(namespace("fwd"), app)
     (pod,) = await ready_pods(cluster, "fwd", "app")
     name = pod["metadata"]["name"]
     async with connected(cluster.server.kubeconfig()) as api:
+
+        async def listens() -> bool:
+            try:
+                return bool(await _asked(PodTransport(api, "fwd", name, 9091), "/hosts"))
+            except httpx.ReadError:
+                return False
+
+        await until(listens, 20, "it listens")
         big = await _asked(PodTransport(api, "fwd", name, 9091), "/services")
         hosts = await _asked(PodTransport(api, "fwd", name, 9091), "/hosts")
         with pytest.raises(httpx.ReadError, match=f"port 9 of pod fwd/{name}: Connection refused"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from tests.kube.kube_client import KubeClient, Object, namespace, open_crd, secr
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 REGISTER = ("cluster", "register", "east", "--kubecontext", "mgmt", "--remote-context", "east")
 ADDRESS = ("--relay-server-address", "198.51.100.7:9900")
+CANARY = "canary-of-the-cluster-tests"
 SERVER = "gloo-mesh-mgmt-server"
 _CLUSTERS = f"/apis/admin.gloo.solo.io/v2/namespaces/{NAMESPACE}/kubernetesclusters"
 
@@ -63,8 +65,8 @@ def server_objects(kind: str = "LoadBalancer") -> list[Object]:
     return [
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
         {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"type": kind, "ports": [port]}},
-        secret(NAMESPACE, "relay-root-tls-secret", **{"ca.crt": "the root", "tls.key": "canary"}),
-        secret(NAMESPACE, "relay-identity-token-secret", token="canary"),
+        secret(NAMESPACE, "relay-root-tls-secret", **{"ca.crt": "the root", "tls.key": CANARY}),
+        secret(NAMESPACE, "relay-identity-token-secret", token=CANARY),
     ]
 
 
@@ -105,7 +107,7 @@ async def test_a_dry_run_and_refusals_change_nothing(pair: Pair) -> None:
     ):
         result = await pair.fingerpost(*arguments)
         assert (result.code, said in result.out + result.err) == (expected, True), result
-        assert "canary" not in result.out + result.err
+        assert CANARY not in result.out + result.err
     no_helm = await pair.without_helm(*REGISTER, *ADDRESS)
     assert (no_helm.code, "helm is not on the PATH" in no_helm.err) == (2, True), no_helm
     assert await written(pair.mgmt) == before
@@ -128,8 +130,12 @@ async def test_a_name_that_belongs_to_another_cluster_is_refused_unless_it_was_r
 
 
 async def test_an_agent_without_pods_is_told(pair: Pair) -> None:
-    """After the one above."""
-    result = await pair.fingerpost(*REGISTER, *ADDRESS, "--timeout", "1s")
+    """After the one above. No value of a Secret is in what is said."""
+    await pair.east.delete(secret(NAMESPACE, "relay-identity-token-secret"))
+    result = await pair.fingerpost(*REGISTER, *ADDRESS, "--timeout", "1s", "-v")
+    assert "bootstrap token copied" in result.out
+    for form in (CANARY, base64.b64encode(CANARY.encode()).decode()):
+        assert form not in result.out + result.err
     assert (result.code, "agent gloo-mesh-agent: it has no pods" in result.err) == (4, True), result
     assert "repeat the command, which goes on from here" in result.err
 

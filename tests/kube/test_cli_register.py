@@ -68,10 +68,8 @@ def labelled(obj: Object) -> dict[str, str]:
 async def test_a_cluster_is_registered_and_a_second_time_nothing_changes(road: Road) -> None:
     began = time.monotonic()
     result = await road.fingerpost(*REGISTER, "--label", "region=eu", "-v")
-    took = time.monotonic() - began
-    print(f"registered in {took:.1f} s\n{result.out}")  # 3.8 s with two cores at hand
+    print(f"registered in {time.monotonic() - began:.1f} s\n{result.out}")  # 3.8 s with two cores at hand
     assert result.code == 0, result
-    assert took < 15
     assert "agent connected and warm, cluster ACCEPTED" in result.out
     assert labelled(await road.management.kube.get(m.registered("east")))["region"] == "eu"
     assert await secret_data(road.east, NAMESPACE, TOKEN) == {}
@@ -101,6 +99,14 @@ async def test_an_agent_that_cannot_come_is_told_with_its_reason(road: Road) -> 
     found = {finding["code"]: finding["message"] for finding in result.document["findings"]}
     assert "container gloo-mesh-agent CreateContainerConfigError (no image" in found["CHK047"]
     assert "registry.test/no-such-image:v1" in found["CHK047"]
+    nowhere = ("--relay-server-address", "192.0.2.77:9900", "--timeout", "8s")
+    lost = await road.fingerpost(*REGISTER, *nowhere)
+    assert (lost.code, "the server at 192.0.2.77:9900 cannot be reached: Connection refused" in lost.err) == (
+        4,
+        True,
+    ), lost
+    told = await road.fingerpost("check", "agent", "--kubecontext", "east")
+    assert (told.code, "CHK048 " in told.out) == (1, True), told
     healed = await road.fingerpost(*REGISTER)
     assert healed.code == 0, healed
 

@@ -253,3 +253,5 @@ async def test_a_server_that_is_away_is_no_finding(tmp_path: Path) -> None:
     lost = LinkLost("away")
     assert await client.trust.explain(lost) is lost
     assert client.trust.finding is None
+    assert client.trust.away is not None
+    assert "cannot be reached: Connection refused" in client.trust.away.message

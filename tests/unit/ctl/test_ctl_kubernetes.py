@@ -1,0 +1,158 @@
+"""Which cluster is meant, and what is refused before any is asked. Nothing listens at the API servers named here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from admin_world import World
+
+from ctl.kube.charts import CRDS, PLATFORM, chart
+from ctl.kube.mgmt import trouble
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path, closed_port: str) -> Path:
+    server = closed_port.replace("http:", "https:")
+    path = tmp_path / "kubeconfig"
+    contexts = [{"name": name, "context": {"cluster": "none", "user": "me"}} for name in ("hub", "spoke")]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "hub",
+        "clusters": [{"name": "none", "cluster": {"server": server}}],
+        "users": [{"name": "me", "user": {"token": "canary"}}],
+        "contexts": contexts,
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_a_kubeconfig_that_is_named_wins_over_the_contexts_file(
+    fingerpost: Any, servers: Any, kubeconfig: Path, closed_port: str
+) -> None:
+    servers(World())
+    there = str(kubeconfig)
+    assert fingerpost("version", KUBECONFIG=there).code == 0  # of the contexts file
+    for arguments in (("--kubeconfig", there), ("--kubecontext", "hub")):
+        result = fingerpost("version", *arguments, KUBECONFIG=there)
+        assert (result.code, closed_port.partition("//")[2] in result.err) == (3, True), result
+        assert "canary" not in result.out + result.err
+    result = fingerpost("version", FINGERPOST_KUBECONTEXT="hub", KUBECONFIG=there)
+    assert result.code == 3
+
+
+def test_without_a_contexts_file_the_usual_kubeconfig_counts(
+    fingerpost: Any, kubeconfig: Path, tmp_path: Path, closed_port: str
+) -> None:
+    nowhere = closed_port.partition("//")[2]
+    result = fingerpost("version", KUBECONFIG=str(kubeconfig), FINGERPOST_CONFIG="")
+    assert (result.code, nowhere in result.err) == (3, True), result
+    several = fingerpost("version", KUBECONFIG=f"{tmp_path / 'missing'}:{kubeconfig}", FINGERPOST_CONFIG="")
+    assert (several.code, nowhere in several.err) == (3, True), several
+    (tmp_path / ".kube").mkdir()
+    kubeconfig.rename(tmp_path / ".kube" / "config")
+    result = fingerpost("get", "routetables", FINGERPOST_CONFIG="", KUBECONFIG="", NO_COLOR="1")
+    assert (result.code, nowhere in result.err) == (3, True), result
+    result = fingerpost("check", "--context", "none-such", FINGERPOST_CONFIG="", KUBECONFIG="")
+    assert (result.code, "none-such" in result.err) == (2, True), result
+
+
+def test_a_file_that_is_no_kubeconfig_is_named(fingerpost: Any, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("[]")
+    result = fingerpost("version", "--kubeconfig", str(tmp_path / "other"))
+    assert (result.code, "other cannot be used: " in result.err) == (2, True), result
+    result = fingerpost("cluster", "list", "--kubeconfig", str(tmp_path / "missing"), "-o", "json")
+    assert (result.code, json.loads(result.out)["findings"][0]["code"]) == (2, "Kubeconfig"), result
+
+
+def test_a_context_may_be_one_of_a_kubeconfig(fingerpost: Any, kubeconfig: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("{}")
+    written = fingerpost("config", "set-context", "prod", "--kubecontext", "hub", "--kubeconfig", str(kubeconfig))
+    assert written.code == 0, written
+    kept = yaml.safe_load((tmp_path / "config.yaml").read_text())["contexts"]["prod"]
+    assert kept == {"kubeconfig": str(kubeconfig), "kubecontext": "hub"}
+    assert fingerpost("version", "--context", "prod").code == 3
+    both = fingerpost("config", "set-context", "prod", "--server", "http://127.0.0.1:1")
+    assert (both.code, "address of a server and a kubeconfig" in both.err) == (2, True), both
+
+
+@pytest.mark.spec("C-22")
+@pytest.mark.parametrize("name", ["a_b", "Prod", "1st", "x" * 64, "-a"])
+def test_a_name_that_is_none_is_refused_before_anything_is_asked(fingerpost: Any, kubeconfig: Path, name: str) -> None:
+    command = ("cluster", "register", "--remote-context", "spoke", "--kubeconfig", str(kubeconfig), "--", name)
+    result = fingerpost(*command)
+    assert (result.code, f'"{name}", it must be 1 to 63 lower-case letters' in result.err) == (2, True), result
+
+
+@pytest.mark.spec("C-3")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("cluster", "register", "east"), "--remote-context is missing"),
+        (("cluster", "deregister", "east"), "--remote-context is missing"),
+        (("cluster", "register", "east", "--remote-context", "x", "--profiles", "mgmt-server"), "that is no agent"),
+        (("cluster", "register", "east", "--remote-context", "x", "--label", "a"), '--label is "a"'),
+        (("cluster", "register", "east", "--remote-context", "x"), "is no cluster"),
+        (("install", "--profiles", "nonsense"), '"nonsense" of --profiles is unknown'),
+        (("install", "--profiles", "agent,ratelimit"), '"ratelimit" of --profiles is not in this version'),
+        (("install", "--chart-file", "no-such"), "no-such does not exist"),
+        (("uninstall",), "there is no kubeconfig"),
+        (("check", "agent"), "asks the API server of a workload cluster"),
+        (("check", "nonsense"), 'no check of "nonsense"'),
+    ],
+)
+def test_wrong_usage_is_told_as_one_document(
+    fingerpost: Any, servers: Any, arguments: tuple[str, ...], said: str
+) -> None:
+    servers(World())
+    result = fingerpost(*arguments, "-o", "json")
+    assert result.code == 2, result
+    assert said in json.loads(result.out)["findings"][0]["message"]
+
+
+def test_profiles_are_combined_from_left_to_right(fingerpost: Any) -> None:
+    result = fingerpost("install", "--profiles", "mgmt-server,agent", "-r", "--cluster-name", "c1", "--print-values")
+    assert yaml.safe_load(result.out) == {
+        "common": {"cluster": "c1"},
+        "glooMgmtServer": {"enabled": True, "registerCluster": True},
+        "glooAgent": {"enabled": True},
+    }
+
+
+def test_the_charts_come_with_the_command_line() -> None:
+    build = (Path(__file__).parents[3] / "pyproject.toml").read_text()
+    for name in (CRDS, PLATFORM):
+        assert (chart(name) / "Chart.yaml").is_file()
+        assert f'"charts/{name}" = "ctl/charts/{name}"' in build
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"conditions": [{"type": "Ready", "status": "True"}]}, ""),
+        ({"phase": "Pending"}, "starting"),
+        ({"phase": "Running"}, "not ready yet"),
+        (
+            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}]},
+            "Unschedulable (full)",
+        ),
+        (
+            {"containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
+            "container a ImagePullBackOff",
+        ),
+        (
+            {"containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "ContainerCreating"}}}]},
+            "starting",
+        ),
+        (
+            {"containerStatuses": [{"name": "a", "state": {"terminated": {"exitCode": 3}}}]},
+            "container a ended with exit code 3",
+        ),
+    ],
+)
+def test_why_a_pod_is_not_ready_is_said_in_kubernetes_words(status: dict[str, Any], said: str) -> None:
+    assert trouble({"status": status}) == said
