@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -88,6 +89,13 @@ async def test_one_release_is_a_whole_system_of_one_cluster(road: Road) -> None:
     words = {env["name"]: env.get("value") for env in agent["spec"]["containers"][0]["env"]}
     assert words["FINGERPOST_AGENT_SERVER_ADDRESS"] == f"gloo-mesh-mgmt-server.{NAMESPACE}:9900"
     assert [c["restartCount"] for c in agent["status"]["containerStatuses"]] == [0]
+    (server,) = await pods(road.management, NAMESPACE, "gloo-mesh-mgmt-server")
+
+    async def redis_is_used() -> bool:
+        said = json.loads((await road.client.get(server["status"]["podIP"], "/readyz", port=8090)).text)
+        return {check["name"]: check["message"] for check in said["checks"]} == {"serving": "", "redis": ""}
+
+    await until(redis_is_used, 20, "the server goes on from Redis, not from memory")
 
 
 async def test_a_workload_cluster_registers_by_root_and_token_and_serves(road: Road) -> None:
