@@ -155,10 +155,11 @@ class Server:
             metrics,
             on_states=self._states,
             on_conflict=lambda: self._put_clusters(self.ingest.states),
+            on_leading=self._say_all_again,
             ever_connected=self.ever,
         )
         self.ingest.relisting = self.relisting
-        self._writer = StatusWriter(folder, lambda: self.ingest.owns_management) if folder else None
+        self._writer = StatusWriter(folder, lambda: self.ingest.leads) if folder else None
         self._arrival = ArrivalStatuses(
             SERVED,
             self.publisher.arrivals,
@@ -216,6 +217,10 @@ class Server:
                 self._statuses[key] = status
         if any(key.type == KUBERNETES_CLUSTER for key in statuses):
             self._put_clusters(self.ingest.states)
+
+    def _say_all_again(self) -> None:
+        """This replica leads from now on; what the former leader has said already is not written twice."""
+        self._put_statuses({k: s for k, s in self.translator.all_statuses() if k.cluster == self._place.cluster})
 
     def _put_clusters(self, states: ClusterStates) -> None:
         """A KubernetesCluster's status is about its agent, besides what is wrong with the object."""

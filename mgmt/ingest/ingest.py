@@ -58,6 +58,7 @@ class Ingest:
         on_states: Callable[[ClusterStates], None] = lambda _: None,
         on_findings: Callable[[Sequence[Finding]], None] = lambda _: None,
         on_conflict: Callable[[], None] = lambda: None,
+        on_leading: Callable[[], None] = lambda: None,
         ever_connected: Callable[[str], bool] = lambda _: False,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -65,6 +66,7 @@ class Ingest:
         self.states = ClusterStates()
         self._dirty = True
         self._complaint = ""
+        self._on_leading, self._leads_until = on_leading, 0.0  # monotonic
         self._store, self._settings, self._metrics = store, settings, metrics
         self._on_states, self._on_findings, self._ever_connected = on_states, on_findings, ever_connected
         management = settings.management
@@ -90,8 +92,15 @@ class Ingest:
 
     @property
     def owns_management(self) -> bool:
-        """Whether this replica writes the management cluster's objects, and so answers for their statuses."""
+        """Whether this replica writes the management cluster's objects to Redis."""
         return self._folder.writes
+
+    @property
+    def leads(self) -> bool:
+        """Whether it may write statuses: by the clock, so that one which was stopped for a while knows that its time
+        is over (M-63). With Redis away nobody can tell who leads.
+        """
+        return self._folder.writes and (not self.synced or time.monotonic() < self._leads_until)
 
     def owns(self, cluster: str) -> bool:
         """Whether the agent of the cluster is connected here."""
@@ -235,6 +244,7 @@ class Ingest:
         if not self._folder.writes:
             self._turns.fences[SERVER] = Fenced(SERVER, FREE)
             self._folder.write_all()
+            self._on_leading()
 
     def fenced(self, source: Source) -> None:
         if source != SERVER:
@@ -337,6 +347,7 @@ class Ingest:
         if await self._liveness.look():
             self._touch()
         self._liveness.age(self.states)
+        led, asked = self.leads, time.monotonic()
         fence = await self._store.lease(SERVER, self._settings.lease)
         had = SERVER in self._turns.fences
         if fence is None:
@@ -346,6 +357,10 @@ class Ingest:
             if not had:
                 log.info("ingest.management.claimed", replica=self._store.replica)
             self._folder.write_all()
+        if fence is not None:
+            self._leads_until = asked + self._settings.lease
+            if not led:
+                self._on_leading()
 
     async def stop(self) -> None:
         """Give the management source back, so that another replica need not wait for the lease to end."""

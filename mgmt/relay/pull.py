@@ -18,6 +18,7 @@ from fingerpost.relay.reasons import Reason, Refused
 from fingerpost.relay.settings import FEATURES, RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
+from mgmt.relay.instances import Instances
 from mgmt.relay.ports import NEVER, Metrics, Publisher, ScopeView
 from mgmt.relay.positions import (
     Phase,
@@ -31,6 +32,7 @@ from mgmt.relay.positions import (
 from mgmt.relay.scope_frames import Bodies, Ending, Plan, bodies, wanted_pieces
 
 _AFTER_HELLO = frozenset({"ack", "applied", "want", "have", "certificate_request"})
+_STANDBY = "standby"
 
 
 class PullSession:
@@ -42,8 +44,9 @@ class PullSession:
         shared: Bodies,
         settings: RelaySettings,
         metrics: Metrics,
+        instances: Instances,
     ) -> None:
-        self._cluster, self._hello = hello.cluster, hello
+        self._cluster, self._hello, self._instances = hello.cluster, hello, instances
         self._stream, self._publisher, self._shared = stream, publisher, shared
         self._settings, self._metrics = settings, metrics
         self._positions: dict[str, Position] = {}
@@ -75,6 +78,8 @@ class PullSession:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        if remaining := self._instances.left(self._cluster, self):
+            self._publisher.applied(self._cluster, self._hello.config_version, remaining)
 
     # -- in
 
@@ -117,7 +122,10 @@ class PullSession:
         if message.HasField("ack"):
             self._ack(message.ack)
         reports: tuple[ScopeApplied, ...] = applied_from_wire(message)
-        self._publisher.applied(self._cluster, message.config_version, reports)
+        if self._hello.role == _STANDBY:  # what is for the cluster itself is the leader's to write
+            reports = tuple(report for report in reports if report.scope)
+        joined = self._instances.reported(self._cluster, self, reports)
+        self._publisher.applied(self._cluster, message.config_version, joined)
 
     def _want(self, hashes: set[bytes]) -> None:
         views = self._publisher.scopes(self._cluster).values()

@@ -21,6 +21,7 @@ from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay import identity
 from mgmt.relay.bootstrap import Bootstrap
+from mgmt.relay.instances import Instances
 from mgmt.relay.ports import Ingest, Metrics, NoMetrics, Publisher
 from mgmt.relay.pull import PullSession
 from mgmt.relay.push import PushSession
@@ -50,6 +51,7 @@ class RelayServer:
         self._idle.set()
         self._pushes: dict[str, int] = {}
         self._pulls: dict[str, int] = {}
+        self._instances = Instances()
         self.bodies = Bodies(settings.chunk)
         self.port = 0
 
@@ -98,7 +100,9 @@ class RelayServer:
             await session.ended()
 
     async def _pull_session(self, hello: pb.Hello, peer: str, stream: Stream) -> None:
-        session = PullSession(hello, stream, self._publisher, self.bodies, self._settings, self._metrics)
+        session = PullSession(
+            hello, stream, self._publisher, self.bodies, self._settings, self._metrics, self._instances
+        )
         leave: list[Callable[[], None]] = []
 
         def end(reason: Reason, message: str) -> None:

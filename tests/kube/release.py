@@ -53,6 +53,23 @@ def _helm(cluster: Cluster, name: str, given: dict[str, Any]) -> None:
         act(read, name, given)
 
 
+async def remove_release(cluster: Cluster) -> None:
+    """Back when its pods are gone. The kinds stay, and nothing happens without a release."""
+    await asyncio.to_thread(_uninstall, cluster)
+
+    async def all_gone() -> bool:
+        answer = await cluster.kube.http.get(f"/api/v1/namespaces/{NAMESPACE}/pods")
+        return not answer.json()["items"]
+
+    await until(all_gone, 60, "the pods of the release are gone")
+
+
+def _uninstall(cluster: Cluster) -> None:
+    with Config(kubeconfig_path=cluster.server.kubeconfig(), namespace=NAMESPACE) as config:
+        if PLATFORM.name in {release["name"] for release in config.list()}:
+            config.uninstall(PLATFORM.name)
+
+
 async def _kinds_served(cluster: Cluster) -> bool:
     items = (await cluster.kube.http.get(_KINDS)).json()["items"]
     conditions = [one.get("status", {}).get("conditions") or () for one in items]

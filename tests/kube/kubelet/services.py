@@ -56,8 +56,9 @@ class Services:
         for name, service in list(self.objects.items()):
             if service["spec"].get("type") != "LoadBalancer":
                 continue
-            address = self._balancers.setdefault(name, self._ground.balancer())
-            status = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
+            if name not in self._balancers:
+                self._balancers[name] = self._ground.balancer()
+            status = {"loadBalancer": {"ingress": [{"ip": self._balancers[name], "ipMode": "VIP"}]}}
             if service.get("status") != status:
                 try:
                     await self._client.http.patch(

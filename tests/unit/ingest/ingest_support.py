@@ -122,11 +122,13 @@ class Replica:
         self.store = RedisStore(StoreSettings(url=url, **timing), name)
         self.recorder = Recorder()
         self.ever: set[str] = set()
+        self.began_to_lead = 0
         self.ingest = Ingest(
             self.store,
             self.recorder,
             IngestSettings(lease=0.6, retry_first=0.01, retry_ceiling=0.05),
             NoMetrics(),
+            on_leading=self._leads,
             ever_connected=self.ever.__contains__,
         )
         self._folder = folder
@@ -135,6 +137,9 @@ class Replica:
     async def start(self) -> Replica:
         await self._stack.enter_async_context(running(self.ingest, self._folder))
         return self
+
+    def _leads(self) -> None:
+        self.began_to_lead += 1
 
     async def stop(self) -> None:
         await self._stack.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -109,6 +110,32 @@ async def test_one_replica_writes_the_folder_and_another_takes_over(start: Any, 
     folder.put("new", b"1")
     await until(lambda: b.ingest.owns_management)
     await until(lambda: b.recorder.objects() == {"mgmt/shop/www": "2", "mgmt/shop/new": "1"})
+
+
+@pytest.mark.spec("M-63")
+async def test_a_leader_that_could_not_renew_in_time_leads_no_longer(
+    start: Any, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was stopped does when it wakes: before it has heard anything from Redis."""
+    a = await start("a/1")
+    await until(lambda: a.ingest.leads)
+    b = await start("b/1")
+    assert (a.began_to_lead, b.began_to_lead, b.ingest.leads) == (1, 0, False)
+    awake = asyncio.Event()
+    renew = a.store.lease
+
+    async def late(*given: Any) -> Any:
+        await awake.wait()
+        return await renew(*given)
+
+    monkeypatch.setattr(a.store, "lease", late)
+    await until(lambda: b.ingest.leads)
+    assert b.began_to_lead == 1, "it says again what the former leader may not have written"
+    assert a.ingest.owns_management, "it does not know yet"
+    assert not a.ingest.leads
+    awake.set()
+    await until(lambda: not a.ingest.owns_management)
+    assert b.ingest.leads
 
 
 async def test_what_a_complete_listing_lacks_is_deleted(start: Any, folder: Folder) -> None:
