@@ -154,8 +154,12 @@ def lease(name: str) -> Rules:
 
 OF_AGENT = named_secrets((TOKEN, ROOT, CLIENT), (CLIENT,)) | rules(INTERNAL, ["xdsconfigs"], "get create patch delete")
 OF_BLOCKLIST = rules("", ["configmaps"], "get watch", (BLOCKLIST,))
-OF_SERVER = OF_BLOCKLIST | named_secrets(
-    (TOKEN, f"{TOKEN.removesuffix('-secret')}-mgmt", ROOT, SIGNING, SERVED), (TOKEN, ROOT, SIGNING, SERVED)
+OF_SERVER = (
+    OF_BLOCKLIST
+    | rules("admin.gloo.solo.io", ["kubernetesclusters"], "patch")
+    | named_secrets(
+        (TOKEN, f"{TOKEN.removesuffix('-secret')}-mgmt", ROOT, SIGNING, SERVED), (TOKEN, ROOT, SIGNING, SERVED)
+    )
 )
 
 

@@ -57,12 +57,27 @@ async def test_two_clusters_of_one_name_and_how_the_second_takes_over(tmp_path: 
         assert [e["reason"] for e in said] == ["Connected", "Conflict"]
         _nothing_for(twin)
         assert first.pull.connected
+        await until(lambda: _is_annotated(fleet, uids[0]), why="the first is the one of this name")
 
         await stack.aclose()
-        annotation = {"annotations": {"relay.gloo.solo.io/cluster-uid": uids[1]}}
-        registered = m.registered("east")
-        await fleet.apply("mgmt", registered | {"metadata": registered["metadata"] | annotation})
+        assert await _annotation(fleet) == uids[0]
+        _nothing_for(twin)
+        path = f"/apis/admin.gloo.solo.io/v2/namespaces/{m.ADMIN_NAMESPACE}/kubernetesclusters/east"
+        patch = '{"metadata": {"annotations": {"relay.gloo.solo.io/cluster-uid": null}}}'
+        merge = {"Content-Type": "application/merge-patch+json"}
+        answer = await fleet.kubes["mgmt"].http.patch(path, content=patch, headers=merge)
+        assert answer.is_success, answer.text
         await until(lambda: twin.pull.connected and twin.desired.config_version, 30, "the second takes over")
+        await until(lambda: _is_annotated(fleet, uids[1]), why="and is the one of this name now")
+
+
+async def _annotation(fleet: KubeFleet) -> str:
+    found = await fleet.kubes["mgmt"].get(m.registered("east"))
+    return str(found["metadata"].get("annotations", {}).get("relay.gloo.solo.io/cluster-uid", ""))
+
+
+async def _is_annotated(fleet: KubeFleet, uid: str) -> bool:
+    return await _annotation(fleet) == uid
 
 
 def _nothing_for(agent: Agent) -> None:
