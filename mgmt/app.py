@@ -45,6 +45,7 @@ from mgmt.relisting import Relisting
 from mgmt.settings import Settings
 from mgmt.status.arrival import ArrivalStatuses
 from mgmt.status.clusters import CONFLICT, EverConnected, cluster_status
+from mgmt.status.uids import ClusterUids
 from mgmt.store.embedded import embedded_redis
 from mgmt.store.errors import StoreError
 from mgmt.store.redis_store import RedisStore
@@ -160,6 +161,8 @@ class Server:
         )
         self.ingest.relisting = self.relisting
         self._writer = StatusWriter(folder, lambda: self.ingest.leads) if folder else None
+        outputs = folder.outputs if folder else None
+        self._uids = ClusterUids(outputs, self._cluster_key, self.ingest.unannotated) if outputs else None
         self._arrival = ArrivalStatuses(
             SERVED,
             self.publisher.arrivals,
@@ -198,6 +201,8 @@ class Server:
                 self.ever.saw(name)
         self.pipeline.clusters(states, hold=self.settings.safe_mode == "on")
         self._put_clusters(states)
+        if self._uids is not None:
+            self._uids.look()
 
     # ---------------------------------------------------------------- statuses
 
@@ -322,6 +327,8 @@ class Server:
                 tasks.create_task(self._start_window(), name="mgmt.window"),
                 tasks.create_task(self.gate.run(), name="mgmt.gate"),
             ]
+            if self._uids is not None:
+                own.append(tasks.create_task(self._uids.run(), name="mgmt.uids"))
             if self._writer is not None:
                 own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))
                 own.append(tasks.create_task(self._arrival.run(), name="mgmt.arrival"))

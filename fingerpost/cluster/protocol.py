@@ -87,6 +87,12 @@ class Outputs(Protocol):
         """Whose service-account token it is; None: nobody's. Raises ClusterFailed."""
         ...
 
+    async def annotate(self, key: ObjectKey, annotations: Mapping[str, str]) -> None:
+        """Beside those that an object has; nothing happens when it is gone, or somebody gave them otherwise. Raises
+        ClusterFailed.
+        """
+        ...
+
     async def announce(self, key: ObjectKey, said: Announcement) -> None:
         """As an Event about an object; nothing happens when it is gone. Raises ClusterFailed."""
         ...

@@ -115,6 +115,9 @@ class Ingest:
         """What is said to a second cluster under the name of the first; "" when it is none."""
         return self._sessions.conflict(cluster, uid, peer)
 
+    def unannotated(self) -> Mapping[str, str]:
+        return self._sessions.unannotated()
+
     @property
     def conflicts(self) -> Mapping[str, tuple[str, int]]:
         """By cluster: the latest, and when it came in unix nanoseconds."""

@@ -156,7 +156,17 @@ class Sessions:
     def _known_uid(self, cluster: str) -> str:
         """What the KubernetesCluster says, else what came first."""
         registration, record = self.registered.get(cluster), self._record_of(cluster)
-        return (registration.uid if registration else "") or (record.uid if record is not None else "")
+        if registration and registration.uid:
+            return registration.uid
+        if record is None or (record.annotated and record.phase == Phase.CLOSED):
+            return ""  # nobody came yet, or a person has taken the annotation away
+        return record.uid
+
+    def unannotated(self) -> dict[str, str]:
+        """By cluster, the uid of those connected here whose KubernetesCluster names none."""
+        named = {cluster: registration.uid for cluster, registration in self.registered.items()}
+        found = {cluster: session.info.cluster_uid for cluster, session in self._open.items()}
+        return {cluster: uid for cluster, uid in found.items() if uid and named.get(cluster) == ""}
 
     def _record_of(self, cluster: str) -> SessionRecord | None:
         return record_of(self._inputs, record_key(agent_source(cluster), self._management))
@@ -194,10 +204,20 @@ class Sessions:
 
     def register(self, registered: Mapping[str, Registration]) -> None:
         self.registered = registered
+        for session in self._open.values():
+            record, now = self._record_of(session.info.cluster), registered.get(session.info.cluster)
+            if record and now and not record.annotated and now.uid == record.uid != "":
+                self._record(session, record.phase)
         for cluster, waiting in self._waiting.items():
             if cluster in registered:
                 for event in waiting:
                     event.set()
+
+    def _is_annotated(self, info: SessionInfo, old: SessionRecord | None) -> bool:
+        registration = self.registered.get(info.cluster)
+        if registration is not None and registration.uid:
+            return registration.uid == info.cluster_uid
+        return old is not None and old.annotated and old.uid == info.cluster_uid
 
     def _record(self, session: Session, phase: Phase) -> None:
         key = record_key(session.source, self._management)
@@ -208,6 +228,7 @@ class Sessions:
             replica=self._replica,
             epoch=self._turns.epoch,
             uid=session.info.cluster_uid,
+            annotated=self._is_annotated(session.info, old),
             instance=session.info.instance,
             version=session.info.version,
             peer=session.info.peer,

@@ -35,6 +35,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     replica: str = ""
     epoch: str = ""
     uid: str = ""
+    annotated: bool = False  # the KubernetesCluster named it: there, a person can take it away
     instance: str = ""
     version: str = ""
     peer: str = ""

@@ -55,6 +55,7 @@ async def test_a_restart_with_nothing_changed_moves_and_writes_nothing(tmp_path:
             await fleet.answers("east", "/cart", "east 0")
             await fleet.answers("east", "/who", f"table {_TABLES - 1}", host=f"e{_TABLES - 1}.example")
             await until(lambda: _in_step(agents), why="all is stored")
+            await until(lambda: not any(a._keeper._dirty for a in agents.values()), why="all is kept")  # type: ignore[attr-defined]
             await settled(lambda: _written(fleet), 2)
             for tap in taps.values():
                 assert tap.total > 3 * _BUDGET, "at first all of it moves: only then the limit means something"

@@ -169,10 +169,14 @@ OF_AGENT = named_secrets((AGENT_KEY,), (TOKEN, ROOT, CLIENT, GATEWAYS), (CLIENT,
     INTERNAL, ["xdsconfigs"], "get create patch delete"
 )
 OF_BLOCKLIST = rules("", ["configmaps"], "get watch", (BLOCKLIST,))
-OF_SERVER = OF_BLOCKLIST | named_secrets(
-    (f"{TOKEN.removesuffix('-secret')}-mgmt", GATEWAY_ROOT),
-    (TOKEN, ROOT, SIGNING, SERVED),
-    (TOKEN, ROOT, SIGNING, SERVED),
+OF_SERVER = (
+    OF_BLOCKLIST
+    | rules("admin.gloo.solo.io", ["kubernetesclusters"], "patch")
+    | named_secrets(
+        (f"{TOKEN.removesuffix('-secret')}-mgmt", GATEWAY_ROOT),
+        (TOKEN, ROOT, SIGNING, SERVED),
+        (TOKEN, ROOT, SIGNING, SERVED),
+    )
 )
 
 

@@ -57,6 +57,17 @@ class Applying:
         except ApiFailed as error:
             raise _not_written(key, error) from error
 
+    async def annotate(self, resource: Resource, key: ObjectKey, uid: str, annotations: Mapping[str, str]) -> None:
+        """Of an object of the users', without force. Raises ApiFailed."""
+        named = {"name": key.name, "namespace": key.namespace, "uid": uid, "annotations": annotations}
+        body = {"apiVersion": resource.api_version, "kind": key.kind, "metadata": named}
+        path = resource.where(key.namespace, key.name)
+        try:
+            await self._api.patch(path, body, APPLY, {"fieldManager": self._manager})
+        except ApiFailed as error:
+            if not (missing(error) or error.status == _CONFLICT):
+                raise
+
     async def remove(self, resource: Resource, key: ObjectKey) -> None:
         """Nothing happens when it is gone already. Raises NotWritten."""
         path = resource.where(key.namespace, key.name)

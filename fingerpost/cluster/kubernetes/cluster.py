@@ -154,6 +154,12 @@ class KubernetesCluster:
     def held(self, key: ObjectKey) -> bytes | None:
         return self._bodies.get(key)
 
+    async def annotate(self, key: ObjectKey, annotations: Mapping[str, str]) -> None:
+        resource, held = self._served.get(key.type), self._bodies.get(key)
+        if resource is not None and held is not None:
+            uid = msgspec.json.decode(held)["metadata"]["uid"]
+            await self._applying.annotate(resource, key, uid, annotations)
+
     async def announce(self, key: ObjectKey, said: Announcement) -> None:
         resource, held = self._served.get(key.type), self._bodies.get(key)
         if resource is not None and held is not None:

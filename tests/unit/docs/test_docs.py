@@ -113,6 +113,18 @@ def sources() -> Iterator[str]:
     return ((ROOT / f).read_text() for f in files.stdout.split() if (ROOT / f).exists())
 
 
+def test_messages_that_are_explained_are_printed() -> None:
+    """What is quoted before the remedies; literals of the code are joined."""
+    told = set()
+    for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines():
+        cells = line.split("|")[1:-2]
+        told |= {said for cell in cells[:2] for said in re.findall(r"`([^`]+)`", cell)}
+    code = [p.read_text() for part in ("agent", "mgmt", "fingerpost") for p in (ROOT / part).rglob("*.py")]
+    printed = re.sub(r'"\s*\n?\s*f?"', "", "".join(code))
+    assert len(told) > 25
+    assert [said for said in sorted(told) if said not in printed] == []
+
+
 def test_everything_that_the_code_cites_is_explained() -> None:
     chapters = {
         name: set(re.findall(r"(?:^|, )(\d+) ", chapters))

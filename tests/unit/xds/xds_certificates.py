@@ -50,9 +50,10 @@ def self_signed(host: str, common_name: str = "") -> dict[str, bytes]:
 
 
 class Signer:
-    """Signs with a lifetime per request; the last one for ever."""
+    """Signs with a lifetime per request, which began `begun` seconds ago; the last one for ever."""
 
-    def __init__(self, *lifetimes: float | None) -> None:
+    def __init__(self, *lifetimes: float | None, begun: float = 0) -> None:
+        self.begun = datetime.timedelta(seconds=begun)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.root = self._signed(self.key.public_key(), 86400, x509.BasicConstraints(ca=True, path_length=None))
         self.lifetimes = list(lifetimes)
@@ -78,7 +79,7 @@ class Signer:
             .issuer_name(root)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now)
+            .not_valid_before(now - self.begun)
             .not_valid_after(now + datetime.timedelta(seconds=lifetime))
             .add_extension(extension, critical=True)
             .sign(self.key, hashes.SHA256())

@@ -1,0 +1,48 @@
+"""Writes down which cluster a KubernetesCluster stands for: the uid of the first that came under its name (relay.md
+§4.3), as an annotation, so that it outlives Redis and a person can change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Never
+
+import structlog
+
+from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
+from fingerpost.cluster.protocol import ClusterFailed, Outputs
+from fingerpost.objects import ObjectKey
+
+log = structlog.get_logger()
+_AGAIN = 15.0  # seconds until what failed is tried again
+
+
+class ClusterUids:
+    """`unwritten()` gives, by cluster, the uid of those connected here whose KubernetesCluster names none."""
+
+    def __init__(
+        self, outputs: Outputs, key: Callable[[str], ObjectKey], unwritten: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self._outputs, self._key, self._unwritten = outputs, key, unwritten
+        self._wake = asyncio.Event()
+
+    def look(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> Never:
+        while True:
+            failed = False
+            for cluster, uid in self._unwritten().items():
+                try:
+                    await self._outputs.annotate(self._key(cluster), {CLUSTER_UID: uid})
+                except ClusterFailed as wrong:
+                    failed = True
+                    reason = f"{wrong}; the server needs the right to patch it. It is tried again"
+                    log.warning("cluster.uid.unwritten", cluster=cluster, reason=reason)
+            try:
+                async with asyncio.timeout(_AGAIN if failed else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+            self._wake.clear()
