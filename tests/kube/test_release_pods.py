@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_network import Client, until
+from tests.fleet.fleet_network import Answer, Client, until
 from tests.kube import pods_app
 from tests.kube.charts import NAMESPACE
 from tests.kube.cluster import Cluster, running_cluster
@@ -27,6 +28,7 @@ from tests.kube.release import (
     ready,
     relay_address,
     said,
+    secret_data,
 )
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -98,26 +100,92 @@ async def test_one_release_is_a_whole_system_of_one_cluster(road: Road) -> None:
     await until(redis_is_used, 20, "the server goes on from Redis, not from memory")
 
 
-async def test_a_workload_cluster_registers_by_root_and_token_and_serves(road: Road) -> None:
-    await accepted(road.management, m.registered("east"))
+async def serve(road: Road) -> Object:
+    """A gateway and a backend in the workload cluster, all else in the management cluster. The RouteTable."""
     for cluster in (road.management, road.east):
         await cluster.kube.apply(namespace("gw"), namespace("shop"))
     await road.east.kube.apply(*gateway("east"), *backend("cart", pods_app.__file__))
     table = m.table("www", [m.to("/cart", m.CART)], host=m.HOST)
     await road.management.kube.apply(m.virtual_gateway(), m.virtual_destination("cart"), table)
     await ready(road.east, "gw", "ingress")
-    await accepted(road.management, table)
+    return table
+
+
+async def answered(road: Road) -> None:
+    """By the pod of the backend, through the load balancer of the gateway."""
     address = await load_balancer(road.east, "gw", "ingress")
     (pod,) = await pods(road.east, "shop", "cart")
 
-    async def answered() -> bool:
-        got = await road.client.get(address, "/cart", m.HOST, port=80)
-        return got.status == 200 and got.text == pod["metadata"]["name"]
+    async def it_is() -> bool:
+        return await road.client.get(address, "/cart", m.HOST, port=80) == Answer(200, pod["metadata"]["name"])
 
     try:
-        await until(answered, 20, "the gateway answers")
+        await until(it_is, 20, "the gateway answers")
     except AssertionError as silent:
         raise AssertionError(f"{silent}\n{await said(road.east, 'gw', 'ingress')}") from silent
+
+
+async def test_a_workload_cluster_registers_by_root_and_token_and_serves(road: Road) -> None:
+    await accepted(road.management, m.registered("east"))
+    table = await serve(road)
+    await accepted(road.management, table)
+    await answered(road)
+
+
+async def scale(cluster: Cluster, name: str, replicas: int) -> None:
+    answer = await cluster.kube.http.patch(
+        f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}",
+        json={"spec": {"replicas": replicas}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    assert answer.is_success, answer.text
+    await ready(cluster, NAMESPACE, name)
+    where = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+    async def so_many() -> bool:
+        found = await cluster.kube.http.get(where, params={"labelSelector": f"app={name}"})
+        return len(found.json()["items"]) == replicas
+
+    await until(so_many, 60, f"{replicas} pods of {name}, also counting those that end")
+
+
+async def replaced(cluster: Cluster, where: str, name: str) -> Object:
+    """The only pod of a Deployment gives way to another one; that one, once it is ready."""
+    (old,) = [pod["metadata"]["name"] for pod in await pods(cluster, where, name)]
+    answer = await cluster.kube.http.delete(f"/api/v1/namespaces/{where}/pods/{old}")
+    assert answer.is_success, answer.text
+    found: list[Object] = []
+
+    async def another_is_ready() -> bool:
+        found[:] = [pod for pod in await pods(cluster, where, name) if pod["metadata"]["name"] != old]
+        conditions = [c for pod in found for c in pod["status"].get("conditions", ())]
+        return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+    await until(another_is_ready, 60, f"another pod of {where}/{name} is ready")
+    return found[0]
+
+
+@pytest.mark.spec("M-9")
+async def test_a_new_agent_serves_new_envoys_while_the_server_is_away(road: Road) -> None:
+    await serve(road)
+    await answered(road)
+
+    async def kept() -> bool:
+        configs = await road.east.kube.http.get(f"/apis/internal.gloo.solo.io/v2/namespaces/{NAMESPACE}/xdsconfigs")
+        names = await secret_data(road.east, NAMESPACE, "gloo-mesh-agent-gateways")
+        return bool(configs.json()["items"]) and "gw_ingress.crt" in names
+
+    await until(kept, 20, "what the agent serves is kept in the cluster")
+    await scale(road.management, "gloo-mesh-mgmt-server", 0)
+    agent = await replaced(road.east, NAMESPACE, "gloo-mesh-agent")
+    (container,) = agent["status"]["containerStatuses"]
+    began = datetime.datetime.fromisoformat(container["state"]["running"]["startedAt"])
+    (is_ready,) = [c for c in agent["status"]["conditions"] if c["type"] == "Ready"]
+    assert (datetime.datetime.fromisoformat(is_ready["lastTransitionTime"]) - began).total_seconds() < 10
+    await replaced(road.east, "gw", "ingress")
+    await replaced(road.east, "shop", "cart")
+    await answered(road)
+    await scale(road.management, "gloo-mesh-mgmt-server", 1)
 
 
 @pytest.mark.spec("M-3")
