@@ -157,9 +157,7 @@ async def replaced(cluster: Cluster, where: str, name: str) -> Object:
     found: list[Object] = []
 
     async def another_is_ready() -> bool:
-        found[:] = [
-            pod for pod in await pods(cluster, where, name) if pod["metadata"]["name"] != old["metadata"]["name"]
-        ]
+        found[:] = [pod for pod in await pods(cluster, where, name) if pod["metadata"]["name"] != old]
         conditions = [c for pod in found for c in pod["status"].get("conditions", ())]
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
