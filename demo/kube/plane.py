@@ -23,7 +23,7 @@ T = TypeVar("T")
 MANAGEMENT, ISTIO = "mgmt", ("east", "west")
 ADMIN = "gloo-mesh"
 _PATIENCE = 60.0
-_APPLY = {"Content-Type": "application/apply-patch+yaml"}
+_JSON = {"Content-Type": "application/json"}
 _MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
@@ -69,10 +69,9 @@ class Plane:
         assert answer.status < 300, f"{cluster}: GET {path}: {answer.body}"  # noqa: S101
         return answer.body
 
-    def send(self, cluster: str, path: str, obj: Object) -> Answered:
-        """Server-side apply, strict about unknown fields like kubectl; for objects that may be refused."""
-        path += "?fieldManager=kubectl&force=true&fieldValidation=Strict"
-        return self._said(cluster, "PATCH", path, obj, _APPLY)
+    def create(self, cluster: str, path: str, obj: Object) -> Answered:
+        """As kubectl does, strict about unknown fields; for objects that may be refused."""
+        return self._said(cluster, "POST", f"{path}?fieldValidation=Strict", obj, _JSON)
 
     def scale(self, cluster: str, where: str, name: str, replicas: int) -> None:
         path = f"/apis/apps/v1/namespaces/{where}/deployments/{name}"

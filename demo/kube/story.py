@@ -15,7 +15,11 @@ from pathlib import Path
 from demo.chapters.traffic import requests, weights
 from demo.client import NoAnswer
 from demo.ground import ROOT, STATES, lock_of
+from demo.kube.chapters.changes import broken, edit
+from demo.kube.chapters.commands import commands
+from demo.kube.chapters.failover import failover
 from demo.kube.chapters.installation import apply, first_answers, install, register
+from demo.kube.chapters.outage import outage
 from demo.kube.plane import Plane
 from demo.kube.world import World, running_world
 from demo.paper import Paper
@@ -26,6 +30,11 @@ _Chapter = Callable[[Plane, Paper], None]
 _STORY: tuple[tuple[str, _Chapter], ...] = (
     ("Requests to the gateways of three clusters", requests),
     ("A weight split", weights),
+    ("The nearest first; all carts of east gone, and back", failover),
+    ("An edit, from the API server to the first right answer", edit),
+    ("Broken objects", broken),
+    ("The server's pod is killed, and comes back", outage),
+    ("What a person asks", commands),
 )
 
 

@@ -59,8 +59,7 @@ class World:
             )
             self._istiods[name] = await self._stack.enter_async_context(running)
 
-        for name in ISTIO:
-            await start(name)
+        await asyncio.gather(*map(start, ISTIO))
 
     async def install(self) -> None:
         """Both charts in the management cluster, where the namespace of `secretNamespaces` has to be there before."""
@@ -68,9 +67,11 @@ class World:
         await install_release(self.clusters[MANAGEMENT], MANAGEMENT_VALUES, patience=_PATIENCE)
 
     async def apply_examples(self) -> None:
-        for name, cluster in self.clusters.items():
-            await cluster.kube.apply(*manifests.of(name), *self._secrets, *manifests.shop(name))
-            await cluster.kube.apply(*await self._gateway(name))
+        async def apply(name: str) -> None:
+            kube = self.clusters[name].kube
+            await kube.apply(*manifests.of(name), *self._secrets, *manifests.shop(name), *await self._gateway(name))
+
+        await asyncio.gather(*map(apply, self.clusters))
 
     async def _gateway(self, name: str) -> list[manifests.Object]:
         """The pods behind the gateway's Service of the examples: Istio's, or a plain Envoy."""
@@ -113,16 +114,15 @@ class World:
 async def running_world(state: Path) -> AsyncIterator[World]:
     """The clusters are up and empty."""
     async with AsyncExitStack() as stack:
-        clusters: dict[str, Cluster] = {}
 
         async def start(number: int, name: str) -> Cluster:
             return await stack.enter_async_context(running_cluster(name, state / name, number))
 
-        for number, name in enumerate((MANAGEMENT, *ISTIO)):
-            clusters[name] = await start(number, name)
+        names = (MANAGEMENT, *ISTIO)
+        started = await asyncio.gather(*(start(number, name) for number, name in enumerate(names)))
         outside = state / "outside.json"
         outside.write_text(json.dumps({manifests.OUTSIDE: {"cluster": "outside", "pod": "pictures"}}))
         processes = Processes(state, ROOT)
         stack.callback(processes.stop)
         processes.start("outside", python("demo.backends", str(outside)))
-        yield World(state, stack, clusters)
+        yield World(state, stack, dict(zip(names, started, strict=True)))
