@@ -74,6 +74,7 @@ CASES = (
     Case("west", "/reviews/7", "west/reviews /v1/reviews/7", came=_path),
     Case("east", "/reviews/7", "west/reviews /v1/reviews/7", came=_path),
     Case("mgmt", "/reviews/7", "west/reviews /v1/reviews/7", came=_path),
+    Case("mgmt", "/reviews/7", "west/reviews /v1/reviews/7", port=443, came=_path),
     Case("east", _ITEM, "outside pictures.example.com/pictures/7.png?size=s", came=_both),
     Case("east", "/old-shop/x", "302 to http://www.shop.example/catalog", came=_redirect),
     Case("east", "/FAX", "410 we no longer have a fax"),
@@ -120,9 +121,9 @@ def arrived(plane: Gateways) -> None:
         shop = plane.connection(cluster)
         until(lambda shop=shop: shop.ask("/reviews/7").pod, bool, f"the way from {cluster} to west")  # type: ignore[misc]
         shop.close()
-    for host in ("www.shop.example", "api.shop.example"):
-        secure = plane.connection("east", host, 443)
-        until(lambda one=secure: one.ask("/").status, bool, f"https for {host}")  # type: ignore[misc]
+    for cluster, host in (("east", "www.shop.example"), ("east", "api.shop.example"), ("mgmt", "www.shop.example")):
+        secure = plane.connection(cluster, host, 443)
+        until(lambda one=secure: one.ask("/").status, bool, f"https for {host} in {cluster}")  # type: ignore[misc]
         secure.close()
     office = plane.connection("east", "backoffice.shop.example", 82)
     until(lambda: office.ask("/orders").pod, bool, "the port backoffice of east")

@@ -13,7 +13,10 @@ def main() -> int:
         sys.stdout.write(f"the demo on Kubernetes was not run: {lacking}\n")
         return 0
     os.environ["GRPC_VERBOSITY"] = "NONE"
-    return inside.run("demo.kube.story")
+    try:
+        return inside.run("demo.kube.story")
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-from demo.chapters.traffic import arrived
+from demo.chapters.traffic import CASES, arrived, requests_quietly
 from demo.kube.plane import ADMIN, ISTIO, MANAGEMENT, Plane
 from demo.kube.world import World
 from demo.paper import Paper
+from demo.waiting import NotInTime, until
 from tests.kube.release import pods
 
 _APPS = ("gloo-mesh-mgmt-server", "gloo-mesh-redis", "gloo-mesh-agent")
@@ -47,4 +49,6 @@ async def apply(world: World, paper: Paper) -> None:
 def first_answers(plane: Plane, paper: Paper) -> None:
     began = time.monotonic()
     arrived(plane)
+    with suppress(NotInTime):  # the next chapter tells which
+        until(lambda: requests_quietly(plane), lambda served: served == len(CASES), "all requests", within=60)
     paper.note(f"gateways answer {time.monotonic() - began:.1f} s after their pods are ready")

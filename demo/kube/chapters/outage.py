@@ -1,5 +1,5 @@
-"""The server's pod is killed: gateways go on, and new pods of their own cluster get requests. Then it is back, and
-nothing was taken away or written again.
+"""The pods of the server and of its Redis are killed: gateways go on, and new pods of their own cluster get requests.
+Then both are back with nothing in memory, and no object is taken away or written again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import json
 from demo.chapters.traffic import CASES, requests_quietly
 from demo.client import Steady
 from demo.kube import manifests
+from demo.kube.chapters.changes import edited, put_back
 from demo.kube.plane import ADMIN, ISTIO, MANAGEMENT, Plane
 from demo.paper import Paper
 from demo.waiting import until
 from tests.kube.release import ready
 
 _SERVER = "gloo-mesh-mgmt-server"
+_REDIS = "gloo-mesh-redis"
 _ISTIO = ("gateways", "virtualservices", "destinationrules", "serviceentries", "workloadentries")
 _WITHIN = 60.0
 _PAUSE = 0.01  # between requests: the machine has other work
@@ -27,9 +29,10 @@ def outage(plane: Plane, paper: Paper) -> None:
         Steady(plane.connection(MANAGEMENT), "/cart", _PAUSE) as envoy,
     ):
         plane.scale(MANAGEMENT, ADMIN, _SERVER, 0)
-        plane.delete_pods(MANAGEMENT, ADMIN, _SERVER, at_once=True)
+        for app in (_SERVER, _REDIS):
+            plane.delete_pods(MANAGEMENT, ADMIN, app, at_once=True)
         until(lambda: plane.pods(MANAGEMENT, ADMIN, _SERVER), lambda pods: not pods, "no server", within=_WITHIN)
-        paper.note("the server's pod is killed, and there is no other")
+        paper.note("the pods of the server and of Redis are killed, what they held is lost; there is no other server")
         served = requests_quietly(plane)
         paper.check("all requests of chapter 2", f"{len(CASES)} as before", f"{served} as before")
         for cluster, steady, replicas in (("east", east, 3), (MANAGEMENT, envoy, 2)):
@@ -42,7 +45,7 @@ def outage(plane: Plane, paper: Paper) -> None:
         plane.scale(MANAGEMENT, ADMIN, _SERVER, 1)
         plane.wait(ready(plane.clusters[MANAGEMENT], ADMIN, _SERVER, _WITHIN), 2 * _WITHIN)
         until(lambda: _connected(plane), lambda names: len(names) == 1 + len(ISTIO), "all agents", within=_WITHIN)
-        paper.note("the server is back, all agents are connected")
+        paper.note("a new server is there, all agents are connected")
         settled = plane.run("wait", "routetable", "shop/www", "--for", "applied", "--timeout", "30s")
         paper.check("fingerpost wait routetable shop/www", "exit code 0", f"exit code {settled.code}")
         for cluster in ISTIO:
@@ -53,6 +56,10 @@ def outage(plane: Plane, paper: Paper) -> None:
     paper.note(f"{sent} requests were sent to two gateways from the kill to here")
     if failed:
         paper.note(f"the first failure: {failed[0]}")
+    took = edited(plane, "east", "/again")
+    paper.check("an edit with the new server", "is live", "is live")
+    paper.note(f"after {1000 * took:.0f} ms")
+    put_back(plane)
     plane.scale("east", "shop", "cart", 2)
 
 
