@@ -48,7 +48,7 @@ class _Pod(asyncio.Protocol):
             self._transport.write(head.encode() + (b"" if method == "HEAD" else body))
 
 
-async def _serve(pods: Mapping[str, Mapping[str, str]]) -> None:
+async def serve(pods: Mapping[str, Mapping[str, str]]) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     for address, identity in pods.items():
@@ -57,4 +57,4 @@ async def _serve(pods: Mapping[str, Mapping[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(json.loads(Path(sys.argv[1]).read_text())))
+    asyncio.run(serve(json.loads(Path(sys.argv[1]).read_text())))

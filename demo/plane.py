@@ -15,11 +15,13 @@ import yaml
 
 from demo.client import Connection, demand, fetch
 from demo.folders import apply_examples, enroll
-from demo.ground import HTTP, HTTPS, ROOT, Ground, Place, python
+from demo.ground import BACKOFFICE, HTTP, HTTPS, REDIRECT, ROOT, Ground, Place, python
 from demo.processes import Processes
 from demo.waiting import until
 
 GATEWAY = "gw/ingress"
+TLS = 443
+_SHOWN = {80: HTTP, 81: REDIRECT, 82: BACKOFFICE, TLS: HTTPS}
 _COMMAND_LIMIT = 30.0
 # Envoy ends with the process that started it; a demo that is left up needs one that stays, and reaps it at the end.
 _PARENT = ("/bin/sh", "-c", 'trap : TERM; "$@" & wait; wait', "sh")
@@ -89,9 +91,10 @@ class Plane:
         answers = [fetch(place.agent, "/readyz") for place in self.ground.clusters.values()]
         return all(answer is not None and answer["checks"]["server connected"] for answer in answers)
 
-    def connection(self, cluster: str, host: str = "www.shop.example", port: int = HTTP) -> Connection:
-        trust = self.ground.authority if port == HTTPS else None
-        return Connection(self.ground.clusters[cluster].gateway, port, host, trust)
+    def connection(self, cluster: str, host: str = "www.shop.example", port: int = 80) -> Connection:
+        """`port` is that of the gateway's Service."""
+        trust = self.ground.authority if port == TLS else None
+        return Connection(self.ground.clusters[cluster].gateway, _SHOWN[port], host, trust)
 
     def run(self, *arguments: str) -> Ran:
         """`fingerpost ...`, with the contexts file of this demo. No command is given an address."""

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from demo.client import Answer, handshake_refused
+from demo.client import Answer, Connection, handshake_refused
 from demo.folders import manifest, none_ready
-from demo.ground import BACKOFFICE, EAST_WEST, HTTP, HTTPS, REDIRECT
+from demo.ground import EAST_WEST
 from demo.paper import Line, Paper
 from demo.plane import Plane
 from demo.waiting import until
 
-_SHOWN = {80: HTTP, 81: REDIRECT, 82: BACKOFFICE, 443: HTTPS}
 _SPLIT, _SHARE, _TOLERANCE = 1000, 90.0, 3.0
 
 
-def _who(answer: Answer) -> str:
+class Gateways(Protocol):
+    """The gateways of the clusters, asked at the ports of their Services."""
+
+    def connection(self, cluster: str, host: str = "www.shop.example", port: int = 80) -> Connection: ...
+
+
+def who(answer: Answer) -> str:
     """The cluster and the application; which pod of it is chance."""
     if not answer.pod:
         return answer.by
@@ -34,7 +39,7 @@ class Case(NamedTuple):
     port: int = 80
     method: str = "GET"
     headers: Mapping[str, str] = {}
-    came: Callable[[Answer], str] = _who
+    came: Callable[[Answer], str] = who
 
     @property
     def what(self) -> str:
@@ -46,11 +51,11 @@ class Case(NamedTuple):
 
 def _path(answer: Answer) -> str:
     """What the pod was asked for, which rewrites change."""
-    return f"{_who(answer)} {answer.path}"
+    return f"{who(answer)} {answer.path}"
 
 
 def _host(answer: Answer) -> str:
-    return f"{_who(answer)} as {answer.host}"
+    return f"{who(answer)} as {answer.host}"
 
 
 def _both(answer: Answer) -> str:
@@ -69,6 +74,7 @@ CASES = (
     Case("west", "/reviews/7", "west/reviews /v1/reviews/7", came=_path),
     Case("east", "/reviews/7", "west/reviews /v1/reviews/7", came=_path),
     Case("mgmt", "/reviews/7", "west/reviews /v1/reviews/7", came=_path),
+    Case("mgmt", "/reviews/7", "west/reviews /v1/reviews/7", port=443, came=_path),
     Case("east", _ITEM, "outside pictures.example.com/pictures/7.png?size=s", came=_both),
     Case("east", "/old-shop/x", "302 to http://www.shop.example/catalog", came=_redirect),
     Case("east", "/FAX", "410 we no longer have a fax"),
@@ -96,12 +102,12 @@ CASES = (
 )
 
 
-def requests(plane: Plane, paper: Paper) -> None:
+def requests(plane: Gateways, paper: Paper) -> None:
     paper.table([_tried(plane, case) for case in CASES])
 
 
-def _tried(plane: Plane, case: Case) -> Line:
-    connection = plane.connection(case.cluster, case.host, _SHOWN[case.port])
+def _tried(plane: Gateways, case: Case) -> Line:
+    connection = plane.connection(case.cluster, case.host, case.port)
     try:
         came = case.came(connection.ask(case.path, case.method, case.headers))
         return Line(case.what, case.expected, came, came == case.expected)
@@ -109,52 +115,52 @@ def _tried(plane: Plane, case: Case) -> Line:
         connection.close()
 
 
-def arrived(plane: Plane) -> None:
+def arrived(plane: Gateways) -> None:
     """Waits until every request of the table could be answered: the slowest is the way into another cluster."""
     for cluster in ("east", "mgmt"):
         shop = plane.connection(cluster)
         until(lambda shop=shop: shop.ask("/reviews/7").pod, bool, f"the way from {cluster} to west")  # type: ignore[misc]
         shop.close()
-    for host in ("www.shop.example", "api.shop.example"):
-        secure = plane.connection("east", host, HTTPS)
-        until(lambda one=secure: one.ask("/").status, bool, f"https for {host}")  # type: ignore[misc]
+    for cluster, host in (("east", "www.shop.example"), ("east", "api.shop.example"), ("mgmt", "www.shop.example")):
+        secure = plane.connection(cluster, host, 443)
+        until(lambda one=secure: one.ask("/").status, bool, f"https for {host} in {cluster}")  # type: ignore[misc]
         secure.close()
-    office = plane.connection("east", "backoffice.shop.example", BACKOFFICE)
+    office = plane.connection("east", "backoffice.shop.example", 82)
     until(lambda: office.ask("/orders").pod, bool, "the port backoffice of east")
     office.close()
 
 
-def weights(plane: Plane, paper: Paper) -> None:
+def weights(plane: Gateways, paper: Paper) -> None:
     shop = plane.connection("east")
     came = Counter(shop.ask("/catalog").pod.rpartition("-")[0] or "no answer" for _ in range(_SPLIT))
     shop.close()
     share = 100 * came["catalog-v1"] / _SPLIT
     right = abs(share - _SHARE) <= _TOLERANCE and sum(came.values()) == came["catalog-v1"] + came["catalog-v2"]
-    counted = ", ".join(f"{name} {count}" for name, count in sorted(came.items()))
+    said = ", ".join(f"{name} {count}" for name, count in sorted(came.items()))
     paper.check(
         f"{_SPLIT} x /catalog",
         f"{_SHARE:.0f} % catalog-v1, +-{_TOLERANCE:.0f}",
-        f"{share:.1f} % ({counted})",
+        f"{share:.1f} % ({said})",
         right=right,
     )
 
 
 def failover(plane: Plane, paper: Paper) -> None:
     shop = plane.connection("east")
-    near = Counter(_who(shop.ask("/cart")) for _ in range(50))
-    paper.check("50 x /cart in east: the nearest", "east/cart 50", _counted(near))
+    near = Counter(who(shop.ask("/cart")) for _ in range(50))
+    paper.check("50 x /cart in east: the nearest", "east/cart 50", counted(near))
     cart = manifest(plane.ground, "east", "cart")
     handshakes = plane.counter("east", "outbound|80||cart.shop.global.ssl.handshake")
     cart.write(none_ready(cart.text))
     until(lambda: shop.ask("/cart"), lambda a: a.cluster == "west", "/cart of east answered by west")
-    far = Counter(_who(shop.ask("/cart")) for _ in range(50))
-    paper.check("50 x /cart, no cart ready in east", "west/cart 50", _counted(far))
+    far = Counter(who(shop.ask("/cart")) for _ in range(50))
+    paper.check("50 x /cart, no cart ready in east", "west/cart 50", counted(far))
     made = plane.counter("east", "outbound|80||cart.shop.global.ssl.handshake") - handshakes
     paper.check("mutual TLS from east's gateway to west's", "at least 1 handshake", f"{made}", right=made >= 1)
     cart.put_back()
     until(lambda: shop.ask("/cart"), lambda a: a.cluster == "east", "/cart of east answered by east")
-    back = Counter(_who(shop.ask("/cart")) for _ in range(50))
-    paper.check("50 x /cart, the carts of east are back", "east/cart 50", _counted(back))
+    back = Counter(who(shop.ask("/cart")) for _ in range(50))
+    paper.check("50 x /cart, the carts of east are back", "east/cart 50", counted(back))
     shop.close()
     west = plane.ground.clusters["west"].gateway
     for what, name in (
@@ -165,10 +171,10 @@ def failover(plane: Plane, paper: Paper) -> None:
         paper.check(what, "closed", came or "open", right=came.startswith("closed"))
 
 
-def _counted(found: Counter[str]) -> str:
+def counted(found: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
 
 
-def requests_quietly(plane: Plane) -> int:
+def requests_quietly(plane: Gateways) -> int:
     """How many requests of the table are answered as expected."""
     return sum(_tried(plane, case).right for case in CASES)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from fingerpost.api.kinds import KINDS
 from fingerpost.objects import ObjectKey
 from mgmt.store.values import SERVER, SHARED, Source, agent_source
 
@@ -24,6 +25,7 @@ DISCOVERED = frozenset(
         "fingerpost.dev/SecretFacts",
     }
 )
+_INTERNAL = "internal.gloo.solo.io"
 _SERVER_RECORD = "server"
 _AGENT_RECORD = "agent"
 
@@ -47,13 +49,16 @@ def pin_key(name: str) -> ObjectKey:
     return ObjectKey(PIN, "", "", name)
 
 
-TYPES_OF_SERVER = ("core/Namespace", "*.solo.io/*")  # patterns of what `read_by_server` takes
+# patterns of what `read_by_server` takes
+TYPES_OF_SERVER = ("core/Namespace", *sorted({f"{kind.group}/*" for kind in KINDS if kind.written_by_users}))
 
 
 def read_by_server(type_: str) -> bool:
-    """What the server reads of the management cluster: the users' kinds and Namespaces."""
+    """What the server reads of the management cluster: the users' kinds and Namespaces. Not what agents keep there:
+    every change of a gateway would come back as an input.
+    """
     group = type_.partition("/")[0]
-    return type_ == "core/Namespace" or (group.endswith(".solo.io") and type_ not in DISCOVERED)
+    return type_ == "core/Namespace" or (group.endswith(".solo.io") and group != _INTERNAL)
 
 
 def accepted_from_agent(cluster: str, management: str) -> Collection[str] | None:

@@ -16,6 +16,7 @@ from tests.kube.api_server import ApiServer
 from tests.kube.kube_client import KubeClient, namespace
 
 Object = dict[str, Any]
+LOOPBACK = "127.0.0.1"
 _ENVIRONMENT = {
     "POD_NAME": "istiod",
     "POD_NAMESPACE": "istio-system",
@@ -52,8 +53,11 @@ class Istiod:
         cluster: str,
         environment: Mapping[str, str] | None = None,
         mesh: Mapping[str, Any] | None = None,
+        address: str = LOOPBACK,
     ) -> None:
+        """`address`: where proxies reach it; one of pods is not in this network namespace."""
         self.server, self.cluster, self._mesh = server, cluster, _MESH | dict(mesh or {})
+        self.address = address
         self._environment = _ENVIRONMENT | dict(environment or {})
         self.xds_port, self._http_port, self._monitoring_port = free_port(), free_port(), free_port()
         self._process: Process | None = None
@@ -116,7 +120,7 @@ class Istiod:
             f"--networksConfig={networks}",
             f"--clusterID={self.cluster}",
             "--domain=cluster.local",
-            f"--grpcAddr=127.0.0.1:{self.xds_port}",
+            f"--grpcAddr={self.address}:{self.xds_port}",
             "--secureGRPCAddr=",
             "--httpsAddr=",
             f"--httpAddr=127.0.0.1:{self._http_port}",
@@ -126,8 +130,8 @@ class Istiod:
 
 
 class Proxy(NamedTuple):
-    """Who an Envoy says it is. `token` proves its service account to istiod; `sds_port` is where it gets its workload
-    certificate.
+    """Who an Envoy says it is. `token` proves its service account to istiod; `sds_port` (of the address where istiod
+    is) is where it gets its workload certificate.
     """
 
     address: str
@@ -136,6 +140,7 @@ class Proxy(NamedTuple):
     token: str = ""
     sds_port: int = 0
     region: str = ""
+    name: str = ""
 
 
 def gateway_bootstrap(istiod: Istiod, proxy: Proxy) -> Object:
@@ -152,10 +157,10 @@ def gateway_bootstrap(istiod: Istiod, proxy: Proxy) -> Object:
     if proxy.token:
         service["initial_metadata"] = [{"key": "authorization", "value": f"Bearer {proxy.token}"}]
     ads = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
-    name = f"gateway-{proxy.address.rpartition('.')[2]}.{proxy.namespace}"
-    clusters = [_grpc("istiod", istiod.xds_port)]
+    name = f"{proxy.name or 'gateway-' + proxy.address.rpartition('.')[2]}.{proxy.namespace}"
+    clusters = [_grpc("istiod", istiod.address, istiod.xds_port)]
     if proxy.sds_port:
-        clusters.append(_grpc("sds-grpc", proxy.sds_port))
+        clusters.append(_grpc("sds-grpc", istiod.address, proxy.sds_port))
     return {
         "node": {
             "id": f"router~{proxy.address}~{name}~{proxy.namespace}.svc.cluster.local",
@@ -163,7 +168,7 @@ def gateway_bootstrap(istiod: Istiod, proxy: Proxy) -> Object:
             "locality": {"region": proxy.region},
             "metadata": metadata,
         },
-        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": free_port()}}},
+        "admin": {"address": {"socket_address": {"address": LOOPBACK, "port_value": free_port()}}},
         "dynamic_resources": {"ads_config": ads, "cds_config": _ads(), "lds_config": _ads()},
         "static_resources": {"clusters": clusters},
         # As in the bootstrap of Istio's own proxies.
@@ -173,10 +178,10 @@ def gateway_bootstrap(istiod: Istiod, proxy: Proxy) -> Object:
     }
 
 
-def _grpc(name: str, port: int) -> Object:
+def _grpc(name: str, host: str, port: int) -> Object:
     http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    address = {"socket_address": {"address": host, "port_value": port}}
     endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
     return {
         "name": name,
@@ -228,11 +233,12 @@ async def running_istiod(
     *,
     environment: Mapping[str, str] | None = None,
     mesh: Mapping[str, Any] | None = None,
+    address: str = LOOPBACK,
 ) -> AsyncIterator[Istiod]:
     """`objects` are there before istiod starts."""
     await install_crds(kube)
     await kube.apply(*objects)
-    istiod = Istiod(server, cluster, environment, mesh)
+    istiod = Istiod(server, cluster, environment, mesh, address)
     try:
         await istiod.start()
         yield istiod

@@ -153,33 +153,17 @@ def agent_values(name: str, server_address: str, **agent: Any) -> dict[str, Any]
 
 def gateway(cluster: str, where: str = "gw", name: str = "ingress", replicas: int = 1) -> list[Object]:
     """The Service of that name with Envoys that know no more than where the agent is and who they are."""
-    given = bootstrap(f"gloo-mesh-agent.{NAMESPACE}:9977", f"{where}/{name}", cluster, _TOKEN)
+    config, spec = envoy_pod(cluster, where, name)
     labels = {"app": name, "gateway.gloo.solo.io/type": "envoy"}
-    container: Object = {
-        "name": "envoy",
-        "image": "envoy",
-        "command": ["sh", "-c", _START, "envoy"],
-        "args": ["-c", "/tmp/envoy.json", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
-        "ports": [{"name": "http", "containerPort": _HTTP}],
-        "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "bootstrap", "mountPath": "/etc/envoy"}],
-    }
-    spec = {
-        "serviceAccountName": name,
-        "terminationGracePeriodSeconds": 1,
-        "containers": [container],
-        "volumes": [{"name": "bootstrap", "configMap": {"name": f"{name}-bootstrap"}}],
-    }
     metadata = {"name": name, "namespace": where}
     ports = [
         {"name": "http", "port": 80, "targetPort": _HTTP},
         {"name": "https", "port": _EASTWEST, "targetPort": _EASTWEST},
     ]
     own = {**metadata, "labels": {"istio": "eastwestgateway"}}
-    config = {"name": f"{name}-bootstrap", "namespace": where}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": config, "data": {"envoy.json": json.dumps(given)}},
+        config,
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -188,6 +172,37 @@ def gateway(cluster: str, where: str = "gw", name: str = "ingress", replicas: in
         },
         deployment(where, name, spec, replicas, labels),
     ]
+
+
+def envoy_pod(cluster: str, where: str, service: str, account: str = "") -> tuple[Object, Object]:
+    """A ConfigMap and the spec of a pod behind the gateway Service; the service account is named after that."""
+    given = bootstrap(f"gloo-mesh-agent.{NAMESPACE}:9977", f"{where}/{service}", cluster, _TOKEN)
+    container: Object = {
+        "name": "envoy",
+        "image": "envoy",
+        "command": ["sh", "-c", _START, "envoy"],
+        "args": ["-c", "/tmp/envoy.json", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
+    }
+    return proxy_pod(where, service, given, container, account or service)
+
+
+def proxy_pod(where: str, name: str, given: Object, container: Object, account: str) -> tuple[Object, Object]:
+    """The same for any proxy: the container finds its bootstrap, the ConfigMap, in /etc/envoy/envoy.json."""
+    config = {"name": f"{name}-bootstrap", "namespace": where}
+    container = {
+        **container,
+        "ports": [{"name": "http", "containerPort": _HTTP}],
+        "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "bootstrap", "mountPath": "/etc/envoy"}, *container.get("volumeMounts", ())],
+    }
+    spec = {
+        "serviceAccountName": account,
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container],
+        "volumes": [{"name": "bootstrap", "configMap": {"name": config["name"]}}],
+    }
+    data = {"envoy.json": json.dumps(given)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": config, "data": data}, spec
 
 
 def deployment(where: str, name: str, spec: Object, replicas: int, labels: Mapping[str, str]) -> Object:

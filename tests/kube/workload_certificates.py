@@ -16,7 +16,8 @@ from cryptography.x509.oid import NameOID
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.secret.v3 import sds_pb2_grpc
-from listener_certificates import Certificate
+
+from tests.conformance.listeners.listener_certificates import Certificate
 
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
@@ -70,11 +71,11 @@ def sidecar(folder: Path, uri: str, ca: Certificate) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def serving(uri: str, ca: Certificate) -> AsyncIterator[int]:
+async def serving(uri: str, ca: Certificate, address: str = "127.0.0.1") -> AsyncIterator[int]:
     """The port of an SDS server for the proxy of that identity."""
     server = grpc.aio.server()
     sds_pb2_grpc.add_SecretDiscoveryServiceServicer_to_server(_Secrets(identity(uri, ca), ca), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"{address}:0")
     await server.start()
     try:
         yield port

@@ -35,6 +35,7 @@ IMAGES: Images = {
     "fingerpost-agent": Image((f"{_BIN}/fingerpost-agent",)),
     "fingerpost": Image((f"{_BIN}/fingerpost",)),
     "envoy": Image((ENVOY,), _beside(ENVOY)),
+    "proxyv2": Image((ENVOY,), _beside(ENVOY)),  # of Istio; who starts it brings what its agent would
     "redis": Image((redis_server(),), _beside(redis_server())),
     "python": Image((sys.executable,)),
     "shell": Image(("/bin/sh",)),

@@ -1,0 +1,1 @@
+"""The chapters of the story on Kubernetes, in order."""
