@@ -78,6 +78,7 @@ class Wanted:
         self._versions: dict[str, int] = {}
         self._there: dict[ObjectKey, _Version] = {}  # what the cluster holds of what is wanted
         self._done: dict[ObjectKey, bytes] = {}  # hash of the body that was wanted when it was last written
+        self._sending: dict[ObjectKey, Object] = {}  # writes whose answers are still on their way
         self._going: set[ObjectKey] = set()
         self._todo: set[ObjectKey] = set()
         self.troubles: dict[ObjectKey, Trouble] = {}
@@ -120,12 +121,14 @@ class Wanted:
             else:
                 self._todo.add(key)
 
-    def sent(self, wanted: Object) -> dict[str, Any]:
+    def sending(self, key: ObjectKey, wanted: Object) -> dict[str, Any]:
+        """The object as it goes to the cluster now."""
+        self._sending[key] = wanted
         return marked(wanted.body, self._marks)
 
     def _holds(self, there: bytes, wanted: Object) -> bool:
         """Written from just this body, and nobody has changed what it says since."""
-        return _within(self.sent(wanted), msgspec.json.decode(there))
+        return _within(marked(wanted.body, self._marks), msgspec.json.decode(there))
 
     # ------------------------------------------------------------ what is there
 
@@ -147,17 +150,23 @@ class Wanted:
             return False
         if known == found or found.generation < known.generation:
             return False  # as it was written, or what was written before that
-        if self._holds(body, wanted):  # the answer to this very write is still on its way
-            self._there[key], self._done[key] = found, content_hash(wanted.body)
-            self._todo.discard(key)
-            return False
+        for own in (wanted, self._sending.get(key)):
+            if own is not None and self._holds(body, own):
+                self._there[key], self._done[key] = found, content_hash(own.body)
+                if own == wanted:
+                    self._todo.discard(key)
+                return False
         self._there[key] = found
         self._todo.add(key)
         return True
 
     def written(self, key: ObjectKey, wanted: Object, there: bytes) -> None:
-        self._there[key], self._done[key] = _version(there), content_hash(wanted.body)
+        self._sending.pop(key, None)
         self.troubles.pop(key, None)
+        found, known = _version(there), self._there.get(key)
+        if known is not None and known.generation > found.generation:
+            return  # somebody was there after this write, and was seen before its answer came
+        self._there[key], self._done[key] = found, content_hash(wanted.body)
         if self.get(key) == wanted:
             self._todo.discard(key)
 
@@ -169,6 +178,7 @@ class Wanted:
 
     def failed(self, key: ObjectKey, error: NotWritten, now: float) -> None:
         """It is tried again, ever more seldom; the others go on."""
+        self._sending.pop(key, None)
         before = self.troubles.get(key)
         attempts = before.attempts + 1 if before is not None else 1
         if error.why is Why.UNAVAILABLE:

@@ -33,7 +33,7 @@ class Pull:
         self, desired: DesiredState, on_interest: Callable[[Interest], None], answer_delay: float = _ANSWER_DELAY
     ) -> None:
         self.desired = desired
-        self._on_interest = on_interest
+        self._on_interest, self._interest = on_interest, Interest()
         self._stream: Stream | None = None
         self._welcome = False
         self._answer_delay, self._answer_due = answer_delay, False
@@ -160,14 +160,7 @@ class Pull:
             case "hello_ack":
                 self._hello_ack(message.hello_ack)
             case "interest":
-                interest = message.interest
-                self._on_interest(
-                    Interest(
-                        secrets=tuple(interest.secrets),
-                        label_keys=tuple(interest.label_keys),
-                        services=tuple(interest.services),
-                    )
-                )
+                self._interested(message.interest)
             case "certificate":
                 self._certificate(message.certificate)
             case "goodbye":
@@ -175,6 +168,11 @@ class Pull:
             case _:
                 return  # heartbeats, and what a newer server may add
         self._wake()
+
+    def _interested(self, said: pb.Interest) -> None:
+        fresh = Interest(secrets=tuple(said.secrets), label_keys=tuple(said.label_keys), services=tuple(said.services))
+        self._interest = self._interest.joined(fresh) if said.partial else fresh
+        self._on_interest(self._interest)
 
     def _hello_ack(self, ack: pb.PullHelloAck) -> None:
         self.desired.saw(ack.config_version)

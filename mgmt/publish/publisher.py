@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from msgspec import structs
+
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.pieces import KEEP_CLUSTER
@@ -81,7 +83,8 @@ class Publisher:
         return self._scopes.get(cluster, {})
 
     def interest(self, cluster: str) -> Interest:
-        return self._interests.get(cluster) or Interest()
+        found = self._interests.get(cluster) or Interest()
+        return structs.replace(found, partial=True) if self._cold else found
 
     def subscribe(self, cluster: str, wake: Callable[[], None]) -> Callable[[], None]:
         self._wakes.setdefault(cluster, {})[wake] = None
@@ -346,7 +349,9 @@ class Publisher:
         """Before `publish`. A gateway whose own cluster is cold keeps what it has from all `homes` of objects: what is
         missing, such as the VirtualGateway that a table is bound to, may only not have been told yet.
         """
-        self._cold, self._homes = frozenset(cold), frozenset(homes)
+        was, self._cold, self._homes = self._cold, frozenset(cold), frozenset(homes)
+        if bool(was) != bool(self._cold):
+            self._wake(self._wakes)  # what agents are asked for is all there is from now on, or is not
 
     def _refresh_keeps(self, version: int, touched: dict[str, None]) -> None:
         """What each class keeps is found once, not once per gateway: a class is costly to look up."""

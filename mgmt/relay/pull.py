@@ -177,7 +177,12 @@ class PullSession:
         if interest is not self._interest:
             known, self._interest = self._interest, interest
             if interest != known:
-                wire = pb.Interest(secrets=interest.secrets, label_keys=interest.label_keys, services=interest.services)
+                wire = pb.Interest(
+                    secrets=interest.secrets,
+                    label_keys=interest.label_keys,
+                    services=interest.services,
+                    partial=interest.partial,
+                )
                 return self._numbered(pb.PullResponse(interest=wire))
         return self._next_scope()
 

@@ -22,3 +22,16 @@ def test_a_gateway_of_a_cold_cluster_keeps_what_it_has_from_everywhere() -> None
     plane.publisher.set_cold((), {"mgmt", "east", "west"})
     plane.serve(ONE, tables(3))
     assert plane.scope(EAST).keep == {}
+
+
+@pytest.mark.spec("M-45")
+def test_what_agents_are_asked_for_is_partial_while_a_cluster_is_cold() -> None:
+    plane = Plane()
+    plane.serve(ONE, tables(2), gateways=(EAST, WEST))
+    plane.watch("west")
+    plane.publisher.set_cold({"east"}, {"mgmt", "east", "west"})
+    assert plane.publisher.interest("west").partial
+    assert plane.woken == ["west"]
+    plane.publisher.set_cold((), {"mgmt", "east", "west"})
+    assert not plane.publisher.interest("west").partial
+    assert plane.woken == ["west", "west"]

@@ -297,6 +297,13 @@ async def test_keep_confirmed_interest_and_gone(world: World) -> None:
         world.publisher.wanted = Interest(secrets=("shop/tls",), label_keys=("version",))
         world.publisher.wake()
         await until(lambda: agent.interests[-1:] == [world.publisher.wanted])
+        world.publisher.wanted = Interest(services=("shop/cart",), partial=True)  # more may be needed than is known
+        world.publisher.wake()
+        both = Interest(secrets=("shop/tls",), label_keys=("version",), services=("shop/cart",))
+        await until(lambda: agent.interests[-1:] == [both])
+        world.publisher.wanted = Interest(services=("shop/cart",))
+        world.publisher.wake()
+        await until(lambda: agent.interests[-1:] == [world.publisher.wanted])
         del world.publisher.views[GW]  # not there at all: said, but not confirmed
         world.publisher.wake()
         await until(lambda: not agent.desired.scopes)
