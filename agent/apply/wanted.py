@@ -128,7 +128,9 @@ class Wanted:
 
     def _holds(self, there: bytes, wanted: Object) -> bool:
         """Written from just this body, and nobody has changed what it says since."""
-        return _within(marked(wanted.body, self._marks), msgspec.json.decode(there))
+        found = msgspec.json.decode(there)
+        version = {"apiVersion": found.get("apiVersion")}  # the one that the cluster prefers
+        return _within(marked(wanted.body, self._marks) | version, found)
 
     # ------------------------------------------------------------ what is there
 

@@ -12,7 +12,8 @@ _MARKS = {"relay.solo.io/cluster": "east"}
 
 
 def body(path: str) -> bytes:
-    return canonical({"metadata": {"name": "www", "namespace": "gw"}, "spec": {"path": path}})
+    metadata = {"name": "www", "namespace": "gw"}
+    return canonical({"apiVersion": "networking.istio.io/v1beta1", "metadata": metadata, "spec": {"path": path}})
 
 
 class Cluster:
@@ -36,7 +37,7 @@ class Cluster:
 
     def _stored(self, obj: dict[str, object]) -> bytes:
         self._generation += 1
-        found = json.loads(canonical(obj))
+        found = json.loads(canonical({**obj, "apiVersion": "networking.istio.io/v1"}))
         found["metadata"]["generation"] = self._generation
         return canonical(found)
 
