@@ -106,7 +106,7 @@ class Objects:
         if wanted is None:
             return
         try:
-            there = await self._outputs.apply(key, self.wanted.sent(wanted))
+            there = await self._outputs.apply(key, self.wanted.sending(key, wanted))
         except NotWritten as error:
             self._failed(key, error)
         else:

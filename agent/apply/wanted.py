@@ -78,6 +78,7 @@ class Wanted:
         self._versions: dict[str, int] = {}
         self._there: dict[ObjectKey, _Version] = {}  # what the cluster holds of what is wanted
         self._done: dict[ObjectKey, bytes] = {}  # hash of the body that was wanted when it was last written
+        self._sent: dict[ObjectKey, Object] = {}  # the last write, whose answer or watch event may be on its way
         self._going: set[ObjectKey] = set()
         self._todo: set[ObjectKey] = set()
         self.troubles: dict[ObjectKey, Trouble] = {}
@@ -123,6 +124,11 @@ class Wanted:
     def sent(self, wanted: Object) -> dict[str, Any]:
         return marked(wanted.body, self._marks)
 
+    def sending(self, key: ObjectKey, wanted: Object) -> dict[str, Any]:
+        """What to write now. Another body may be wanted before the answer is there."""
+        self._sent[key] = wanted
+        return self.sent(wanted)
+
     def _holds(self, there: bytes, wanted: Object) -> bool:
         """Written from just this body, and nobody has changed what it says since."""
         return _within(self.sent(wanted), msgspec.json.decode(there))
@@ -147,25 +153,35 @@ class Wanted:
             return False
         if known == found or found.generation < known.generation:
             return False  # as it was written, or what was written before that
-        if self._holds(body, wanted):  # the answer to this very write is still on its way
-            self._there[key], self._done[key] = found, content_hash(wanted.body)
-            self._todo.discard(key)
-            return False
+        for own in (wanted, self._sent.get(key)):
+            if own is not None and self._holds(body, own):  # the answer to this very write is still on its way
+                self._left(key, own, found)
+                return False
         self._there[key] = found
         self._todo.add(key)
         return True
 
     def written(self, key: ObjectKey, wanted: Object, there: bytes) -> None:
-        self._there[key], self._done[key] = _version(there), content_hash(wanted.body)
         self.troubles.pop(key, None)
-        if self.get(key) == wanted:
+        self._left(key, wanted, _version(there))
+
+    def _left(self, key: ObjectKey, wanted: Object, there: _Version) -> None:
+        """What is wanted may have become another while this was written, or what it was before."""
+        self._there[key], self._done[key] = there, content_hash(wanted.body)
+        now = self.get(key)
+        if now == wanted:
             self._todo.discard(key)
+        elif now is not None:
+            self._todo.add(key)
 
     def removed(self, key: ObjectKey) -> None:
         self._going.discard(key)
         self._there.pop(key, None)
         self._done.pop(key, None)
+        self._sent.pop(key, None)
         self.troubles.pop(key, None)
+        if self.get(key) is not None:  # since it was taken away
+            self._todo.add(key)
 
     def failed(self, key: ObjectKey, error: NotWritten, now: float) -> None:
         """It is tried again, ever more seldom; the others go on."""
