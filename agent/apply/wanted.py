@@ -122,7 +122,7 @@ class Wanted:
                 self._todo.add(key)
 
     def sending(self, key: ObjectKey, wanted: Object) -> dict[str, Any]:
-        """The object as it goes to the cluster now."""
+        """The object as it goes to the cluster now. Another body may be wanted before the answer is there."""
         self._sending[key] = wanted
         return marked(wanted.body, self._marks)
 
@@ -154,9 +154,7 @@ class Wanted:
             return False  # as it was written, or what was written before that
         for own in (wanted, self._sending.get(key)):
             if own is not None and self._holds(body, own):
-                self._there[key], self._done[key] = found, content_hash(own.body)
-                if own == wanted:
-                    self._todo.discard(key)
+                self._left(key, own, found)
                 return False
         self._there[key] = found
         self._todo.add(key)
@@ -166,17 +164,27 @@ class Wanted:
         self._sending.pop(key, None)
         self.troubles.pop(key, None)
         found, known = _version(there), self._there.get(key)
-        if known is not None and known.generation > found.generation:
-            return  # somebody was there after this write, and was seen before its answer came
-        self._there[key], self._done[key] = found, content_hash(wanted.body)
-        if self.get(key) == wanted:
+        overtaken = known is not None and known.generation > found.generation  # by an edit that was seen first
+        if not overtaken:
+            self._left(key, wanted, found)
+
+    def _left(self, key: ObjectKey, wanted: Object, there: _Version) -> None:
+        """What is wanted may have become another while this was written, or what it was before."""
+        self._there[key], self._done[key] = there, content_hash(wanted.body)
+        now = self.get(key)
+        if now == wanted:
             self._todo.discard(key)
+        elif now is not None:
+            self._todo.add(key)
 
     def removed(self, key: ObjectKey) -> None:
         self._going.discard(key)
         self._there.pop(key, None)
         self._done.pop(key, None)
+        self._sending.pop(key, None)
         self.troubles.pop(key, None)
+        if self.get(key) is not None:  # since it was taken away
+            self._todo.add(key)
 
     def failed(self, key: ObjectKey, error: NotWritten, now: float) -> None:
         """It is tried again, ever more seldom; the others go on."""

@@ -32,7 +32,7 @@ _STORY: tuple[tuple[str, _Chapter], ...] = (
     ("The nearest first; all carts of east gone, and back", failover),
     ("An edit, from the API server to the first right answer", edit),
     ("Broken objects", broken),
-    ("The pods of server and Redis are killed, and come back empty", outage),
+    ("The server's pod is killed, and comes back", outage),
     ("What a person asks", commands),
 )
 

@@ -11,7 +11,6 @@ from demo.ground import ROOT
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.spec("M-41")
 def test_the_story_on_kubernetes_comes_to_a_good_end() -> None:
     command = [sys.executable, "-m", "demo.kube.story"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=230)

@@ -1,5 +1,5 @@
-"""The pods of the server and of its Redis are killed: gateways go on, and new pods of their own cluster get requests.
-Then both are back with nothing in memory, and no object is taken away or written again.
+"""The server's pod is killed: gateways go on, and new pods of their own cluster get requests. Then it is back, and no
+object is taken away or written again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from demo.waiting import until
 from tests.kube.release import ready
 
 _SERVER = "gloo-mesh-mgmt-server"
-_REDIS = "gloo-mesh-redis"
 _ISTIO = ("gateways", "virtualservices", "destinationrules", "serviceentries", "workloadentries")
 _WITHIN = 60.0
 _PAUSE = 0.01  # between requests: the machine has other work
@@ -29,10 +28,9 @@ def outage(plane: Plane, paper: Paper) -> None:
         Steady(plane.connection(MANAGEMENT), "/cart", _PAUSE) as envoy,
     ):
         plane.scale(MANAGEMENT, ADMIN, _SERVER, 0)
-        for app in (_SERVER, _REDIS):
-            plane.delete_pods(MANAGEMENT, ADMIN, app, at_once=True)
+        plane.delete_pods(MANAGEMENT, ADMIN, _SERVER, at_once=True)
         until(lambda: plane.pods(MANAGEMENT, ADMIN, _SERVER), lambda pods: not pods, "no server", within=_WITHIN)
-        paper.note("the pods of the server and of Redis are killed, what they held is lost; there is no other server")
+        paper.note("the server's pod is killed, and there is no other")
         served = requests_quietly(plane)
         paper.check("all requests of chapter 2", f"{len(CASES)} as before", f"{served} as before")
         for cluster, steady, replicas in (("east", east, 3), (MANAGEMENT, envoy, 2)):
