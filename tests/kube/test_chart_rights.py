@@ -127,7 +127,6 @@ EVERYWHERE = rules("", ["namespaces"], "list watch") | rules("", ["namespaces"],
 KINDS_OF_USERS: Rules = rules("events.k8s.io", ["events"], "create").union(
     *(rules(group, ["*"], "list watch") | rules(group, ["*/status"], "patch") for group in GROUPS if group != INTERNAL)
 )
-KINDS_OF_AGENTS = rules(INTERNAL, ["*"], "list watch") | rules(INTERNAL, ["*/status"], "patch")
 OF_ALL_AGENTS = (
     rules("", ["nodes"], "list watch")
     | rules(INTERNAL, ["xdsconfigs"], "list")
@@ -324,9 +323,9 @@ async def test_an_agent_without_the_role_cannot_write_a_status(kube: KubeClient,
             "register-cluster",
             SERVER,
             NAMESPACE,
-            EVERYWHERE | KINDS_OF_USERS | KINDS_OF_AGENTS | OF_SERVER,
+            EVERYWHERE | KINDS_OF_USERS | OF_SERVER,
         ),
-        ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS | KINDS_OF_AGENTS),
+        ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS),
         ("register-cluster", "gloo-mesh-redis", NAMESPACE, set()),
     ],
     ids=lambda part: part if isinstance(part, str) else "",

@@ -37,16 +37,6 @@
   verbs: [create]
 {{- end -}}
 
-{{/* What agents make, in the management cluster */}}
-{{- define "fingerpost.rules.internal" -}}
-- apiGroups: [internal.gloo.solo.io]
-  resources: ["*"]
-  verbs: [list, watch]
-- apiGroups: [internal.gloo.solo.io]
-  resources: ["*/status"]
-  verbs: [patch]
-{{- end -}}
-
 {{/* An agent looks for its own XdsConfigs everywhere, and writes them in its namespace. */}}
 {{- define "fingerpost.rules.kept" -}}
 - apiGroups: [internal.gloo.solo.io]

@@ -86,8 +86,10 @@ class Statuses:
             return False
         found = msgspec.json.decode(answer)
         made = canonical(found.get("status") or {})
-        self._there[key], self._kept[key] = made, (wanted, made)
-        self._seen[key] = seen._replace(version=found["metadata"]["resourceVersion"])
+        self._kept[key] = (wanted, made)
+        if self._seen.get(key) == seen:  # else the watch was faster than this answer, and may know what came after it
+            self._there[key] = made
+            self._seen[key] = seen._replace(version=found["metadata"]["resourceVersion"])
         return True
 
     def _overtaken(self, key: ObjectKey, seen: _Seen) -> None:

@@ -42,8 +42,11 @@ class Sandbox:
         try:
             assert holder.stdout is not None
             await holder.stdout.readline()
-            plug = f"ip link add {link} type veth peer name eth0 netns {holder.pid}"
-            plug += f"; ip link set {link} master {BRIDGE} up"
+            # what a pod before this one has left may still be there: the kernel ends namespaces when it has time
+            plug = f"ip link del {link} 2>/dev/null || true; "
+            plug += (
+                f"ip link add {link} type veth peer name eth0 netns {holder.pid}; ip link set {link} master {BRIDGE} up"
+            )
             inside = (
                 f"ip link set lo up; ip addr add {address}/{POD_MASK} dev eth0; ip link set eth0 up; "
                 f"ip route add default via {GATEWAY}"
