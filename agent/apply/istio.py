@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from agent.apply.exceptions import Deviation
 from agent.apply.gateway import GatewayState, Key
@@ -22,12 +20,11 @@ from agent.apply.objects import Objects
 from agent.apply.wanted import Object
 from agent.relay.desired import DesiredState
 from agent.xds.ports import Applied, Reports
-from fingerpost.cluster.protocol import Change, ClusterFailed, Outputs
+from fingerpost.cluster.protocol import Change, Outputs
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.objects import OBJECT, key_of, name_of
 from fingerpost.relay.pieces import PieceList, Role, join, piece
 
-log = structlog.get_logger()
 SCOPE: Final = "istio"
 TYPES: Final = tuple(
     f"networking.istio.io/{kind}"
@@ -67,6 +64,7 @@ class IstioObjects:
         )
         self.adopted = asyncio.Event()
         self._early: _Version | None = None  # came before it was known what the cluster holds
+        self._there: dict[Key, PieceList] = {}  # what an earlier process has written, until it is adopted
         self._left: frozenset[Key] = (
             frozenset()
         )  # by an earlier process; until the first version tells what of it stays
@@ -123,34 +121,38 @@ class IstioObjects:
 
     def saw(self, changes: tuple[Change, ...], *, listed: bool) -> None:
         """A batch of the cluster's watch."""
-        if self._objects is not None:
-            self._objects.saw([change for change in changes if change.key.type in TYPES], listed=listed)
+        if self._objects is None:
+            return
+        mine = [change for change in changes if change.key.type in TYPES]
+        self._objects.saw(mine, listed=listed)
+        if self.adopted.is_set():
+            return
+        for key, body in mine:
+            self._there.pop((OBJECT, name_of(key)), None)
+            if body is not None and (found := self._own(key, body)) is not None:
+                self._there[OBJECT, name_of(key)] = found
+        if listed:
+            self._adopt(self._there)
 
     async def run(self) -> None:
-        if self._objects is None or self._outputs is None:
-            return
-        wait = wait_exponential(multiplier=0.5, max=15)
-        retrying = AsyncRetrying(retry=retry_if_exception_type(ClusterFailed), wait=wait, before_sleep=_complain)
-        held: dict[Key, PieceList] = await retrying(self._held, self._outputs)
-        self._adopt(held)
-        await self._objects.run()
+        """For ever, where there is an API server."""
+        if self._objects is not None:
+            await self._objects.run()
 
-    async def _held(self, outputs: Outputs) -> dict[Key, PieceList]:
-        found: dict[Key, PieceList] = {}
-        for type_ in TYPES:
-            for body in await outputs.own(type_):
-                obj = msgspec.json.decode(body)
-                metadata = obj["metadata"]
-                key = ObjectKey(type_, self._cluster, metadata["namespace"], metadata["name"])
-                found[OBJECT, name_of(key)] = PieceList([piece(Role.TOP, _contribution(key, metadata), body)])
-        return found
+    def _own(self, key: ObjectKey, body: bytes) -> PieceList | None:
+        """None for what others made."""
+        metadata = msgspec.json.decode(body)["metadata"]
+        marks = self._outputs.marks.items() if self._outputs is not None else ()
+        if not marks or not marks <= (metadata.get("labels") or {}).items():
+            return None
+        return PieceList([piece(Role.TOP, _contribution(key, metadata), body)])
 
     def _adopt(self, held: Mapping[Key, PieceList]) -> None:
         """What an earlier process has left counts as what was wanted last: its absence is a loss like any other."""
         if held:
             self.state.restore(0, held, held)
             self._desired.remember(SCOPE)
-        self._left = frozenset(held)
+        self._left, self._there = frozenset(held), {}
         self.adopted.set()
         if self._early is not None:
             self._take(self._early)
@@ -190,8 +192,3 @@ def _contribution(key: ObjectKey, metadata: Mapping[str, Any]) -> str:
     if not (kind and name):
         return key.contribution
     return ObjectKey(f"{group or 'core'}/{kind}", cluster, namespace, name).contribution
-
-
-def _complain(attempt: RetryCallState) -> None:
-    cause = attempt.outcome.exception() if attempt.outcome is not None else None
-    log.warning("apply.objects.unknown", reason=str(cause))
