@@ -208,6 +208,7 @@ class Ingest:
         if not (self._dirty or kinds.SESSION in types or kinds.KUBERNETES_CLUSTER in types):
             return
         self._dirty = False
+        self._sessions.look()
         if kinds.KUBERNETES_CLUSTER in types:
             registered = registrations(self.inputs, management, self._settings.admin_namespace)
             for gone in self._sessions.registered.keys() - registered.keys():

@@ -98,8 +98,7 @@ class Sessions:
         session = Session(Fence(self._last_fence), info, missing, self._now())
         self._open[cluster] = session
         self._record(session, Phase.SYNCING if missing else Phase.WARM)
-        self._opened.set()
-        self._opened = asyncio.Event()
+        self.look()
         for reader in list(self._readers.get(cluster, ())):
             if reader.uid != info.cluster_uid:
                 reader.end(Reason.DUPLICATE, f"cluster name {cluster} belongs to uid {info.cluster_uid} now")
@@ -119,6 +118,11 @@ class Sessions:
         readers = self._readers.setdefault(cluster, set())
         readers.add(reader)
         return lambda: readers.discard(reader)
+
+    def look(self) -> None:
+        """A session has opened, here or at another replica, or an annotation has come: readers may be admitted now."""
+        self._opened.set()
+        self._opened = asyncio.Event()
 
     async def _registration(self, cluster: str) -> None:
         while cluster not in self.registered:

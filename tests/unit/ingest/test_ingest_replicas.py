@@ -54,6 +54,18 @@ async def test_edits_on_both_sides_reach_both(start: Any) -> None:
     assert not a.ingest.owns("west")
 
 
+@pytest.mark.spec("M-61")
+async def test_a_reader_is_admitted_once_the_first_session_has_opened_at_the_other_replica(start: Any) -> None:
+    """As a standby agent, whose leader is connected elsewhere."""
+    a, b = await start("a/1"), await start("b/1")
+    admitted = asyncio.create_task(b.ingest.admit("east", "uid-east", "127.0.0.1:2", lambda _reason, _said: None))
+    await b.ingest.settled()
+    assert not admitted.done()
+    (await Agent("east").connect(a)).warm()
+    await until(admitted.done)
+    admitted.result()()
+
+
 async def test_a_late_replica_reads_what_is_there_before_it_publishes(start: Any) -> None:
     a = await start("a/1")
     east = (await Agent("east").connect(a)).warm()
