@@ -9,6 +9,8 @@ STAMP := $(VENV)/.installed
 $(STAMP): pyproject.toml constraints.txt proto/hatch_build.py $(wildcard proto/fingerpost/relay/v1/*.proto)
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check -r constraints.txt
+# xds-protos brings its own older files of this package; whichever is written last is what is imported
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --force-reinstall -c constraints.txt opentelemetry-proto
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
@@ -53,6 +55,13 @@ test-cluster: $(CLUSTER_STAMP)
 demo-kube: $(CLUSTER_STAMP)
 	@$(BIN)/python -m demo.kube
 
+# Random edits and random faults on ten clusters; the seed of a run tells the same story again. The last line is JSON.
+.PHONY: chaos
+FAULTS ?= 200
+SERVERS ?= 1
+chaos: $(STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.chaos --faults $(FAULTS) --servers $(SERVERS) $(if $(SEED),--seed $(SEED))
+
 clean:
 	rm -rf $(VENV) .state
 AGENTS ?= 100
@@ -75,6 +84,35 @@ IDLE ?= 600
 bench-agent: $(CLUSTER_STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.agent $(OBJECTS) $(IDLE)
 
+# A whole fleet comes back; a rebuild against an edit; what is held. No Envoy, agents reduced to their relay.
+.PHONY: bench-reconnect bench-translate bench-memory
+bench-reconnect: AGENTS = 250
+bench-reconnect: $(STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.reconnect $(AGENTS) $(TABLES)
+
+bench-translate: $(STAMP)
+	@$(BIN)/python -m bench.translate
+
+bench-memory: TABLES = 10000
+bench-memory: $(STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.memory $(TABLES) $(AGENTS)
+
 HOSTS ?= 1000
 bench-gateway: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.gateway $(HOSTS) 100
+
+# What a request costs more where the routes are scopes: `more_us`.
+.PHONY: bench-requests
+bench-requests: HOSTS = 1000
+bench-requests: $(STAMP)
+	@$(BIN)/python -m bench.requests $(HOSTS) 15
+
+# As a shell asks: `make -s bench-completion` for 200 clusters.
+.PHONY: bench-completion
+bench-completion: $(STAMP)
+	@$(BIN)/python -m bench.completion 200 30
+
+# What a question such as `diff` costs a server with TABLES tables.
+.PHONY: bench-answers
+bench-answers: $(STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.answers $(TABLES)

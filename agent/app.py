@@ -10,25 +10,26 @@ from typing import Any, Never
 import msgspec
 import structlog
 
+from agent.admin import dumps
 from agent.admin.app import admin_app
 from agent.apply.certificates import Certificates, spiffe
-from agent.apply.istio import SCOPE as ISTIO
+from agent.apply.gateway import GatewayState
 from agent.apply.istio import TYPES as ISTIO_TYPES
 from agent.apply.istio import IstioObjects
-from agent.apply.kept import KeptInSecret
-from agent.apply.xds_configs import XdsConfigs
 from agent.discovery.kinds import NODE, POD, SECRET, SERVICE, SLICE, is_passed_on
+from agent.discovery.selectors import MESH_CONFIG, DiscoverySelectors, names
 from agent.discovery.world import Derived, World
 from agent.keeping import Keeping
-from agent.leading import Alone, Leading
 from agent.relay.desired import DesiredState, Key
-from agent.relay.facts import Fact
+from agent.relay.diagnosis import Finding, not_registered, turned_down
+from agent.relay.facts import Fact, Facts
 from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import Pull
 from agent.relay.push import Push
-from agent.relay.trust import SecretTrust, chosen_trust
+from agent.relay.trust import chosen_trust
 from agent.settings import Settings
 from agent.signing import ServerAuthority
+from agent.tracks import Tracks
 from agent.xds.callers import AccountCallers, Callers, TokenCallers
 from agent.xds.gateways import Gateways
 from agent.xds.ports import Applied, NoReports, Reports
@@ -36,6 +37,7 @@ from agent.xds.server import AdsServer
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
+from fingerpost.cluster.leading import Leading
 from fingerpost.cluster.protocol import Batch, Cluster
 from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
@@ -43,23 +45,24 @@ from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from fingerpost.relay.interest import Interest
-from fingerpost.relay.objects import STATUS, key_of
+from fingerpost.relay.objects import CLUSTER_SCOPE, ISTIO_SCOPE, STATUS, key_of
 from fingerpost.relay.pieces import PieceList, join
 from fingerpost.relay.reasons import LinkLost
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.secrets.protocol import Secrets
 from fingerpost.telemetry import Telemetry
+from fingerpost.tracing import Tracer
 
 log = structlog.get_logger()
 _GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
-_CLUSTER_SCOPE = ""
 _PASSED_ON = tuple(kind.type for kind in KINDS if is_passed_on(kind.type))
 _READ = frozenset({SERVICE, SLICE, POD, NODE})
 _DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts"})  # from what is read
 # What this agent reads and pushes, announced even when there is none: the server knows an empty listing from a missing
 # one, and lets go what it still holds of a kind whose last object went while this agent was away.
 _ALWAYS = frozenset({SERVICE, *_DERIVED, *_PASSED_ON})
-TYPES = (*_READ, SECRET, *_PASSED_ON, *ISTIO_TYPES)
+TYPES = (*_READ, SECRET, MESH_CONFIG, *_PASSED_ON, *ISTIO_TYPES)
+_ANSWERS = 1.0  # seconds within which a server answers the Hello of a registered cluster
 _PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxies are served (M-9: 10 s)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
 
@@ -76,26 +79,32 @@ class Agent:
         metrics: Telemetry,
         secrets: Secrets,
         keeping: Keeping,
-        leading: Leading | Alone,
+        leading: Leading,
         instance: str,
+        tracer: Tracer,
         observed: Reports | None = None,
     ) -> None:
-        self.settings, self._folder, self._metrics, self._kept = settings, cluster, metrics, keeping
+        self.settings, self._folder, self._metrics, self._kept = settings, cluster, metrics, keeping.certificates
         self._observed = observed or NoReports()
         self.tokens, self._keeper = keeping.tokens, keeping.gateways
         self._callers: Callers = TokenCallers(self.tokens)
         if (outputs := cluster.outputs) is not None:
             self._callers = AccountCallers(outputs, self._accounts_of, self._callers)
+        meshes = names(settings.mesh_configs)
+        cluster.want(MESH_CONFIG, meshes)
+        self._selectors = DiscoverySelectors(meshes)
         self.world = World(settings.cluster, keeping.key)
+        self._tracks = Tracks(tracer, settings.cluster)
         self.desired = DesiredState(self._on_version)
+        self.desired.took = self._tracks.took
         self.pull = Pull(self.desired, self._on_interest)
         relay = RelaySettings(heartbeat=settings.heartbeat, retry_ceiling=settings.retry_ceiling)
         self.push = Push(relay, self._relist)
+        self.push.pushed = self._tracks.pushed
         self._certificates = Certificates(
             keeping.certificates, ServerAuthority(self.pull), self._certificate_changed, lambda: leading.held
         )
-        if isinstance(keeping.certificates, KeptInSecret):
-            keeping.certificates.changed = self._certificates.look_again
+        keeping.certificates.changed = self._certificates.look_again
         self.gateways_ = Gateways(
             settings.cluster,
             local=self.world,
@@ -115,6 +124,7 @@ class Agent:
             authority=settings.authority,
         )
         self.trust = chosen_trust(settings, cluster.uid, secrets)
+        self._turned_down: Finding | None = None
         self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost, self.trust)
         self.link.leads = lambda: leading.held
         self._leading, leading.changed = leading, self._led
@@ -142,17 +152,18 @@ class Agent:
 
     def _take(self, batch: Batch) -> None:
         self.istio.saw(batch.changes, listed=batch.listed)
-        derived = self.world.apply(batch.changes, listed=batch.listed, unlisted=batch.unlisted)
-        self._spread(derived, batch.seen_unix_nanos)
+        discovered = self._selectors.take(batch).changes  # Istio's objects are followed wherever they are
+        derived = self.world.apply(discovered, listed=batch.listed, unlisted=batch.unlisted)
+        self._spread(derived, batch.seen_unix_nanos, self._tracks.saw(batch) if derived.facts else "")
         if batch.listed:
             types = (_ALWAYS | self.push.facts.types.keys()) - batch.unlisted
             self.push.complete(types if _READ.isdisjoint(batch.unlisted) else types - _DERIVED)
             self._listed.set()
 
-    def _spread(self, derived: Derived, seen_unix_nanos: int = 0) -> None:
+    def _spread(self, derived: Derived, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
         facts = [Fact(key.type, key.namespace, key.name, body) for key, body in derived.facts]
         if facts:
-            self.push.update(facts, seen_unix_nanos)
+            self.push.update(facts, seen_unix_nanos, traceparent)
             new = {fact.type for fact in facts} - self._announced
             if new and self._listed.is_set():
                 self.push.complete(new)
@@ -192,12 +203,12 @@ class Agent:
         confirmed: bool,
         seen_unix_nanos: int,
     ) -> None:
-        if scope == _CLUSTER_SCOPE:
+        if scope == CLUSTER_SCOPE:
             self._take_statuses(changed)
             self.pull.report(ScopeApplied(scope=scope, watermark=version))
-        elif scope == ISTIO and scope in self.desired.scopes:
+        elif scope == ISTIO_SCOPE and scope in self.desired.scopes:
             self.istio.on_version(version, changed, keep, confirmed=confirmed)
-        elif scope == ISTIO:
+        elif scope == ISTIO_SCOPE:
             self.istio.on_gone(version, confirmed=confirmed)
         elif scope in self.desired.scopes:
             self.gateways_.on_version(
@@ -207,8 +218,8 @@ class Agent:
             self.gateways_.on_gone(scope, version, confirmed=confirmed)
 
     def _on_interest(self, interest: Interest) -> None:
-        names = [name.partition("/") for name in interest.secrets]
-        self._folder.want_secrets([(namespace, name) for namespace, _, name in names])
+        wanted = names(interest.secrets)
+        self._folder.want(SECRET, wanted)
         self._spread(self.world.set_interest(interest.secrets, interest.label_keys, interest.services))
 
     def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:
@@ -220,11 +231,10 @@ class Agent:
     def _led(self, held: bool) -> None:
         """This agent begins or ceases to lead: from now on, or no longer, it writes and pushes."""
         if held:
-            if isinstance(self._keeper, XdsConfigs):
-                self._keeper.take_over()
+            self._keeper.take_over()
             self._certificates.look_again()
             self.istio.take_over()
-            if (own := self.desired.scopes.get(_CLUSTER_SCOPE)) is not None:
+            if (own := self.desired.scopes.get(CLUSTER_SCOPE)) is not None:
                 self._take_statuses(own.lists)
         self.link.role_changed()
 
@@ -249,12 +259,15 @@ class Agent:
                 lagging_since_unix_nanos=applied.lagging_since_unix_nanos,
             )
         )
+        self._tracks.applied(applied)
         self._observed.on_applied(applied)
 
     def on_offered(self, scope: str, version: int, seen_unix_nanos: int) -> None:
+        self._tracks.offered(scope, version)
         self._observed.on_offered(scope, version, seen_unix_nanos)
 
     def _lost(self, why: LinkLost, pause: float) -> None:
+        self._turned_down = turned_down(why, shows_token=bool(self.settings.relay_token))
         self._metrics.set("relay_agent_connected", 0)
         reason = why.reason.name if why.reason is not None else "LinkLost"
         self._metrics.add("relay_reconnects_total", reason=reason)
@@ -274,6 +287,9 @@ class Agent:
 
     def checks(self) -> dict[str, bool]:
         serving = self.pull.connected or (bool(self.gateways_.states()) and self.trust.finding is None)
+        # A standby whose leader was never let in is not answered either, and could not take over if a rollout waited
+        # for it to be ready before it ends the leader.
+        serving = serving or (not self._leading.held and self.link.reached)
         return {"cluster listed": self._listed.is_set(), "serving": serving, "server connected": self.pull.connected}
 
     @property
@@ -281,31 +297,45 @@ class Agent:
         """Also while the server is away, with what is kept (M-9). Not with a certificate that shuts the agent out."""
         return all(holds for name, holds in self.checks().items() if name != "server connected")
 
-    def gateways(self) -> list[dict[str, Any]]:
+    @property
+    def facts(self) -> Facts:
+        return self.push.facts
+
+    @property
+    def config_version(self) -> int:
+        return self.desired.config_version
+
+    def served(self) -> Mapping[str, GatewayState]:
         states = dict(self.gateways_.states())
         if self.istio.state.known:
-            states[ISTIO] = self.istio.state
-        return [
-            {
-                "name": name,
-                "version": state.version,
-                "resources": len(state.effective),
-                "exceptions": [d._asdict() for d in state.deviations()],
-            }
-            for name, state in sorted(states.items())
-        ]
+            states[ISTIO_SCOPE] = self.istio.state
+        return states
+
+    def queues(self) -> dict[str, Any]:
+        return {"push": self.push.queues, "pull": self.desired.queues, "connected": self.pull.connected}
+
+    def gateways(self) -> list[dict[str, Any]]:
+        return [dumps.gateway(name, state) for name, state in sorted(self.served().items())]
 
     def release(self, gateway: str) -> bool:
-        return self.istio.release() if gateway == ISTIO else self.gateways_.release(gateway)
+        return self.istio.release() if gateway == ISTIO_SCOPE else self.gateways_.release(gateway)
 
     async def release_folder(self) -> int:
         return await self._folder.release()
 
     def findings(self) -> list[dict[str, str]]:
-        found = [f._asdict() for f in self._folder.findings]
-        if not self.pull.connected and (kept := self.trust.finding or self.trust.away):
+        found = [f._asdict() for f in (*self._folder.findings, *self._selectors.findings)]
+        if not self.pull.connected and (kept := self._kept_away()):
             found.append({"source": self.settings.server_address, **kept._asdict()})
         return found
+
+    def _kept_away(self) -> Finding | None:
+        """What keeps this agent from its server."""
+        if found := self.trust.finding or self.trust.away:
+            return found
+        if (seconds := self.link.waits()) >= _ANSWERS:
+            return not_registered(self.settings.server_address, self.cluster, seconds)
+        return self._turned_down
 
     # ---------------------------------------------------------------- running
 
@@ -343,10 +373,8 @@ class Agent:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self.restore()
-        if isinstance(self.trust, SecretTrust):
-            await self.trust.begin()
-        if not isinstance(self._leading, Alone):
-            await self._leading.begin()
+        await self.trust.begin()
+        await self._leading.begin()
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watching = tasks.create_task(self._watch(), name="agent.watch")
@@ -360,9 +388,9 @@ class Agent:
             work = {
                 "agent.link": self._speak(),
                 "agent.istio": self.istio.run(),
-                **({"agent.trust": self.trust.run()} if isinstance(self.trust, SecretTrust) else {}),
-                **({"agent.lease": self._leading.run()} if not isinstance(self._leading, Alone) else {}),
-                **({"agent.kept": kept.run()} if isinstance(kept := self._kept.certificates, KeptInSecret) else {}),
+                "agent.trust": self.trust.run(),
+                "agent.lease": self._leading.run(),
+                "agent.kept": self._kept.run(),
                 "agent.keeper": self._keeper.run(),
                 "agent.certificates": self._certificates.run(),
                 "agent.statuses": self._statuses.run(),

@@ -4,26 +4,15 @@ others serve the Envoys that are connected to them, from a Pull stream of their 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Never, Protocol
+from typing import Never
 
 from agent.settings import Settings
+from fingerpost.cluster.leading import Leading, open_lease
 
 NAME = "gloo-mesh-agent"
-
-
-class Leading(Protocol):
-    """`changed(held)` may be set by whoever wants to know."""
-
-    changed: Callable[[bool], None]
-
-    @property
-    def held(self) -> bool: ...
-
-    async def begin(self) -> None: ...
-
-    async def run(self) -> Never: ...
 
 
 class Alone:
@@ -34,16 +23,19 @@ class Alone:
     def __init__(self) -> None:
         self.changed: Callable[[bool], None] = lambda _: None
 
+    async def begin(self) -> None:
+        pass
+
+    async def run(self) -> Never:
+        while True:  # there is nothing to do
+            await asyncio.Event().wait()
+
 
 @asynccontextmanager
-async def open_leading(settings: Settings, instance: str) -> AsyncIterator[Leading | Alone]:
+async def open_leading(settings: Settings, instance: str) -> AsyncIterator[Leading]:
     """Raises ClusterFailed."""
     if not settings.leader_election or (settings.kubeconfig is None and not settings.in_cluster):
         yield Alone()
         return
-    # the client package takes half a second and 50 MB, which a folder needs not
-    from fingerpost.cluster.kubernetes.api import connected  # noqa: PLC0415
-    from fingerpost.cluster.kubernetes.lease import Lease  # noqa: PLC0415
-
-    async with connected(settings.kubeconfig, settings.kube_context) as api:
-        yield Lease(api, settings.namespace, NAME, instance, lambda _: None)
+    async with open_lease(settings, settings.namespace, NAME, instance) as lease:
+        yield lease

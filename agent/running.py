@@ -16,6 +16,7 @@ from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.cluster.source import open_cluster
 from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
+from fingerpost.tracing import tracing
 
 _MANAGER = "gloo-mesh-agent"  # of fields in server-side apply
 
@@ -47,6 +48,8 @@ async def running_agent(
             open_leading(settings, instance) as leading,
         ):
             keeping = await open_keeping(settings, cluster, secrets, lambda: leading.held)
-            agent = Agent(settings, cluster, telemetry, secrets, keeping, leading, instance, observed)
-            async with agent.running():
-                yield agent
+            where = {"k8s.cluster.name": settings.cluster, "service.instance.id": instance}
+            async with tracing(settings.otlp_endpoint, "fingerpost-agent", __version__, where) as tracer:
+                agent = Agent(settings, cluster, telemetry, secrets, keeping, leading, instance, tracer, observed)
+                async with agent.running():
+                    yield agent

@@ -9,6 +9,7 @@ from fingerpost.config import (
     KubeconfigFile,
     ListenAddress,
     ManifestFolder,
+    Names,
     NamespaceName,
     Namespaces,
     PeerAddress,
@@ -35,6 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The cluster that this process runs in, as its pod's service account."""
     namespaces: Namespaces = ()
     """Only these are read of an API server (`watchNamespaces`); none: all."""
+    mesh_configs: Names = ("istio-system/istio",)
+    """The ConfigMaps with the mesh configuration of the cluster's istiods, as namespace/name. A namespace that the
+    `discoverySelectors` of none of them select is left out of what is discovered (`meshConfigs`).
+    """
     server_address: PeerAddress = "127.0.0.1:9900"
     """The management server's relay port."""
     authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
@@ -79,5 +84,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two signs of life to the server. A stream on which nothing came for three times as long ends."""
     retry_ceiling: Seconds = 60.0
     """The longest wait, in seconds, before the agent tries again to reach the server."""
+    otlp_endpoint: str = ""
+    """Where traces are sent by OTLP (gRPC): `http://host:4317`, or `https://` for TLS. Empty: what the variable
+    `OTEL_EXPORTER_OTLP_ENDPOINT` says; without it nothing is traced.
+    """
     verbose: bool = False
     """Log what helps to find a mistake, too."""

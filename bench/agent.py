@@ -8,32 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from bench.figures import emit, say
-from bench.processes import fetch, running
-from fingerpost.crd.definition import definition
+from bench.kube import CLUSTER, agent, begin_world, management, run
+from bench.processes import fetch
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_network import until
-from tests.kube import inside
 from tests.kube.api_server import running_api_server
 from tests.kube.kube_client import KubeClient, namespace
-from tests.kube.kube_fleet import stored_kinds
 
-CLUSTER = "mgmt"
 _AT_ONCE = 20
 
 
 async def _fill(kube: KubeClient, count: int) -> None:
     """A third Services, a third Pods, a third EndpointSlices, one of each for each other, beside a gateway."""
-    crds = [definition(kind) for kind in stored_kinds()]
-    await kube.apply(*crds, namespace(m.ADMIN_NAMESPACE), namespace("gw"), namespace("shop"))
-    for crd in crds:
-        await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])  # type: ignore[misc]
-    await kube.apply(m.registered(CLUSTER), m.workspace(), m.virtual_gateway())
+    await begin_world(kube)
+    await kube.apply(namespace("gw"), m.virtual_gateway())
     await kube.apply(m.table("www", [m.says("/hi", "hi")]), *m.gateway(CLUSTER, "192.0.2.33"))
     several = asyncio.Semaphore(_AT_ONCE)
 
@@ -80,15 +72,10 @@ async def measure(root: Path, count: int, idle: int) -> None:
     async with running_api_server(CLUSTER, root / "api") as server, KubeClient(server) as kube:
         say("filling the cluster")
         await _fill(kube, count)
-        shared = {"cluster": CLUSTER, "kubeconfig": server.kubeconfig(), "insecure": "true"}
-        shared["admin_address"] = "127.0.0.1:0"
-        state = {"state_dir": root / "state" / "mgmt", "relay_address": "127.0.0.1:0"}
-        with running("mgmt", root, "mgmt.server.ready", **shared, **state) as (_, management):
-            state = {"state_dir": root / "state" / "agent", "xds_address": "127.0.0.1:0"}
-            state["server_address"] = f"127.0.0.1:{management['relay']}"
+        with management(root, server) as served:
             began = time.perf_counter()
-            with running("agent", root, "agent.ready", **shared, **state) as (pid, _):
-                while (await asyncio.to_thread(_held, management["admin"]))[0] != "Warm":
+            with agent(root, server, served) as (pid, _):
+                while (await asyncio.to_thread(_held, served["admin"]))[0] != "Warm":
                     await asyncio.sleep(0.01)
                 synced = time.perf_counter() - began
                 say("in sync; waiting for memory to settle")
@@ -107,17 +94,5 @@ async def measure(root: Path, count: int, idle: int) -> None:
                 )
 
 
-def main() -> int:
-    count, idle = (int(word) for word in sys.argv[1:3])
-    with tempfile.TemporaryDirectory(prefix="fingerpost-bench-") as folder:
-        asyncio.run(measure(Path(folder), count, idle))
-    return 0
-
-
 if __name__ == "__main__":
-    if sys.argv[3:] == ["--inside"]:
-        sys.exit(main())
-    if lacking := inside.missing():
-        say(f"nothing was measured: {lacking}")
-        sys.exit(0)
-    sys.exit(inside.run("bench.agent", *sys.argv[1:], "--inside"))
+    sys.exit(run("bench.agent", measure))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -17,17 +16,14 @@ from typing import Any, NamedTuple
 
 from bench.figures import emit, say, spread
 from bench.gateway import Client
-from bench.processes import envoy, fetch, running
-from fingerpost.crd.definition import definition
+from bench.kube import CLUSTER, agent, begin_world, management, run
+from bench.processes import envoy, fetch
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_network import backend, until
-from tests.kube import inside
+from tests.fleet.fleet_network import backend
 from tests.kube.api_server import ApiServer, running_api_server
 from tests.kube.istiod import IstioGateway, Proxy, install_crds, running_istiod
 from tests.kube.kube_client import KubeClient, namespace
-from tests.kube.kube_fleet import stored_kinds
 
-CLUSTER = "mgmt"
 PLAIN, ISTIO, DIRECT = "envoy", "istio", "istiod-direct"
 _POD, _LOCAL = "192.0.2.42", "127.0.0.1"
 _ANSWER = "backend"
@@ -113,12 +109,9 @@ def _routes(gateway: Gateway, number: int, edit: int) -> m.Object:
 
 
 async def _apply_world(kube: KubeClient, tables: int) -> None:
-    crds = [definition(kind) for kind in stored_kinds()]
-    await kube.apply(*crds, namespace(m.ADMIN_NAMESPACE), namespace("shop"))
-    for crd in crds:
-        await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])  # type: ignore[misc]
+    await begin_world(kube)
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-mgmt", "labels": {}}}
-    await kube.apply(m.registered(CLUSTER), m.workspace(), node, *m.service(CLUSTER, "cart", [_POD]))
+    await kube.apply(node, *m.service(CLUSTER, "cart", [_POD]))
     for gateway in GATEWAYS:
         await kube.apply(*_gateway_objects(gateway), _edge(gateway))
         await kube.apply(*(_routes(gateway, number, 0) for number in range(tables // len(GATEWAYS))))
@@ -128,17 +121,11 @@ async def _apply_world(kube: KubeClient, tables: int) -> None:
 async def _running(root: Path, server: ApiServer, kube: KubeClient) -> AsyncIterator[None]:
     async with running_istiod(server, kube, CLUSTER) as istiod:
         with ExitStack() as stack:
-            shared = {"cluster": CLUSTER, "kubeconfig": server.kubeconfig(), "insecure": "true"}
-            shared["admin_address"] = f"{_LOCAL}:0"
-            state = {"state_dir": root / "state" / "mgmt", "relay_address": f"{_LOCAL}:0"}
-            _, management = stack.enter_context(running("mgmt", root, "mgmt.server.ready", **shared, **state))
-            state = {"state_dir": root / "state" / "agent", "xds_address": f"{_LOCAL}:0"}
-            state["server_address"] = f"{_LOCAL}:{management['relay']}"
-            _, agent = stack.enter_context(running("agent", root, "agent.ready", **shared, **state))
+            _, told = stack.enter_context(agent(root, server, stack.enter_context(management(root, server))))
             for gateway in GATEWAYS:
                 if gateway.path == PLAIN:
                     query = f"gateway={gateway.namespace}/ingress&bind={_LOCAL}&instance=gateway"
-                    found = await asyncio.to_thread(fetch, f"http://{_LOCAL}:{agent['admin']}/bootstrap?{query}")
+                    found = await asyncio.to_thread(fetch, f"http://{_LOCAL}:{told['admin']}/bootstrap?{query}")
                     stack.enter_context(envoy(root, "envoy", found))
                 else:
                     proxy = IstioGateway(istiod, Proxy(gateway.address, gateway.labels, gateway.namespace))
@@ -183,17 +170,5 @@ async def measure(root: Path, tables: int, edits: int) -> None:
         emit("istio", path=path, tables=tables, edits=edits, **spread("", found))
 
 
-def main() -> int:
-    tables, edits = (int(word) for word in sys.argv[1:3])
-    with tempfile.TemporaryDirectory(prefix="fingerpost-bench-") as folder:
-        asyncio.run(measure(Path(folder), tables, edits))
-    return 0
-
-
 if __name__ == "__main__":
-    if sys.argv[3:] == ["--inside"]:
-        sys.exit(main())
-    if lacking := inside.missing():
-        say(f"nothing was measured: {lacking}")
-        sys.exit(0)
-    sys.exit(inside.run("bench.istio", *sys.argv[1:], "--inside"))
+    sys.exit(run("bench.istio", measure))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,10 +34,10 @@ def envoy_binary() -> Path:
 
 
 @contextmanager
-def server(root: Path) -> Iterator[tuple[int, int, int]]:
-    """(pid, relay port, admin port) of a management server on `root`/mgmt."""
+def server(root: Path, relay_port: int = 0) -> Iterator[tuple[int, int, int]]:
+    """(pid, relay port, admin port) of a management server on `root`/mgmt. It may have been killed when this ends."""
     flags = {"state_dir": root / "state" / "mgmt", "directory": root / "mgmt", "insecure": "true"}
-    flags |= {"relay_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0"}
+    flags |= {"relay_address": f"127.0.0.1:{relay_port}", "admin_address": "127.0.0.1:0"}
     with running("mgmt", root, "mgmt.server.ready", **flags) as (pid, told):
         yield pid, told["relay"], told["admin"]
 
@@ -45,10 +45,20 @@ def server(root: Path) -> Iterator[tuple[int, int, int]]:
 @contextmanager
 def running(module: str, root: Path, event: str, **flags: object) -> Iterator[tuple[int, dict[str, Any]]]:
     """`python -m module`: its pid, and what it says with `event`. The Redis that it has started ends with it."""
+    with started(module, command(module, **flags), root, event) as found:
+        yield found
+
+
+def command(module: str, **flags: object) -> list[str]:
+    return [sys.executable, "-m", module, *(f"--{name.replace('_', '-')}={v}" for name, v in flags.items())]
+
+
+@contextmanager
+def started(module: str, words: list[str], root: Path, event: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `running`, by a command that becomes that process."""
     log = root / f"{module}.log"
-    command = [sys.executable, "-m", module, *(f"--{name.replace('_', '-')}={v}" for name, v in flags.items())]
     with log.open("w") as out:
-        process = subprocess.Popen(command, stderr=out, stdout=out)
+        process = subprocess.Popen(words, stderr=out, stdout=out)
     try:
         yield process.pid, _ready(log, process, event)
     finally:
@@ -79,9 +89,9 @@ def _ready(log: Path, process: subprocess.Popen[Any], event: str) -> dict[str, A
 def envoy(root: Path, name: str, bootstrap: dict[str, Any]) -> Iterator[subprocess.Popen[Any]]:
     config, log = root / f"{name}.json", root / f"{name}.log"
     config.write_text(json.dumps(bootstrap))
-    command = [str(envoy_binary()), "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
+    words = [str(envoy_binary()), "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=out)
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=out)
     try:
         yield process
     finally:
@@ -99,15 +109,21 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class AgentGroup:
-    """Some real agents in one process. It tells each moment at which one of them has offered or applied a version."""
+Main = Callable[[Path, list[str], int, Connection], None]  # root, clusters, relay port, pipe
 
-    def __init__(self, root: Path, clusters: list[str], relay_port: int) -> None:
+
+class AgentGroup:
+    """Some agents in one process, real ones unless `main` brings others. It tells each moment at which one of them has
+    offered or applied a version.
+    """
+
+    def __init__(self, root: Path, clusters: list[str], relay_port: int, main: Main | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.clusters = clusters
         self.early: list[tuple[str, str, int, int]] = []  # what was offered before all were up
-        self._process = context.Process(target=_agents, args=(root, clusters, relay_port, theirs), daemon=True)
+        arguments = (root, clusters, relay_port, theirs)
+        self._process = context.Process(target=main or _agents, args=arguments, daemon=True)
         self._process.start()
 
     def wait_ready(self) -> dict[str, tuple[int, int]]:

@@ -23,6 +23,10 @@ def _object(kind: str, name: str, namespace: str, spec: dict[str, Any], group: s
     return {"apiVersion": f"{group}.gloo.solo.io/v2", "kind": kind, "metadata": metadata, "spec": spec}
 
 
+def namespace(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
 def table(number: int, edit: int = 0) -> dict[str, Any]:
     """A table with a host of its own and three routes, one of them to a destination that spans all clusters."""
     cart = {"ref": {"name": "cart", "namespace": "shop"}, "kind": "VIRTUAL_DESTINATION", "port": {"number": 80}}

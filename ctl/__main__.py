@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from ctl import flags, output
-from ctl.exits import Code, Failed
+from ctl import clusters_app, flags, history_app, output
+from ctl.exits import Code, Failed, usage
+from ctl.parameters import Chart, CrdsChart, Domain, DryRun, Profiles, Release, Sets, Values, Watch, group
 
 
 class _Explain(TyperGroup):
@@ -23,46 +24,44 @@ class _Explain(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def _group(help_: str, cls: type[TyperGroup] | None = None) -> typer.Typer:
-    return typer.Typer(
-        cls=cls, help=help_, no_args_is_help=True, add_completion=False, rich_markup_mode=None, epilog=flags.HELP
-    )
-
-
-app = _group("Fingerpost: what the management plane knows, and why it does what it does.")
-clusters_app = _group("Clusters and their agents.")
-explain_app = _group("Explain what happens to a request, or what a finding means.", _Explain)
-proxy_app = _group("The proxies of gateways.")
-config_app = _group("The contexts file: where servers and agents are.")
-app.add_typer(clusters_app, name="cluster")
+app = group("Fingerpost: what the management plane knows, and why it does what it does.")
+explain_app = group("Explain what happens to a request, or what a finding means.", _Explain)
+proxy_app = group("The proxies of gateways.")
+config_app = group("The contexts file: where servers and agents are.")
+app.add_typer(clusters_app.app, name="cluster")
 app.add_typer(explain_app, name="explain")
 app.add_typer(proxy_app, name="proxy")
+app.add_typer(history_app.app, name="history")
+app.add_typer(history_app.rollback_app, name="rollback")
 app.add_typer(config_app, name="config")
-
-_Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="As Helm has it; repeatable.")]
-_Values = Annotated[
-    list[str] | None, typer.Option("--chart-values-file", "--gloo-mesh-agent-chart-values", help="Repeatable.")
-]
-_Profiles = Annotated[str, typer.Option("--profiles", help="Sets of values, separated by commas.")]
-_Chart = Annotated[
-    str, typer.Option("--chart-file", "--gloo-mesh-agent-chart-file", help="Another chart gloo-platform.")
-]
-_CrdsChart = Annotated[str, typer.Option("--crds-chart-file", help="Another chart gloo-platform-crds.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", "-d", help="Change nothing, say what would be done.")]
-_Release = Annotated[str, typer.Option("--release-name", help="Helm's release of the chart gloo-platform.")]
-_RemoteContext = Annotated[str, typer.Option("--remote-context", help="Kubeconfig context of the workload cluster.")]
-_RemoteFile = Annotated[str, typer.Option("--remote-kubeconfig", help="Its kubeconfig, when it is another file.")]
-_RemoteNamespace = Annotated[str, typer.Option("--remote-namespace", help="Namespace of the agent.")]
-_Domain = Annotated[str, typer.Option("--cluster-domain", help="DNS suffix of Services in that cluster.")]
+license_app = group("Licences: none is needed.")
+app.add_typer(license_app, name="license")
 
 _Cluster = Annotated[str, typer.Option("--cluster", help="Only objects of this cluster.")]
+_Management = Annotated[
+    str, typer.Option("--management-cluster", metavar="NAME", help="With folders: the management cluster's.")
+]
+_Snapshot = Annotated[
+    str, typer.Option("--snapshot", metavar="FILE", help="Of this dump of `snapshot input`, not of the servers.")
+]
+_Fleet = Annotated[
+    str, typer.Option("--fleet", metavar="FOLDER", help="Of this folder with a folder per cluster, not of the servers.")
+]
 _Kind = Annotated[str, typer.Argument(help="routetable, routetables, rt, ...")]
 _Name = Annotated[str, typer.Argument(metavar="NAMESPACE/NAME")]
 
 
+def _again(ask: Callable[[], int], *, watch: bool) -> int:
+    if not watch:
+        return ask()
+    from ctl.watching import watch as repeat
+
+    return repeat(ask)
+
+
 @app.command()
 def version(client: Annotated[bool, typer.Option("--client", help="Ask no server.")] = False) -> int:
-    """Versions of this command line, of the servers and of the agents."""
+    """Versions of this command line, of the servers and of the agents. Example: fingerpost version --client"""
     from ctl.commands.version import version as run
 
     flags.about_installation()
@@ -76,69 +75,13 @@ def check(
     fail_on: Annotated[str, typer.Option("--fail-on", help="error or warning")] = "error",
     exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 whatever was found.")] = False,
     remote_port: Annotated[int, typer.Option("--remote-port", help="0: do not ask the management server.")] = 9091,
+    watch: Watch = False,
 ) -> int:
     """Health of the management plane. Example: fingerpost check --section Redis"""
     from ctl.commands.check import check as run
 
     flags.about_installation()
-    return run(target, section or (), fail_on, exit_zero, remote_port != 0)
-
-
-@clusters_app.command("list")
-def list_clusters() -> int:
-    """All clusters with state, agent and objects. Example: fingerpost cluster list -o name"""
-    from ctl.commands.cluster import list_clusters as run
-
-    flags.about_installation()
-    return run()
-
-
-@clusters_app.command("register")
-def register_cluster(
-    name: str,
-    remote_context: _RemoteContext = "",
-    remote_kubeconfig: _RemoteFile = "",
-    remote_namespace: _RemoteNamespace = flags.ADMIN_NAMESPACE,
-    relay_server_address: Annotated[
-        str, typer.Option("--relay-server-address", metavar="HOST:PORT", help="Default: of the server's load balancer.")
-    ] = "",
-    cluster_domain: _Domain = "cluster.local",
-    label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Repeatable.")] = None,
-    profiles: _Profiles = "agent",
-    set_: _Sets = None,
-    values: _Values = None,
-    chart_file: _Chart = "",
-    crds_chart_file: _CrdsChart = "",
-    rebind: Annotated[bool, typer.Option("--rebind", help="The cluster of this name was rebuilt as this one.")] = False,
-    keep_token: Annotated[bool, typer.Option("--keep-token", help="Leave the bootstrap token there.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it is ACCEPTED; --timeout 120s.")] = True,
-    dry_run: _DryRun = False,
-) -> int:
-    """Make a cluster a workload cluster. Example: fingerpost cluster register east --remote-context east"""
-    from ctl.commands.register import register as run
-
-    flags.about_installation()
-    given: dict[str, object] = {"address": relay_server_address, "domain": cluster_domain, "chart": chart_file}
-    given |= {"crds_chart": crds_chart_file, "files": tuple(values or ()), "sets": tuple(set_ or ())}
-    switches = {"rebind": rebind, "keep_token": keep_token, "wait": wait, "dry_run": dry_run}
-    remote = (remote_kubeconfig, remote_context, remote_namespace)
-    return run(name, remote, profiles.split(","), label or (), given | switches)
-
-
-@clusters_app.command("deregister")
-def deregister_cluster(
-    name: str,
-    remote_context: _RemoteContext = "",
-    remote_kubeconfig: _RemoteFile = "",
-    remote_namespace: _RemoteNamespace = flags.ADMIN_NAMESPACE,
-    force: Annotated[bool, typer.Option("--force", help="The workload cluster is gone; do without it.")] = False,
-    dry_run: _DryRun = False,
-) -> int:
-    """Remove agent and registration of a cluster. Example: fingerpost cluster deregister east --remote-context east"""
-    from ctl.commands.register import deregister as run
-
-    flags.about_installation()
-    return run(name, (remote_kubeconfig, remote_context, remote_namespace), force=force, dry_run=dry_run)
+    return _again(lambda: run(target, section or (), fail_on, exit_zero, remote_port != 0), watch=watch)
 
 
 @app.command()
@@ -147,11 +90,12 @@ def get(
     name: Annotated[str, typer.Argument(metavar="[NAME]")] = "",
     all_namespaces: Annotated[bool, typer.Option("-A", "--all-namespaces", help="This is the default too.")] = False,
     cluster: _Cluster = "",
+    watch: Watch = False,
 ) -> int:
     """Objects of all clusters and how far they have arrived. Example: fingerpost get routetables -n shop"""
     from ctl.commands.objects import get_objects
 
-    return get_objects(kind, name, all_namespaces, cluster)
+    return _again(lambda: get_objects(kind, name, all_namespaces, cluster), watch=watch)
 
 
 @app.command()
@@ -176,6 +120,25 @@ def wait(
 
 
 @app.command()
+def trace(kind: _Kind, name: _Name, cluster: _Cluster = "") -> int:
+    """The way of an object's last change, with times. Example: fingerpost trace routetable shop/www"""
+    from ctl.commands.trace import trace as run
+
+    return run(kind, name, cluster)
+
+
+@app.command()
+def events(
+    cluster: Annotated[str, typer.Option("--cluster", help="Only of this cluster; without those of the servers.")] = "",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on with what happens from now on.")] = False,
+) -> int:
+    """Connects, disconnects, holds, rejections, rotations of late. Example: fingerpost events --cluster east -w"""
+    from ctl.commands import events as run
+
+    return run.follow(cluster) if watch else run.events(cluster)
+
+
+@app.command()
 def validate(
     file: Annotated[list[str], typer.Option("-f", "--file", metavar="PATH|-", help="File, folder or -; repeatable.")],
 ) -> int:
@@ -186,15 +149,92 @@ def validate(
 
 
 @app.command()
+def translate(
+    file: Annotated[str, typer.Option("-f", "--file", metavar="FOLDER", help="A folder with a folder per cluster.")],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write; new, empty, or of an earlier run.")
+    ],
+    management: _Management = "mgmt",
+) -> int:
+    """What a server would relay, offline. Example: fingerpost translate -f examples -o out"""
+    from ctl.commands.translate import translate as run
+
+    return run(file, output, management)
+
+
+@app.command()
+def snapshot(
+    side: Annotated[str, typer.Argument(metavar="input|output")],
+    cluster: Annotated[str, typer.Option("--cluster", help="Only this cluster.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="A kind; of the output listener, routes, cluster, ...")] = "",
+) -> int:
+    """What the servers have been told, or what they send. Example: fingerpost snapshot input -o yaml"""
+    from ctl.commands.snapshot import snapshot as run
+
+    return run(side, cluster, type_)
+
+
+@app.command()
+def diff(
+    file: Annotated[
+        list[str] | None, typer.Option("-f", "--file", metavar="PATH|-", help="File, folder or -; repeatable.")
+    ] = None,
+    cluster: Annotated[str, typer.Option("--cluster", help="Where the objects belong; default: management.")] = "",
+    delete: Annotated[
+        list[str] | None, typer.Option("--delete", metavar="KIND/NS/NAME", help="As if it were gone; repeatable.")
+    ] = None,
+    prune: Annotated[
+        str, typer.Option("--prune", metavar="namespace|cluster", help="What is there and not in the files goes.")
+    ] = "",
+    snapshot: _Snapshot = "",
+    fleet: _Fleet = "",
+    management: _Management = "mgmt",
+) -> int:
+    """What a change would do, before it is made; 1 when it does anything. Example: fingerpost diff -f shop/"""
+    from ctl.commands.diff import diff as run
+
+    return run(file or (), (snapshot, fleet, management), cluster, delete or (), prune)
+
+
+@app.command()
+def whatif(
+    without: Annotated[str, typer.Option("--without", metavar="CLUSTER", help="The cluster that goes.")],
+    snapshot: _Snapshot = "",
+    fleet: _Fleet = "",
+    management: _Management = "mgmt",
+) -> int:
+    """What fails over and what is lost (then 1) without a cluster. Example: fingerpost whatif --without east"""
+    from ctl.commands.whatif import whatif as run
+
+    return run(without, (snapshot, fleet, management))
+
+
+@app.command()
+def conflicts(
+    file: Annotated[
+        list[str] | None, typer.Option("-f", "--file", metavar="PATH|-", help="As if it were applied; repeatable.")
+    ] = None,
+    cluster: Annotated[str, typer.Option("--cluster", help="Where the files belong; default: management.")] = "",
+    snapshot: _Snapshot = "",
+    fleet: _Fleet = "",
+    management: _Management = "mgmt",
+) -> int:
+    """Shadowed routes, hosts that meet, unused objects; 1 when there is a warning. Example: fingerpost conflicts"""
+    from ctl.commands.conflicts import conflicts as run
+
+    return run(file or (), (snapshot, fleet, management), cluster)
+
+
+@app.command()
 def install(
-    profiles: _Profiles = "",
-    set_: _Sets = None,
-    values: _Values = None,
-    chart_file: _Chart = "",
-    crds_chart_file: _CrdsChart = "",
-    release_name: _Release = "gloo-platform",
+    profiles: Profiles = "",
+    set_: Sets = None,
+    values: Values = None,
+    chart_file: Chart = "",
+    crds_chart_file: CrdsChart = "",
+    release_name: Release = "gloo-platform",
     cluster_name: Annotated[str, typer.Option("--cluster-name", help="common.cluster")] = "",
-    cluster_domain: _Domain = "",
+    cluster_domain: Domain = "",
     register: Annotated[bool, typer.Option("--register", "-r", help="An agent for this cluster too.")] = False,
     license_: Annotated[str, typer.Option("--license", help="No licence is needed.")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until all is ready; --timeout 180s.")] = True,
@@ -216,9 +256,9 @@ def install(
 
 @app.command()
 def uninstall(
-    release_name: _Release = "gloo-platform",
+    release_name: Release = "gloo-platform",
     include_crds: Annotated[bool, typer.Option("--include-crds", help="The kinds and ALL objects of them.")] = False,
-    dry_run: _DryRun = False,
+    dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
     """Remove what install made; users' objects stay. Example: fingerpost uninstall --yes"""
@@ -277,7 +317,7 @@ def release(cluster: str) -> int:
 
 @config_app.command("view")
 def view() -> int:
-    """Show the contexts file."""
+    """Show the contexts file. Example: fingerpost config view -o json"""
     from ctl.commands.config import view as run
 
     return run()
@@ -285,7 +325,7 @@ def view() -> int:
 
 @config_app.command("use")
 def use(name: str) -> int:
-    """Make a context the current one."""
+    """Make a context the current one. Example: fingerpost config use demo"""
     from ctl.commands.config import use as run
 
     return run(name)
@@ -303,8 +343,35 @@ def set_context(
     return run(name, server or (), agent or ())
 
 
+@license_app.command("check", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def license_check() -> int:
+    """Say that no licence is needed, whatever is passed. Example: fingerpost license check"""
+    output.emit(output.Document("License", text=lambda: "no licence needed", spec={"needed": False}))
+    return Code.DONE
+
+
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish|powershell")]) -> int:
+    """Print the script for a shell. Example: source <(fingerpost completion bash)"""
+    from ctl.completing import SCRIPTS
+
+    if shell not in SCRIPTS:
+        raise usage(f'there is no completion for "{shell}"', f"write one of {', '.join(SCRIPTS)}")
+    output.emit(output.Document("Completion", text=lambda: SCRIPTS[shell], spec={"script": SCRIPTS[shell]}))
+    return Code.DONE
+
+
+def command() -> Any:
+    """The tree of commands."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Never raises for anything that a person or a server did wrong."""
+    if arguments[:1] == ["__complete"]:
+        from ctl.completing import answer
+
+        return answer(arguments[1:])
     try:
         found, rest = flags.hoist(arguments)
         flags.use(found)

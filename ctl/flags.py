@@ -41,6 +41,8 @@ _SWITCHES = {
     "--quiet": "quiet",
     "--no-color": "no_color",
 }
+# Of these commands `-o` after the command's name is an own flag: the folder to write to (cli.md §4.3).
+_OWN_OUTPUT = frozenset({"translate"})
 # Values of these are never taken for flags, whatever they look like.
 _VALUES_OF_OTHERS = frozenset({"--header", "--query", "--method", "-f", "--file", "--set", "--label"})
 _FROM_ENVIRONMENT = {
@@ -116,7 +118,9 @@ def hoist(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
             rest += arguments[i - 1 :]
             break
         flag, value = _split(argument)
-        if flag in _SWITCHES and value is None:
+        if flag in ("-o", "--output") and rest and rest[0] in _OWN_OUTPUT:
+            rest.append(argument)
+        elif flag in _SWITCHES and value is None:
             switches[_SWITCHES[flag]] = True
         elif flag in _WITH_VALUE:
             if value is None:

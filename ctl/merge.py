@@ -6,11 +6,12 @@ absence counts only when all agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
 _WORSE = ("Not connected", "Unhealthy", "0/1")
+_OF_AGENTS = ("CHK041", "CHK043", "CHK149", "CHK051")  # findings about a cluster: whoever has its agent knows better
 
 
 def clusters(bodies: Sequence[Json]) -> list[Json]:
@@ -23,8 +24,8 @@ def clusters(bodies: Sequence[Json]) -> list[Json]:
     return [best[name] for name in sorted(best)]
 
 
-def _weight(cluster: Mapping[str, Any]) -> tuple[bool, bool, bool]:
-    return bool(cluster["connectedHere"]), bool(cluster["connected"]), bool(cluster["registered"])
+def _weight(cluster: Mapping[str, Any]) -> tuple[bool, ...]:
+    return tuple(bool(cluster.get(what)) for what in ("connectedHere", "connected", "registered"))
 
 
 def objects(bodies: Sequence[Json]) -> list[Json]:
@@ -102,7 +103,9 @@ def verdict(bodies: Sequence[Json]) -> Json:
 def sections(bodies: Sequence[Json]) -> list[Json]:
     """Of `check`: each section once, rows and findings of all replicas."""
     merged: dict[str, Json] = {}
+    carried = {cluster for body in bodies for cluster in body.get("connected", ())}
     for body in bodies:
+        elsewhere = carried.difference(body.get("connected", ()))
         for section in body["sections"]:
             into = merged.setdefault(
                 section["title"], {"title": section["title"], "info": [], "tables": [], "findings": []}
@@ -111,8 +114,12 @@ def sections(bodies: Sequence[Json]) -> list[Json]:
             for table in section["tables"]:
                 _merge_table(into["tables"], table)
             known = {_what(f) for f in into["findings"]}
-            into["findings"] += [f for f in section["findings"] if _what(f) not in known]
+            into["findings"] += [f for f in section["findings"] if _what(f) not in known and not _old(f, elsewhere)]
     return list(merged.values())
+
+
+def _old(finding: Mapping[str, Any], elsewhere: Collection[str]) -> bool:
+    return finding["code"] in _OF_AGENTS and finding["object"] in elsewhere
 
 
 def _what(finding: Mapping[str, Any]) -> tuple[str, ...]:
@@ -136,3 +143,40 @@ def _merge_table(tables: list[Json], table: Json) -> None:
 
 def _poor(row: Iterable[str]) -> bool:
     return any(cell in _WORSE for cell in row)
+
+
+def ways(bodies: Sequence[Json]) -> list[Json]:
+    """Of `trace`: per object the newest change that anybody knows. When it was seen is known where it came in, when it
+    was applied where the cluster's agent is.
+    """
+    found: dict[tuple[str, str, str], list[tuple[Json, Json]]] = {}
+    for body in bodies:
+        for item in body["items"]:
+            found.setdefault((item["cluster"], item["namespace"], item["name"]), []).append((body, item))
+    return [_way(answers) for _, answers in sorted(found.items())]
+
+
+def _way(answers: Sequence[tuple[Json, Json]]) -> Json:
+    known = [(body, item) for body, item in answers if item["known"]]
+    if not known:
+        return answers[0][1] | {"unknown": [], "why": ""}
+    newest = max(item["configVersion"] for _, item in known)
+    parts = [(body, item) for body, item in known if item["configVersion"] == newest]
+    source = next((part for part in parts if not part[1].get("elsewhere")), None)
+    item = dict((source or parts[0])[1])
+    best: dict[str, Json] = {}
+    for _, part in parts:
+        for cluster in part["clusters"]:
+            before = best.get(cluster["name"])
+            if before is None or _told(cluster) > _told(before):
+                best[cluster["name"]] = cluster
+    item["clusters"] = [best[name] for name in sorted(best)]
+    item["trace"] = next((part.get("trace") for _, part in (*filter(None, [source]), *parts) if part.get("trace")), "")
+    item["replicas"] = sorted(body["replica"] for body, _ in parts)
+    item["unknown"] = [] if source else [s for s in ("seen", "pushed", "stored") if s not in item["stages"]]
+    item["why"] = "" if source else "the server that took the change in does not answer, or has been restarted"
+    return item
+
+
+def _told(cluster: Json) -> tuple[bool, str]:
+    return bool(cluster.get("connectedHere")), cluster.get("applied", "")

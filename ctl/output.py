@@ -117,5 +117,5 @@ def _plain(text: str, rich: bool) -> str:
     return text if rich else text.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def counted(number: int, what: str, several: str = "") -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {several or f'{what}s'}"

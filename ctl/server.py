@@ -61,7 +61,8 @@ def _asked(method: str, path: str, query: dict[str, str], body: Mapping[str, Any
     name, replies = asyncio.run(_ask_servers(method, path, query, body, patience))
     good = tuple(r.body for r in replies if r.status == 200)
     missing = {r.address: r.trouble for r in replies if r.trouble}
-    refused = next((r for r in replies if r.status not in (0, 200)), None)
+    refusals = sorted((r for r in replies if r.status not in (0, 200)), key=_is_not_leading)
+    refused = refusals[0] if refusals else None
     if not good and refused is not None:
         raise _refusal(refused)
     if not good:
@@ -94,6 +95,12 @@ def unreachable(missing: Mapping[str, str]) -> Failed:
     text = "; ".join(f"{address}: {trouble}" for address, trouble in missing.items())
     hint = "start the server, or give its admin address with fingerpost config set-context NAME --server URL"
     return Failed(Code.UNREACHABLE, f"no management server answers at {text}", hint, "ServerUnreachable")
+
+
+def _is_not_leading(reply: _Reply) -> bool:
+    """It only says that another replica has the last word."""
+    error = reply.body.get("error") if isinstance(reply.body, dict) else None
+    return isinstance(error, dict) and error.get("code") == "NotLeading"
 
 
 def _refusal(reply: _Reply) -> Failed:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable
 
 from demo.chapters.changes import broken, edit
 from demo.chapters.commands import commands
 from demo.chapters.outage import outage
 from demo.chapters.traffic import arrived, failover, requests, weights
 from demo.client import NoAnswer
-from demo.ground import ROOT, Ground, NoGround, take_ground
+from demo.ground import ROOT, NoGround, take_ground
 from demo.keeping import keep, stop_all_kept
 from demo.paper import Paper
 from demo.plane import CannotStart, Plane
 from demo.processes import Died
+from demo.telling import Chapter, tell
 from demo.waiting import NotInTime
 
-_Story = tuple[tuple[str, Callable[[Plane, Paper], None]], ...]
+_Story = tuple[Chapter[Plane], ...]
 _STORY: _Story = (
     ("Requests to the gateways of three clusters", requests),
     ("A weight split", weights),
@@ -59,7 +59,7 @@ def main() -> int:
         if not kept:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
             plane.processes.stop()
-    return _verdict(ground, paper)
+    return paper.verdict(f"{(ground.state / 'logs').relative_to(ROOT)}/*.log")
 
 
 def _tell(plane: Plane, paper: Paper, story: _Story) -> None:
@@ -68,27 +68,9 @@ def _tell(plane: Plane, paper: Paper, story: _Story) -> None:
     try:
         plane.start()
         arrived(plane)
-        for number, (title, chapter) in enumerate(story, 1):
-            paper.chapter(number, title)
-            try:
-                chapter(plane, paper)
-            except (NotInTime, NoAnswer) as late:
-                paper.check(title, "in time", str(late))
-            plane.processes.alive()
+        tell(story, plane, paper, after=plane.processes.alive)
     except (NotInTime, NoAnswer, Died, CannotStart) as failed:
         paper.check("the demo", "goes on", str(failed))
-
-
-def _verdict(ground: Ground, paper: Paper) -> int:
-    paper.say("")
-    if not paper.wrong:
-        paper.say(f"All {paper.checked} checks were as expected.")
-        return 0
-    paper.say(f"{len(paper.wrong)} of {paper.checked} checks were not as expected:")
-    for line in paper.wrong:
-        paper.note(line)
-    paper.say(f"Logs: {(ground.state / 'logs').relative_to(ROOT)}/*.log")
-    return 1
 
 
 if __name__ == "__main__":

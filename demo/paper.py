@@ -67,5 +67,17 @@ class Paper:
             mark = self._paint("32", "ok ") if line.right else self._paint("31", "NO ")
             self.say(f"   {mark}{text}")
 
+    def verdict(self, logs: str) -> int:
+        """The last words, and the exit code: 0 only if all was as expected. `logs`: where there is more to read."""
+        self.say("")
+        if not self.wrong:
+            self.say(f"All {self.checked} checks were as expected.")
+            return 0
+        self.say(f"{len(self.wrong)} of {self.checked} checks were not as expected:")
+        for line in self.wrong:
+            self.note(line)
+        self.say(f"Logs: {logs}")
+        return 1
+
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colours else text

@@ -79,6 +79,7 @@ class Plane:
             "state-dir": ground.state / "mgmt",
             "directory": ground.folder("mgmt"),
             "relay-address": f"127.0.0.1:{ground.relay}",
+            "drain-spread": 0,  # three agents are no storm
             "admin-address": f"127.0.0.1:{ground.admin}",
         }
         self.processes.start("mgmt", python("mgmt", *_flags(options)))

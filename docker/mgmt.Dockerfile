@@ -9,6 +9,8 @@ COPY agent agent
 COPY ctl ctl
 COPY charts charts
 RUN python -m venv /opt/fingerpost && /opt/fingerpost/bin/pip install --no-cache-dir -c constraints.txt ".[mgmt]"
+# xds-protos brings its own older files of this package; whichever is written last is what is imported
+RUN /opt/fingerpost/bin/pip install --no-cache-dir --no-deps --force-reinstall -c constraints.txt opentelemetry-proto
 
 FROM python:3.11-slim
 COPY --from=build /opt/fingerpost /opt/fingerpost

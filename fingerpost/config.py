@@ -117,6 +117,10 @@ def _file(path: Path) -> str:
 
 KubeconfigFile = Annotated[Path, Meta(description="a kubeconfig that this process can read", extra={"refuses": _file})]
 Namespaces = Annotated[tuple[str, ...], Meta(description="names with commas between them, in a file a list")]
+Names = Annotated[
+    tuple[Annotated[str, Meta(pattern="^[^/,]+/[^/,]+$")], ...],
+    Meta(description="namespace/name with commas between them, in a file a list"),
+]
 
 
 def _flag(name: str) -> str:
@@ -159,7 +163,7 @@ def _help(one: Described) -> str:
 
 
 def _converted(kind: Any, origin: str, value: Any) -> Any:
-    if kind == Namespaces and isinstance(value, str):
+    if kind in (Namespaces, Names) and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         found = msgspec.convert(value, kind, strict=False, dec_hook=_hook)

@@ -6,6 +6,7 @@ An object is its canonical JSON (UTF-8, keys sorted, no spaces) after trimming; 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -19,6 +20,17 @@ _STATUS_KEPT = {
     "core/Pod": ("podIP", "podIPs", "conditions", "phase"),
 }
 _GROUP_OF_CORE = "core"
+EXPORT_TO = "networking.istio.io/exportTo"
+# Of the kinds that discovery reads and an API server has thousands of: what destinations.md §2.1 names, and no more.
+_METADATA_READ = frozenset({"name", "namespace", "labels", "annotations", "uid", "generation", "creationTimestamp"})
+_SERVICE = ("type", "selector", "ports", "clusterIP", "clusterIPs", "externalIPs", "externalName")
+_SPEC_READ = {
+    "core/Service": frozenset(_SERVICE),
+    "core/Pod": frozenset({"serviceAccountName", "nodeName", "containers", "initContainers"}),
+    "core/Node": frozenset[str](),
+    "discovery.k8s.io/EndpointSlice": frozenset[str](),
+}
+_CONTAINER_READ = frozenset({"name", "args", "ports"})
 
 
 class ObjectKey(NamedTuple):
@@ -55,24 +67,50 @@ def type_of(api_version: str, kind: str) -> str:
 
 def trim(type_: str, obj: dict[str, Any]) -> dict[str, Any]:
     """Drop what nobody downstream may depend on: managedFields, last-applied, resourceVersion and most of status
-    (relay.md §2.1, M-8).
+    (relay.md §2.1, M-8); of what discovery reads also every field that it does not. What has not its shape stays as it
+    is, for whoever tells of it.
     """
     metadata = {
         k: v for k, v in obj.get("metadata", {}).items() if k not in ("managedFields", "resourceVersion", "selfLink")
     }
     annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != _LAST_APPLIED}
+    out = {k: v for k, v in obj.items() if k not in ("metadata", "status")}
+    if type_ in _SPEC_READ:
+        metadata = _only(metadata, _METADATA_READ)
+        annotations = {k: v for k, v in annotations.items() if k == EXPORT_TO}
+        if "spec" in obj:
+            out["spec"] = _spec(obj["spec"], _SPEC_READ[type_])
     metadata.pop("annotations", None)
     if annotations:
         metadata["annotations"] = annotations
-    out = {k: v for k, v in obj.items() if k not in ("metadata", "status")}
     out["metadata"] = metadata
     status = obj.get("status")
     if isinstance(status, dict):
         if type_.startswith("internal.gloo.solo.io/"):
             out["status"] = status
         elif kept := {k: status[k] for k in _STATUS_KEPT.get(type_, ()) if k in status}:
-            out["status"] = kept
+            out["status"] = _status(kept)
     return out
+
+
+def _only(value: Any, read: Collection[str]) -> Any:
+    return {k: v for k, v in value.items() if k in read} if isinstance(value, dict) else value
+
+
+def _spec(given: Any, read: Collection[str]) -> Any:
+    spec = _only(given, read)
+    for name in ("containers", "initContainers"):
+        if isinstance(spec, dict) and isinstance(containers := spec.get(name), list):
+            spec[name] = [_only(one, _CONTAINER_READ) for one in containers]
+    return spec
+
+
+def _status(kept: dict[str, Any]) -> dict[str, Any]:
+    """Of a pod's conditions the one that is read, without the times at which somebody looked at it."""
+    if isinstance(conditions := kept.get("conditions"), list):
+        ready = [c for c in conditions if not isinstance(c, dict) or c.get("type") == "Ready"]
+        return kept | {"conditions": [_only(one, ("type", "status")) for one in ready]}
+    return kept
 
 
 def canonical(value: Any) -> bytes:

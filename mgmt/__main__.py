@@ -5,7 +5,7 @@ from __future__ import annotations
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.process import run
 from fingerpost.secrets.protocol import SecretsFailed
-from mgmt.app import running_server
+from mgmt.running import running_server
 from mgmt.settings import Settings
 from mgmt.store.errors import StoreError
 

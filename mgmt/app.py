@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Never
 
 import structlog
@@ -16,96 +18,57 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from fingerpost import __version__
+from fingerpost.cluster.leading import Leading
 from fingerpost.cluster.protocol import Cluster
-from fingerpost.cluster.source import open_cluster
 from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
-from fingerpost.relay.reasons import Reason, Refused
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.secrets.protocol import Secrets
-from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
+from fingerpost.tracing import Tracer, sighted
 from mgmt.admin.app import app as admin_app
 from mgmt.admin.health import health_app
-from mgmt.admin.ports import Bell, Plane, StoreInfo
+from mgmt.admin.ports import Plane, StoreInfo
 from mgmt.admin.reach import SERVED, Reach
-from mgmt.authority import Authority, open_authority, root_place
-from mgmt.ingest.ingest import Ingest, IngestSettings, running
-from mgmt.ingest.kinds import TYPES_OF_SERVER
+from mgmt.authority import Authority
+from mgmt.balancing import Balancing
+from mgmt.bell import Bell
+from mgmt.changes.events import Events
+from mgmt.changes.journal import Journal
+from mgmt.changes.spans import Spans
+from mgmt.elsewhere import Elsewhere
+from mgmt.happenings import Happenings
+from mgmt.history.joined import History
+from mgmt.history.recorder import HistorySettings
+from mgmt.ingest.ingest import IngestSettings
+from mgmt.ingest.running import running
 from mgmt.ingest.values import ClusterStates, State
 from mgmt.pipeline import Pipeline
+from mgmt.publish.arrival import GatewayState
 from mgmt.publish.guard import GuardSettings
-from mgmt.publish.publisher import Publisher
+from mgmt.publish.reconcile_time import ReconcileTime
 from mgmt.relay.gate import Gate
-from mgmt.relay.ports import Fence, SessionInfo
 from mgmt.relay.server import RelayServer, serve
+from mgmt.relay.shown import all_have_roots_of, certificate_expiry
 from mgmt.relisting import Relisting
+from mgmt.served import ServedIngest, ServedPublisher
 from mgmt.settings import Settings
 from mgmt.status.arrival import ArrivalStatuses
-from mgmt.status.clusters import CONFLICT, EverConnected, cluster_status
-from mgmt.status.uids import ClusterUids
-from mgmt.store.embedded import embedded_redis
+from mgmt.status.kubernetes_clusters import KubernetesClusters
+from mgmt.status.replicas import Exchange, Told, told_of
 from mgmt.store.errors import StoreError
+from mgmt.store.history import HistoryStore
 from mgmt.store.redis_store import RedisStore
-from mgmt.store.settings import StoreSettings
-from mgmt.translate.graph.inputs import GATEWAY, KUBERNETES_CLUSTER
+from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
 from mgmt.translate.graph.ownership import Place
+from mgmt.translate.scopes import GatewayKey
 from mgmt.translate.status import Status
 from mgmt.translate.translator import Translator
 
 log = structlog.get_logger()
-_MANAGER = "gloo-mesh-mgmt-server"  # of fields in server-side apply
-TRUST_DOMAIN = "cluster.local"
-_PATIENCE = 3.0  # seconds for facts that are on their way
-_CLUSTERS_AGAIN = 10.0  # seconds between two looks at clusters whose agent is gone
-
-
-class ServedPublisher(Publisher):
-    """The publisher as the relay sees it: with signing, and with what agents have seen handed on to Redis."""
-
-    server: Server
-
-    def seen(self, cluster: str, config_version: int) -> None:
-        super().seen(cluster, config_version)
-        self.server.ingest.seen(config_version)
-
-    async def ready(self, cluster: str) -> None:
-        await super().ready(cluster)
-        await self.server.until(lambda: not self.is_behind, _PATIENCE)
-
-    async def sign(self, cluster: str, id_: str, csr: bytes) -> tuple[bytes, bytes]:
-        namespace, _, name = id_.partition("/")
-        key = ObjectKey(GATEWAY, cluster, namespace, name)
-        gateways = self.server.translator.inputs[GATEWAY].items
-        await self.server.until(lambda: key in gateways, _PATIENCE)  # the request may have overtaken the facts
-        decoded = gateways.get(key)
-        if decoded is None or decoded.obj is None:
-            raise Refused(Reason.NOT_REGISTERED, f"no gateway {id_} is known in cluster {cluster}")
-        accounts = decoded.obj.spec.service_accounts
-        allowed = [f"spiffe://{TRUST_DOMAIN}/ns/{namespace}/sa/{account}" for account in accounts]
-        authority = self.server.authority
-        return await asyncio.to_thread(authority.sign, csr, allowed), authority.roots
-
-
-class ServedIngest(Ingest):
-    """The ingest port as the relay sees it; it lets the guards know of sessions and of finished listings."""
-
-    relisting: Relisting
-
-    async def open(self, cluster: str, session: SessionInfo) -> Fence:
-        fence = await super().open(cluster, session)
-        self.relisting.opened(cluster, fence, session.control, session.types)
-        return fence
-
-    def listed(self, cluster: str, fence: Fence, type_: str) -> None:
-        super().listed(cluster, fence, type_)
-        self.relisting.listed(cluster, type_)
-
-    async def close(self, cluster: str, fence: Fence) -> None:
-        self.relisting.closed(cluster, fence)
-        await super().close(cluster, fence)
+_ITSELF_AGAIN = 10.0  # seconds between two looks at what nobody tells of
 
 
 class Server:
@@ -113,64 +76,119 @@ class Server:
 
     relay: RelayServer
     admin_port: int
+    ingest: ServedIngest
 
     def __init__(
         self,
         settings: Settings,
         folder: Cluster | None,
         store: RedisStore,
+        history: HistoryStore,
         metrics: Telemetry,
         secrets: Secrets,
         authority: Authority,
+        tracer: Tracer,
+        lease: Leading | None = None,
     ) -> None:
         self.settings = settings
         self._folder, self._store, self._metrics = folder, store, metrics
-        self._place = Place(cluster=settings.cluster, admin_namespace=settings.admin_namespace)
+        self._place = Place(
+            cluster=settings.cluster,
+            admin_namespace=settings.admin_namespace,
+            scoped_from=settings.scoped_routes_from,
+        )
         self._bell = Bell()
         self._relist_folder = asyncio.Event()
         self._window_over = self._stopping = False
-        self._statuses: dict[ObjectKey, Status] = {}
-        self.authority = authority
+        self.authority, self._lease = authority, lease
         self.gate = Gate(settings, secrets, metrics)
         self.translator = Translator(self._place)
+        self.journal = Journal(time.time_ns, Spans(tracer), lambda n, v, c: metrics.observe(n, v, cluster=c))
+        self.happenings = Happenings(Events(time.time_ns))
         self.relisting = Relisting(self._relist_folder.set, settings.cluster)
+        self._elsewhere = Elsewhere(store, self.relisting)
         self.publisher = ServedPublisher(
             relist=self.relisting.demand,
             now=time.time_ns,
             guard=GuardSettings(settings.guard_share, settings.guard_floor),
         )
-        self.publisher.server = self
+        self.publisher.replica = self
         self.pipeline = Pipeline(
             self.translator,
             self.publisher,
             metrics,
+            self.journal,
             on_statuses=self._put_statuses,
             on_published=self._published,
             observe=metrics.observe,
         )
-        self.ever = EverConnected(self._read_cluster_status)
+        self._writer = StatusWriter(folder, lambda: self.leads) if folder else None
+        self.clusters = KubernetesClusters(
+            folder,
+            self._place,
+            lambda: self.ingest,
+            self._writer.put if self._writer else None,
+            require_approval=settings.require_approval,
+        )
         self.ingest = ServedIngest(
             store,
             self.pipeline,
             IngestSettings(management=settings.cluster, admin_namespace=settings.admin_namespace, lease=settings.lease),
             metrics,
             on_states=self._states,
-            on_conflict=lambda: self._put_clusters(self.ingest.states),
+            on_conflict=lambda: self.clusters.put(self.ingest.states),
             on_leading=self._say_all_again,
-            ever_connected=self.ever,
+            ever_connected=self.clusters.ever,
+            sighted=lambda batch: sighted(tracer, batch),
         )
-        self.ingest.relisting = self.relisting
-        self._writer = StatusWriter(folder, lambda: self.ingest.leads) if folder else None
-        outputs = folder.outputs if folder else None
-        self._uids = ClusterUids(outputs, self._cluster_key, self.ingest.unannotated) if outputs else None
+        self.ingest.relisting, self.ingest.happenings = self.relisting, self.happenings
+        self.pipeline.on_accepted = self.ingest.pin
+        self._history = History(
+            history,
+            secrets,
+            self.ingest,
+            self.pipeline,
+            self.publisher,
+            HistorySettings(settings.history_keep, settings.history_snapshots, settings.history_bytes),
+            time.time_ns,
+        )
+        self.reconcile_time = ReconcileTime(partial(metrics.observe, "gloo_mesh_reconciler_time_sec"), time.monotonic)
         self._arrival = ArrivalStatuses(
             SERVED,
             self.publisher.arrivals,
             write=lambda key, status: self._writer.put(key, status) if self._writer else None,
             read=lambda key: folder.status(key) if folder else None,
             look=lambda: Reach(self.plane()).arrival,
-            elsewhere=self.ingest.elsewhere,
+            untold=lambda gateway: self._is_cold(gateway[0]) or self._is_untold(gateway),
+            states=lambda: {g: self._told(g) or state for g, state in self.publisher.arrivals.gateways.items()},
         )
+        self._exchange = Exchange(
+            store,
+            self._own_arrivals,
+            lambda: self.ingest.epoch,
+            self.publisher.arrivals.wake,
+            self._bell.wait,
+            self.publisher.arrivals.changed,
+        )
+        if lease is not None:
+            lease.changed = lambda held: self._say_all_again() if held else None
+        self._balancing = Balancing(store, settings.lease, self._serving, self._carried, self.ingest.sessions.let_go)
+
+    @property
+    def leads(self) -> bool:
+        """By the clock, asked before each write of a leader: one that was stopped for a while knows that its time is
+        over (M-63).
+        """
+        return self._lease.held if self._lease is not None else self.ingest.leads
+
+    def _serving(self) -> bool:
+        return self.publisher.is_open and not self._stopping
+
+    def _carried(self) -> tuple[int, int]:
+        """Agents here; clusters that ever had one."""
+        clusters = self.ingest.states.clusters.values()
+        known = sum(state.state not in (State.REGISTERED, State.PENDING) for state in clusters)
+        return len(self.ingest.sessions.clusters()), known
 
     # ---------------------------------------------------------------- turns
 
@@ -193,59 +211,59 @@ class Server:
     def _published(self, seq: int) -> None:
         if self._may_serve():
             self.publisher.open_for_agents()
+        self.reconcile_time.published(seq)
+        if self.publisher.holds or self.happenings.holding:
+            self.happenings.held(self.publisher.held)
         self._bell.ring()
 
     def _states(self, states: ClusterStates) -> None:
-        for name, state in states.clusters.items():
-            if state.ready and state.replica:
-                self.ever.saw(name)
-        self.pipeline.clusters(states, hold=self.settings.safe_mode == "on")
-        self._put_clusters(states)
-        if self._uids is not None:
-            self._uids.look()
+        self._history.states(self._place.cluster, states)
+        hold = self.settings.safe_mode == "on"
+        self.pipeline.clusters(states, hold=hold)
+        self.happenings.states(states, hold=hold)
+        self.clusters.changed(states)
 
     # ---------------------------------------------------------------- statuses
 
-    def _cluster_key(self, name: str) -> ObjectKey:
-        return ObjectKey(KUBERNETES_CLUSTER, self._place.cluster, self._place.admin_namespace, name)
+    def _own_arrivals(self) -> tuple[int, list[tuple[GatewayKey, Told]]]:
+        gateways = self.publisher.arrivals.gateways.items()
+        return self.publisher.config_version, [
+            (key, told_of(state, self.publisher.scopes(key[0]).get(key[1])))
+            for key, state in gateways
+            if self.ingest.owns(key[0])
+        ]
 
-    def _read_cluster_status(self, name: str) -> object:
-        return self._folder.status(self._cluster_key(name)) if self._folder else None
+    def _told(self, gateway: GatewayKey) -> GatewayState | None:
+        """By the replica to which its agent is connected, if that is another one."""
+        if not self.ingest.elsewhere(gateway[0]):
+            return None
+        return self._exchange.elsewhere.state(self.ingest.states.clusters[gateway[0]].replica, gateway)
+
+    def _is_untold(self, gateway: GatewayKey) -> bool:
+        return self.ingest.elsewhere(gateway[0]) and self._told(gateway) is None
+
+    def _is_cold(self, cluster: str) -> bool:
+        """Just after the start nothing is known of an agent that is not back yet: what its gateways had, they have."""
+        state = self.ingest.states.clusters.get(cluster)
+        return state is not None and not state.ready and not self._window_over
 
     def _put_statuses(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
         for key, status in statuses.items():
             if key.type != KUBERNETES_CLUSTER:
                 self._arrival.put(key, status)
-            elif status is None:
-                self._statuses.pop(key, None)
-            else:
-                self._statuses[key] = status
-        if any(key.type == KUBERNETES_CLUSTER for key in statuses):
-            self._put_clusters(self.ingest.states)
+        self.clusters.found({key: status for key, status in statuses.items() if key.type == KUBERNETES_CLUSTER})
 
     def _say_all_again(self) -> None:
         """This replica leads from now on; what the former leader has said already is not written twice."""
+        self.happenings.leads(self.ingest.leads)
         self._put_statuses({k: s for k, s in self.translator.all_statuses() if k.cluster == self._place.cluster})
 
-    def _put_clusters(self, states: ClusterStates) -> None:
-        """A KubernetesCluster's status is about its agent, besides what is wrong with the object."""
-        if self._writer is None:
-            return
-        for key, own in self._statuses.items():
-            state, now = states.clusters.get(key.name), time.time_ns()
-            conflict = self.ingest.conflicts.get(key.name, ("", 0))
-            ends = self.gate.certificate_ends.get(key.name, 0)
-            status = cluster_status(
-                own, state, ever=self.ever(key.name), now_unix_nanos=now, conflict=conflict, certificate_ends=ends
-            )
-            self._writer.put(key, status)
-
-    async def _watch_clusters(self) -> Never:
-        while True:
-            await asyncio.sleep(_CLUSTERS_AGAIN)
-            self._put_clusters(self.ingest.states)
-
     # ---------------------------------------------------------------- running
+
+    async def _look_at_itself(self) -> Never:
+        while True:
+            self.happenings.looked(self.ingest.leads, self.gate.info.certificates)
+            await asyncio.sleep(_ITSELF_AGAIN)
 
     async def _list_folder_again(self) -> Never:
         while True:
@@ -260,7 +278,9 @@ class Server:
             cluster = await self.relisting.complete.get()
             await self.ingest.settled()
             self.publisher.relisted(cluster, self.publisher.config_version)
+            self.happenings.held(self.publisher.held)
             self._bell.ring()
+            await self._elsewhere.concluded(cluster, stored=self.ingest.synced)
 
     async def _start_window(self) -> None:
         """With safe mode off, clusters are waited for so long and no longer."""
@@ -287,7 +307,16 @@ class Server:
         return await self._folder.release() if self._folder else 0
 
     async def _exposition(self, request: Request) -> Response:
+        self.journal.measured()
         return Response(self._metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+    def _certificate_expiry(self) -> Iterator[tuple[float, Mapping[str, str]]]:
+        own = self.gate.secrets.ends() if self.gate.secrets else {}
+        clusters, elsewhere = self.ingest.states.clusters, self.ingest.elsewhere
+        return certificate_expiry(own, clusters, self._place.cluster, elsewhere, time.time())
+
+    def _have_roots_of(self, moment: datetime.datetime) -> bool:
+        return all_have_roots_of(self.ingest.states.clusters, moment)
 
     def plane(self) -> Plane:
         return Plane(
@@ -304,37 +333,52 @@ class Server:
             folder=str(self.settings.directory or ""),
             store=self._store_info,
             release_folder=self._release_folder,
-            serving=lambda: self.publisher.is_open and not self._stopping,
+            serving=self._serving,
             relist=self.relisting.demand,
             insecure=self.settings.insecure,
-            conflicts=self._conflicts,
+            told=self._told,
+            conflicts=self.clusters.conflicts,
+            relay=lambda: self.gate.info,
+            conditions=self.clusters.conditions,
+            outputs=self.pipeline.outputs,
+            rollbacks=self._history.rollbacks,
+            journal=self.journal,
+            events=self.happenings.events,
+            queues=lambda: {"turns": self.ingest.queues, "relay": self.relay.queues},
         )
-
-    def _conflicts(self) -> Mapping[str, str]:
-        since = time.time_ns() - CONFLICT * 1_000_000_000
-        return {name: said for name, (said, at) in self.ingest.conflicts.items() if at > since}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self.gate.begin()
+        for name in ("gloo_mesh_redis_sync_err_total", "gloo_mesh_redis_sync_err"):
+            self._metrics.add(name, 0)  # from the start, or the first failure would be no increase
         async with AsyncExitStack() as stack:
+            stack.callback(self._metrics.watch("relay_certificate_expiry_seconds", self._certificate_expiry))
+            stack.callback(self._metrics.watch("relay_rejected_objects", self.publisher.arrivals.rejected))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             own = [
                 tasks.create_task(self._list_folder_again(), name="mgmt.relist"),
                 tasks.create_task(self._conclude_listings(), name="mgmt.relisted"),
-                tasks.create_task(self._watch_clusters(), name="mgmt.clusters"),
+                tasks.create_task(self._elsewhere.run(), name="mgmt.elsewhere"),
+                tasks.create_task(self.clusters.run(), name="mgmt.clusters"),
+                tasks.create_task(self._look_at_itself(), name="mgmt.itself"),
                 tasks.create_task(self._settle_memory(), name="mgmt.memory"),
                 tasks.create_task(self._start_window(), name="mgmt.window"),
-                tasks.create_task(self.gate.run(), name="mgmt.gate"),
+                tasks.create_task(self.gate.run(lambda: self.leads, self._have_roots_of), name="mgmt.gate"),
             ]
-            if self._uids is not None:
-                own.append(tasks.create_task(self._uids.run(), name="mgmt.uids"))
+            if self._lease is not None:
+                own.append(tasks.create_task(self._lease.run(), name="mgmt.lease"))
+            if self.settings.enable_cluster_load_balancing:
+                own.append(tasks.create_task(self._balancing.run(), name="mgmt.balancing"))
+            own.append(tasks.create_task(self._exchange.run(), name="mgmt.arrival.exchange"))
             if self._writer is not None:
                 own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))
                 own.append(tasks.create_task(self._arrival.run(), name="mgmt.arrival"))
             for task in own:
                 stack.callback(task.cancel)
             await stack.enter_async_context(running(self.ingest, self._folder))
+            await self._history.begin()
+            stack.callback(tasks.create_task(self._history.run(), name="mgmt.history").cancel)
             plane = self.plane()
             if self.settings.health_address is not None:  # before the relay: it answers while that drains
                 health = listen(health_app(plane), self.settings.health_address, "health_address")
@@ -344,13 +388,14 @@ class Server:
                     self.ingest,
                     self.publisher,
                     address=self.settings.relay_address,
-                    settings=RelaySettings(heartbeat=self.settings.heartbeat),
+                    settings=RelaySettings(heartbeat=self.settings.heartbeat, drain_spread=self.settings.drain_spread),
                     metrics=self._metrics,
                     observe=lambda why, cluster, peer: log.info(
                         "relay.stream.ended", cluster=cluster, peer=peer, reason=why.message
                     ),
                     door=self.gate.door,
-                    bootstrap=self.gate.bootstrap(self.ingest.conflict, self.ingest.registered),
+                    bootstrap=self.gate.bootstrap(self.ingest.sessions.conflict, self.ingest.sessions.barred),
+                    ended=self.happenings.ended,
                 )
             )
             self.gate.guards(self.relay)
@@ -362,28 +407,3 @@ class Server:
                 yield
             finally:
                 self._stopping = True
-
-
-@asynccontextmanager
-async def running_server(settings: Settings, metrics: Telemetry | None = None) -> AsyncIterator[Server]:
-    """The whole server, until the context is left. Raises the edge errors of its parts, each with a remedy."""
-    async with AsyncExitStack() as stack:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-        folder = await stack.enter_async_context(
-            open_cluster(settings, settings.state_dir / "cluster", TYPES_OF_SERVER, _MANAGER, {})
-        )
-        url = settings.redis_url
-        if not url:
-            redis = await stack.enter_async_context(embedded_redis(settings.state_dir / "redis"))
-            url = redis.url
-        store = RedisStore(
-            StoreSettings(url=url, username=settings.redis_username, password=settings.redis_password),
-            f"{settings.replica}/{time.time_ns():x}",
-        )
-        stack.push_async_callback(store.close)
-        telemetry = metrics or Telemetry("fingerpost-mgmt", __version__)
-        secrets = await stack.enter_async_context(open_secrets(settings, settings.admin_namespace, _MANAGER))
-        authority = await open_authority(root_place(settings.ca_dir, settings.state_dir, secrets))
-        server = Server(settings, folder, store, telemetry, secrets, authority)
-        await stack.enter_async_context(server.running())
-        yield server

@@ -7,30 +7,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import structlog
 
-from fingerpost.objects import ObjectKey, canonical
-from fingerpost.relay.objects import STATUS, name_of
-from fingerpost.relay.pieces import PieceList, Role, piece
+from fingerpost.api.common import ApprovalState
+from fingerpost.api.kinds import KINDS
+from fingerpost.objects import ObjectKey
+from mgmt.changes.journal import Journal
+from mgmt.changes.passage import Translated, came
+from mgmt.history.outputs import Outputs
 from mgmt.ingest.values import ClusterStates, InputChange
 from mgmt.publish.publisher import Publisher
 from mgmt.relay.ports import Metrics
 from mgmt.translate.engine import Failure
-from mgmt.translate.scopes import ResourceKey
+from mgmt.translate.graph.freezing import pin_of_key
+from mgmt.translate.scopes import GatewayKey
 from mgmt.translate.status import Status
-from mgmt.translate.translator import Translator
+from mgmt.translate.status_scopes import status_scopes
+from mgmt.translate.translator import Translator, failed_objects
 from mgmt.translate.turn import Turn
 
 log = structlog.get_logger()
 
 
+_COUNTED = {
+    ApprovalState.WARNING: "translation_warning",
+    ApprovalState.INVALID: "translation_error",
+    ApprovalState.FAILED: "translation_error",
+}
+_VERSIONS = {kind.type: kind.version for kind in KINDS}
+
+
+def _gvk(type_: str) -> str:
+    group, _, kind = type_.partition("/")
+    return f"{group}/{_VERSIONS.get(type_, 'v1')}, Kind={kind}"
+
+
 class Result(NamedTuple):
     turn: Turn
     changed: tuple[ObjectKey, ...]
-    seen_unix_nanos: int
-    traceparent: str
+    work: Translated
     cold: frozenset[str] = frozenset()
 
 
@@ -42,12 +60,17 @@ class Pipeline:
         translator: Translator,
         publisher: Publisher,
         metrics: Metrics,
+        journal: Journal,
         on_statuses: Callable[[Mapping[ObjectKey, Status | None]], None],
         on_published: Callable[[int], None] = lambda _: None,
         observe: Callable[[str, float], None] = lambda _name, _value: None,
     ) -> None:
         self.changed_at: dict[ObjectKey, int] = {}
-        self._translator, self._publisher, self._metrics = translator, publisher, metrics
+        self.outputs = Outputs(translator, lambda: Translator(translator.place))
+        self.on_changed: Callable[[int, Iterable[ObjectKey], Callable[[], Iterable[GatewayKey]]], None]
+        self.on_changed = lambda *_: None
+        self.on_accepted: Callable[[Mapping[str, bytes | None]], None] = lambda _: None  # pins, by name
+        self._translator, self._publisher, self._metrics, self._journal = translator, publisher, metrics, journal
         self._on_statuses, self._on_published, self._observe = on_statuses, on_published, observe
         self._cold: frozenset[str] = frozenset()
         self._homes: set[str] = set()
@@ -58,29 +81,34 @@ class Pipeline:
         cold = [name for name, s in states.clusters.items() if not s.ready and not s.skip_warming]
         self._cold = frozenset(cold if hold else ())
         self._homes = {self._translator.place.cluster, *states.clusters}
-        self._translator.set_cold(self._cold)
+        self.outputs.set_cold(self._cold)
         for name, state in states.clusters.items():
             self._metrics.set("relay_translation_held", float(hold and not state.ready), cluster=name)
 
     def translate(self, changes: Sequence[InputChange]) -> Result:
-        began = time.perf_counter()
-        self._translator.feed((change.key, change.body) for change in changes)
-        turn = self._translator.turn()
-        turn.cluster_scopes = self._scopes(turn.statuses)
-        self._report(self._translator.failures())
+        began, began_unix_nanos = time.perf_counter(), time.time_ns()
+        turn = self.outputs.turn([(change.key, change.body) for change in changes])
+        turn.cluster_scopes = status_scopes(self._translator.place.cluster, turn.statuses)
+        self._report(self.outputs.failures())
         self._observe("gloo_mesh_translation_time_sec", time.perf_counter() - began)
-        seen = [change.seen_unix_nanos for change in changes if change.seen_unix_nanos]
-        traceparent = next((change.traceparent for change in changes if change.traceparent), "")
-        return Result(turn, tuple(change.key for change in changes), min(seen, default=0), traceparent, self._cold)
+        work = Translated(came(changes), began_unix_nanos, time.time_ns(), turn.steps)
+        return Result(turn, tuple(change.key for change in changes), work, self._cold)
 
-    def publish(self, results: Sequence[object], seq: int) -> None:
+    def publish(self, results: Sequence[object], seq: int, stored_unix_nanos: int = 0) -> None:
         for result in results:
             if not isinstance(result, Result):
                 raise TypeError(f"expected a Result, got {type(result).__name__}")
             for key in result.changed:
                 self.changed_at[key] = seq
             self._publisher.set_cold(result.cold, self._homes)
-            self._publisher.publish(result.turn, seq, result.seen_unix_nanos, result.traceparent)
+            passage = self._journal.translated(result.work, seq, stored_unix_nanos)
+            told = self._publisher.publish(result.turn, seq, passage.seen, passage.traceparent)
+            self._journal.published(passage, told)
+            self._journal.gone(gateway for gateway, planned in result.turn.gateways.items() if planned is None)
+            self._count(result.turn.statuses)
+            if result.turn.accepted:
+                self.on_accepted({pin_of_key(key): body for key, body in result.turn.accepted.items()})
+            self.on_changed(seq, result.changed, partial(self._publisher.touched, result.turn))
             mine = {k: s for k, s in result.turn.statuses.items() if k.cluster == self._translator.place.cluster}
             if mine:
                 self._on_statuses(mine)
@@ -89,17 +117,12 @@ class Pipeline:
             self.changed_at = dict.fromkeys(self.changed_at, seq)
         self._on_published(seq)
 
-    def _scopes(self, statuses: Mapping[ObjectKey, Status | None]) -> dict[str, dict[ResourceKey, PieceList | None]]:
-        """Statuses of objects in workload clusters travel in the scope of the cluster itself."""
-        out: dict[str, dict[ResourceKey, PieceList | None]] = {}
+    def _count(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
+        """Each time that an object comes to be wrong, or is wrong in another way (relay.md §13.2)."""
         for key, status in statuses.items():
-            if key.cluster == self._translator.place.cluster:
-                continue
-            pieces = None
-            if status is not None:
-                pieces = PieceList([piece(Role.TOP, key.contribution, canonical(status.as_json()))])
-            out.setdefault(key.cluster, {})[STATUS, name_of(key)] = pieces
-        return out
+            name = _COUNTED.get(status.approval) if status else None
+            if name is not None and status is not None:
+                self._metrics.add(name, workspace=status.workspace, gvk=_gvk(key.type), namespace=key.namespace)
 
     def _report(self, failures: Iterable[Failure]) -> None:
         """Each new failure once, with the object's name; its last good output stays in force (M-54)."""
@@ -108,6 +131,7 @@ class Pipeline:
             text = f"{type(error).__name__}: {error}"
             now[node, key] = text
             if self._failed.get((node, key)) != text:
-                self._metrics.add("translation_error", workspace="", gvk=node, namespace=str(key))
+                if not failed_objects([Failure(node, key, error)]):  # else its status says so, and is counted
+                    self._metrics.add("translation_error", workspace="", gvk=node, namespace="")
                 log.error("translate.unit.failed", step=node, resource=str(key), error=text, exc_info=error)
         self._failed = now

@@ -29,7 +29,7 @@ class Relisting:
             del self._controls[cluster]
 
     def demand(self, clusters: Collection[str]) -> None:
-        """A cluster whose agent is not connected is asked when it comes back."""
+        """A cluster whose agent is not connected is asked when it comes back, here or at another replica."""
         for cluster in clusters:
             waiting = self._waiting.setdefault(cluster, set())
             if cluster == self._management:
@@ -39,6 +39,23 @@ class Relisting:
                 _, control, types = self._controls[cluster]
                 waiting |= types
                 control.relist(())
+
+    @property
+    def here(self) -> frozenset[str]:
+        """Clusters whose agents can be asked by this replica."""
+        return frozenset(self._controls)
+
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """Clusters that are waited for and can only be asked by another replica."""
+        return frozenset(
+            c for c, waiting in self._waiting.items() if c not in self._controls and _FOLDER not in waiting
+        )
+
+    def answered(self, cluster: str) -> None:
+        """Another replica has the new listing, and what it brought is in Redis."""
+        if self._waiting.pop(cluster, None) is not None:
+            self.complete.put_nowait(cluster)
 
     def folder_listed(self) -> None:
         self.listed(self._management, _FOLDER)

@@ -75,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`relay.tokenSecret.key`"""
     require_cluster_token: bool = False
     """Only `relay-identity-token-<cluster>` counts, not the shared token."""
+    require_approval: bool = False
+    """For an agent of unknown name the server makes a KubernetesCluster, and the agent waits until a person accepts it
+    (`relay.requireApproval`). Needs an API server as management cluster.
+    """
     relay_authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
     """The name in the server certificate that is made here; `authority` of the agents."""
     client_certificate_lifetime: Lifetime = 30 * 86400.0
@@ -109,9 +113,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
     guard_floor: Count = 10
     """A smaller loss is not held, unless it is all there is."""
+    history_keep: Lifetime = 7 * 86400.0
+    """Seconds for which snapshots are kept: what users had written, to look at and to roll back to."""
+    history_snapshots: Count = 10_000
+    """The most snapshots; beyond it the oldest go."""
+    history_bytes: Count = 64 * 1024 * 1024
+    """The most bytes of Redis that snapshots take, besides a compressed copy of the newest objects."""
+    scoped_routes_from: Count = 500
+    """Where an Envoy serves at least this many hosts on one port (wildcards not counted), each gets its routes as a
+    resource of its own, which makes an edit cheap; with half as many it gets one for all again. 0: never.
+    """
     heartbeat: Seconds = 10.0
     """Seconds between two signs of life to an agent. A stream on which nothing came for three times as long ends."""
+    drain_spread: Wait = 10.0
+    """Seconds within which the agents of this server come back, each at random, when it stops. 0: at once (tests)."""
     lease: Seconds = 10.0
     """Seconds after its last sign of life until another replica may take over the management cluster."""
+    leader_election: bool = True
+    """Of several servers one writes statuses, by the Lease `gloo-mesh-mgmt-server` in `admin_namespace`
+    (`common.leaderElection`). Without an API server, or if false: the one that Redis names.
+    """
+    enable_cluster_load_balancing: bool = True
+    """Of several replicas one that carries more than its share of the agents lets the youngest go to others."""
+    otlp_endpoint: str = ""
+    """Where traces are sent by OTLP (gRPC): `http://host:4317`, or `https://` for TLS. Empty: what the variable
+    `OTEL_EXPORTER_OTLP_ENDPOINT` says; without it nothing is traced.
+    """
     verbose: bool = False
     """Log what helps to find a mistake, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -10,10 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agent.admin import dumps
+from agent.apply.gateway import GatewayState
+from agent.relay.facts import Facts
 from agent.xds.bootstrap import bootstrap
 from agent.xds.tokens import GatewayTokens
 from fingerpost import __version__
 from fingerpost.loopback import is_loopback
+from fingerpost.objects import canonical
 
 
 class AgentView(Protocol):
@@ -41,6 +46,16 @@ class AgentView(Protocol):
 
     def findings(self) -> list[dict[str, str]]: ...
 
+    @property
+    def facts(self) -> Facts: ...
+
+    @property
+    def config_version(self) -> int: ...
+
+    def served(self) -> Mapping[str, GatewayState]: ...
+
+    def queues(self) -> Mapping[str, Any]: ...
+
 
 class Admin(NamedTuple):
     agent: AgentView
@@ -63,6 +78,22 @@ class Admin(NamedTuple):
 
     async def findings(self, request: Request) -> Response:
         return JSONResponse({"cluster": self.agent.cluster, "findings": self.agent.findings()})
+
+    async def input(self, request: Request) -> Response:
+        return _sorted(dumps.input_snapshot(self.agent.cluster, self.agent.facts, _part(request)))
+
+    async def output(self, request: Request) -> Response:
+        agent = self.agent
+        collected = dumps.collect(agent.served(), _part(request))
+        return _sorted(await asyncio.to_thread(dumps.output_snapshot, agent.cluster, agent.config_version, collected))
+
+    async def debug(self, request: Request) -> Response:
+        types = request.query_params.get("types", "0")
+        found = dumps.page(request.path_params["page"], int(types) if types.isdecimal() else 0, self.agent.queues())
+        if found is None:
+            message = f"{request.url.path} is no page; /debug/ lists them"
+            return JSONResponse({"error": message}, status_code=404)
+        return _sorted(found)
 
     async def release(self, request: Request) -> Response:
         """Lifts this agent's own guards: of one gateway, or of all and of its folder."""
@@ -98,6 +129,15 @@ class Admin(NamedTuple):
         )
 
 
+def _part(request: Request) -> dumps.Part:
+    return dumps.Part(request.query_params.get("type", ""), request.query_params.get("namespace", ""))
+
+
+def _sorted(value: Any) -> Response:
+    """Two dumps can be compared with `diff`."""
+    return Response(canonical(value), media_type="application/json")
+
+
 def _local(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
     async def guarded(request: Request) -> Response:
         if request.client is None or not is_loopback(request.client.host):
@@ -119,6 +159,9 @@ def admin_app(agent: AgentView, exposition: Callable[[], bytes]) -> Starlette:
             Route("/gateways", _local(admin.gateways)),
             Route("/findings", _local(admin.findings)),
             Route("/bootstrap", _local(admin.bootstrap)),
+            Route("/snapshots/input", _local(admin.input)),
+            Route("/snapshots/output", _local(admin.output)),
+            Route("/debug/{page:path}", _local(admin.debug)),
             Route("/release", _local(admin.release), methods=["POST"]),
         ]
     )

@@ -22,13 +22,12 @@ from agent.relay.desired import DesiredState
 from agent.xds.ports import Applied, Reports
 from fingerpost.cluster.protocol import Change, Outputs
 from fingerpost.objects import ObjectKey
-from fingerpost.relay.objects import OBJECT, key_of, name_of
+from fingerpost.relay.objects import ISTIO_SCOPE, OBJECT, key_of, name_of
 from fingerpost.relay.pieces import PieceList, Role, join, piece
 
-SCOPE: Final = "istio"
 TYPES: Final = tuple(
     f"networking.istio.io/{kind}"
-    for kind in ("DestinationRule", "Gateway", "ServiceEntry", "VirtualService", "WorkloadEntry")
+    for kind in ("DestinationRule", "EnvoyFilter", "Gateway", "ServiceEntry", "VirtualService", "WorkloadEntry")
 )
 NO_API_SERVER: Final = "NoApiServer"
 _PARENT = "gloo.solo.io/parent"
@@ -58,7 +57,7 @@ class IstioObjects:
     ) -> None:
         self._cluster, self._outputs, self._reports, self._desired = cluster, outputs, reports, desired
         self._leads = leads
-        self.state = GatewayState(SCOPE)
+        self.state = GatewayState(ISTIO_SCOPE)
         self._objects = (
             Objects(outputs, lambda _scope: self._report(), time.monotonic, leads=leads) if outputs else None
         )
@@ -110,7 +109,7 @@ class IstioObjects:
     def _want(self, moved: set[Key]) -> None:
         if self._objects is not None:
             changed = {key_of(self._cluster, name): self._object((type_, name)) for type_, name in moved}
-            self._objects.want(SCOPE, self.state.version, changed)
+            self._objects.want(ISTIO_SCOPE, self.state.version, changed)
         self._report()
 
     def _object(self, key: Key) -> Object | None:
@@ -151,7 +150,7 @@ class IstioObjects:
         """What an earlier process has left counts as what was wanted last: its absence is a loss like any other."""
         if held:
             self.state.restore(0, held, held)
-            self._desired.remember(SCOPE)
+            self._desired.remember(ISTIO_SCOPE)
         self._left, self._there = frozenset(held), {}
         self.adopted.set()
         if self._early is not None:
@@ -165,8 +164,8 @@ class IstioObjects:
         if self._objects is None:
             self._watermark = self.state.version
         else:
-            self._watermark = max(self._watermark, self._objects.wanted.arrived(SCOPE))
-        applied = Applied(SCOPE, self._watermark, 0, tuple(sorted(self._deviations())), (), 0)
+            self._watermark = max(self._watermark, self._objects.wanted.arrived(ISTIO_SCOPE))
+        applied = Applied(ISTIO_SCOPE, self._watermark, 0, tuple(sorted(self._deviations())), (), 0)
         if applied != self._reported:
             self._reported = applied
             self._reports.on_applied(applied)
@@ -177,7 +176,7 @@ class IstioObjects:
             names = {p.contribution for pieces in self.state.effective.values() for p in pieces}
             return [*found, *(Deviation(name, NO_API_SERVER, _NOWHERE, 0) for name in names)]
         passed = time.time_ns() - int(time.monotonic() * 1e9)  # troubles are dated by a clock that never jumps
-        for _, obj, trouble in self._objects.wanted.troubled(SCOPE):
+        for _, obj, trouble in self._objects.wanted.troubled(ISTIO_SCOPE):
             since = passed + int(trouble.since * 1e9)
             found.append(Deviation(obj.contribution, trouble.why.value, trouble.message, since))
         return found

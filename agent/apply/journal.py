@@ -62,9 +62,14 @@ class Journal:
         self._base = 0  # bytes of the first record
         self._tail = 0
 
+    @property
+    def is_due(self) -> bool:
+        """The next record is a complete one."""
+        return not self._base or self._tail > max(self._base, 1 << 20)
+
     def record(self, state: GatewayState) -> tuple[bytes, bool]:
         """The next bytes for the file, and whether they replace it; no bytes when it holds all of it already."""
-        full = not self._base or self._tail > max(self._base, 1 << 20)
+        full = self.is_due
         if full:
             self._written = {}
         pieces: dict[bytes, Piece] = {}
@@ -102,11 +107,18 @@ class Journal:
         self._base = 0
 
     def load(self) -> GatewayState | None:
-        """None when there is no file or nothing in it can be used."""
+        """None when there is no file or nothing in it can be used. Where the file is whole, it is gone on with."""
         try:
-            return replayed(self.path.read_bytes())
+            data = self.path.read_bytes()
         except FileNotFoundError:
             return None
+        records = list(_records(data))
+        state = replayed(records)
+        if state is not None and sum(size for _, size in records) == len(data):
+            self._base = records[0][1]
+            self._tail = len(data) - self._base
+            self._written = dict(state.wanted)
+        return state
 
     def _differs(self, key: Key, pieces: PieceList) -> bool:
         return self._written.get(key) is not pieces
@@ -127,12 +139,16 @@ def recorded(state: GatewayState) -> bytes:
     return Journal(Path()).record(state)[0]
 
 
-def replayed(data: bytes) -> GatewayState | None:
+def restored(data: bytes) -> GatewayState | None:
     """The state after the last whole record; None when there is none."""
+    return replayed(_records(data))
+
+
+def replayed(records: Iterable[tuple[_Record, int]]) -> GatewayState | None:
     known: dict[bytes, Piece] = {}
     wanted: dict[Key, PieceList] = {}
     last: _Record | None = None
-    for record in _records(data):
+    for record, _ in records:
         known.update((p.hash, Piece(p.hash, Role(p.role), p.contribution, p.body)) for p in record.pieces)
         for entry in record.lists:
             _replay(wanted, entry, known)
@@ -170,7 +186,8 @@ def _replay(lists: dict[Key, PieceList], entry: _List, known: dict[bytes, Piece]
         lists[key] = lists[key].spliced(steps)
 
 
-def _records(data: bytes) -> Iterable[_Record]:
+def _records(data: bytes) -> Iterable[tuple[_Record, int]]:
+    """With their sizes in the file."""
     at = 0
     while at + _HEAD <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -183,5 +200,5 @@ def _records(data: bytes) -> Iterable[_Record]:
             return
         if record.layout != _LAYOUT:
             return
-        yield record
+        yield record, _HEAD + length
         at += _HEAD + length

@@ -22,17 +22,24 @@ _AGAIN = 5.0
 
 
 class Kept(Protocol):
+    """`changed` is called when another process has written."""
+
+    changed: Callable[[], None]
+
     def read(self, name: str) -> bytes | None: ...
 
     async def keep(self, files: Mapping[str, bytes]) -> None: ...
 
     def drop(self, names: Collection[str]) -> None: ...
 
+    async def run(self) -> Never: ...
+
 
 class KeptInFolder:
     """The order of `keep` is kept: who writes a certificate last finds its key there."""
 
     def __init__(self, folder: Path) -> None:
+        self.changed: Callable[[], None] = lambda: None  # nobody else writes there
         self._folder = folder
 
     def read(self, name: str) -> bytes | None:
@@ -48,6 +55,10 @@ class KeptInFolder:
     def drop(self, names: Collection[str]) -> None:
         for name in names:
             (self._folder / name).unlink(missing_ok=True)
+
+    async def run(self) -> Never:
+        while True:  # there is nothing to do
+            await asyncio.Event().wait()
 
 
 class KeptInSecret:

@@ -136,19 +136,18 @@ class Wanted:
 
     def seen(self, key: ObjectKey, body: bytes | None) -> bool:
         """The cluster says what it holds. True when that is not what it was left as, and so has to be undone."""
-        wanted = self.get(key)
-        if wanted is None:
-            return False
-        known = self._there.get(key)
+        wanted, known = self.get(key), self._there.get(key)
         if body is None:
-            gone = known is not None
             self._there.pop(key, None)
             self._done.pop(key, None)
+            if wanted is None:
+                return False
             self._todo.add(key)
-            return gone
+            return known is not None
         found = _version(body)
         if known is None:
-            self._changed(key)
+            if wanted is not None:
+                self._changed(key)
             return False
         if known == found or found.generation < known.generation:
             return False  # as it was written, or what was written before that
@@ -157,6 +156,9 @@ class Wanted:
                 self._left(key, own, found)
                 return False
         self._there[key] = found
+        self._done.pop(key, None)  # not there any more, should just that be wanted again
+        if wanted is None:
+            return False
         self._todo.add(key)
         return True
 
@@ -218,8 +220,11 @@ class Wanted:
     # ------------------------------------------------------------ what is said of it
 
     def arrived(self, scope: str) -> int:
-        """The version of the scope once nothing of it waits but what failed; 0 before."""
-        open_ = any(key in self._todo and key not in self.troubles for key in self._scopes.get(scope, ()))
+        """The version of the scope once nothing of it waits but what failed; 0 before. It is asked after each turn, so
+        it looks only at what waits.
+        """
+        own = self._scopes.get(scope, {})
+        open_ = any(key in own and key not in self.troubles for key in self._todo)
         leaving = any(key not in self.troubles for key in self._going)
         return 0 if open_ or leaving else self._versions.get(scope, 0)
 

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from agent.apply.gateway import GatewayState
-from agent.apply.journal import recorded, replayed
+from agent.apply.journal import recorded, restored
 from fingerpost.cluster.protocol import NotWritten, Outputs
 from fingerpost.objects import ObjectKey
 
@@ -179,4 +179,4 @@ def _joined(parts: dict[int, tuple[int, str, str]]) -> GatewayState | None:
         record = zlib.decompress(packed)
     except (ValueError, zlib.error):
         return None
-    return replayed(record) if blake2b(record, digest_size=16).hexdigest() == digest else None
+    return restored(record) if blake2b(record, digest_size=16).hexdigest() == digest else None

@@ -1,5 +1,5 @@
-"""What goes up about a Service and a Secret: trimmed Services, ServiceFacts, SecretFacts. No pod address, no data of
-a Secret.
+"""What goes up about a Service and a Secret besides the Service itself: ServiceFacts, SecretFacts. No pod address, no
+data of a Secret.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
@@ -18,30 +17,13 @@ from fingerpost.api.core.service import Service
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.internal.secret_facts import SecretFacts, SecretFactsSpec
 from fingerpost.api.internal.service_facts import ServiceFacts, ServiceFactsSpec
-from fingerpost.objects import canonical
+from fingerpost.objects import EXPORT_TO, canonical
 
-EXPORT_TO = "networking.istio.io/exportTo"
 _NOBODY = "~"
-_METADATA = ("name", "namespace", "labels", "uid", "generation", "creationTimestamp")
-_SPEC = ("type", "selector", "ports", "clusterIP", "clusterIPs", "externalIPs", "externalName")
 
 
 def is_hidden(service: Service) -> bool:
     return service.metadata.annotations.get(EXPORT_TO, "").strip() == _NOBODY
-
-
-def trimmed_service(body: bytes) -> bytes:
-    """Only the fields of destinations.md §2.1, so that a change of any other sends nothing."""
-    obj: dict[str, Any] = msgspec.json.decode(body)
-    given = obj["metadata"]
-    metadata = {field: given[field] for field in _METADATA if field in given}
-    if EXPORT_TO in (given.get("annotations") or {}):
-        metadata["annotations"] = {EXPORT_TO: given["annotations"][EXPORT_TO]}
-    spec = {field: value for field, value in (obj.get("spec") or {}).items() if field in _SPEC}
-    out = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, "spec": spec}
-    if ingress := ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress"):
-        out["status"] = {"loadBalancer": {"ingress": ingress}}
-    return canonical(out)
 
 
 def body_of(made: ServiceFacts | SecretFacts | DiscoveredGateway) -> bytes:

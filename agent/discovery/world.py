@@ -15,7 +15,7 @@ import msgspec
 
 from agent.discovery import kinds
 from agent.discovery.endpoints import NOTHING, Endpoint, Found, Surroundings, find
-from agent.discovery.facts import body_of, is_hidden, secret_data, secret_facts, service_facts, trimmed_service
+from agent.discovery.facts import body_of, is_hidden, secret_data, secret_facts, service_facts
 from agent.discovery.gateways import discover
 from agent.discovery.inventory import Inventory
 from agent.discovery.locality import Locality, common
@@ -161,7 +161,7 @@ class World:
         if body is None:
             self._service_bodies.pop(name, None)
         else:
-            self._service_bodies[name] = trimmed_service(body)
+            self._service_bodies[name] = body
 
     def _put_service(self, key: ObjectKey, value: Any, concerned: _Concerned) -> None:
         concerned.services |= self._known.put_service((key.namespace, key.name), value)

@@ -19,6 +19,8 @@ from fingerpost.relay.reasons import Reason, Refused
 from fingerpost.relay.v1 import relay_pb2 as pb
 
 Key = tuple[str, str]
+# scope, version, traceparent, traceparents of what is joined to it, when its first message came
+Took = Callable[[str, int, str, tuple[str, ...], int], None]
 # scope, version, changed (None: removed), keep, confirmed, seen_unix_nanos
 OnVersion = Callable[[str, int, Mapping[Key, PieceList | None], Mapping[str, str], bool, int], None]
 
@@ -42,6 +44,7 @@ class Scope:
 class DesiredState:
     def __init__(self, on_version: OnVersion) -> None:
         self._on_version = on_version
+        self.took: Took = lambda *_: None  # just before it is handed on
         self.scopes: dict[str, Scope] = {}
         self.pieces = PieceStore()
         self.config_version = 0  # the highest seen
@@ -50,6 +53,12 @@ class DesiredState:
         self.resyncs = 0
         self._asked: set[bytes] = set()
         self._parts = Parts()
+
+    @property
+    def queues(self) -> dict[str, int]:
+        """Versions under way, and pieces that were asked for."""
+        versions = sum(len(scope.waiting) + (scope.work is not None) for scope in self.scopes.values())
+        return {"scopes": len(self.scopes), "versions": versions, "wanted": len(self.wants), "resyncs": self.resyncs}
 
     def restore(self, name: str, version: int, lists: Mapping[Key, PieceList], keep: Mapping[str, str]) -> None:
         """What was held when the agent ended: the server then sends only what is different."""
@@ -186,6 +195,7 @@ class DesiredState:
         scope.version = version.number
         if version.keep is not None:
             scope.keep = version.keep
+        self.took(name, version.number, version.traceparent, version.joined, version.began_unix_nanos)
         self._on_version(name, version.number, changed, scope.keep, version.confirmed, version.seen_unix_nanos)
         return True
 

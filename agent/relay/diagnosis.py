@@ -11,6 +11,7 @@ from typing import NamedTuple
 from cryptography import x509
 
 from fingerpost.relay.pki import dns_names
+from fingerpost.relay.reasons import LinkLost, Reason
 
 _TIMEOUT = 5.0
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")  # what OpenSSL makes of HTTP/2
@@ -30,6 +31,7 @@ class Seen(NamedTuple):
     plaintext: bool = False
     trusted: str = ""  # why not; "" when it is, or when no roots were given
     unreachable: str = ""
+    code: str = "RelayUnreachable"  # of that
 
 
 def look(address: str, authority: str, roots: bytes = b"") -> Seen:
@@ -62,6 +64,10 @@ def _shake(address: str, authority: str, roots: bytes | None) -> Seen:
         return Seen(
             plaintext=wrong.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
         )
+    except socket.gaierror as wrong:
+        return Seen(unreachable=f"the name {host} is not known ({wrong.strerror})", code="RelayNameUnknown")
+    except ConnectionRefusedError as wrong:
+        return Seen(unreachable=wrong.strerror or "refused", code="RelayRefused")
     except (OSError, ValueError) as wrong:
         return Seen(unreachable=getattr(wrong, "strerror", None) or str(wrong))
 
@@ -76,7 +82,7 @@ def unreachable(seen: Seen, address: str) -> Finding | None:
     if not seen.unreachable:
         return None
     message = f"the server at {address} cannot be reached: {seen.unreachable}"
-    return Finding("RelayUnreachable", f"{message}; correct server_address, or open the way there")
+    return Finding(seen.code, f"{message}; correct server_address, or open the way there")
 
 
 def judge(seen: Seen, address: str, authority: str, root_secret: str) -> Finding | None:
@@ -88,8 +94,10 @@ def judge(seen: Seen, address: str, authority: str, root_secret: str) -> Finding
         return None
     if seen.trusted:
         late = "expired" in seen.trusted or "not yet valid" in seen.trusted
+        stranger = "issuer" in seen.trusted or "self-signed" in seen.trusted
+        code = "RelayUnknownAuthority" if stranger else "RelayServerExpired" if late else "RelayServerCertificate"
         return Finding(
-            "RelayServerCertificate",
+            code,
             f"the certificate of the server at {address}, issued by {seen.certificate.issuer.rfc4514_string()}, is "
             f"refused: {seen.trusted}; "
             + (
@@ -107,3 +115,19 @@ def judge(seen: Seen, address: str, authority: str, root_secret: str) -> Finding
             f"name, or set authority to a name that it has",
         )
     return None
+
+
+def turned_down(lost: LinkLost, *, shows_token: bool) -> Finding | None:
+    """What the server itself said, where a person has to do something."""
+    if lost.reason is Reason.DUPLICATE:
+        return Finding("RelayDuplicate", lost.message)
+    if lost.reason is Reason.NOT_REGISTERED:
+        return Finding("RelayNotRegistered", lost.message)
+    if lost.reason is Reason.UNAUTHENTICATED:
+        return Finding("RelayTokenWrong" if shows_token else "RelayClientCertificate", lost.message)
+    return None
+
+
+def not_registered(address: str, cluster: str, seconds: float) -> Finding:
+    message = f"the server at {address} has let this agent wait for {seconds:.0f}s: there is no KubernetesCluster "
+    return Finding("RelayNotRegistered", f"{message}{cluster}, or it is not accepted yet; create it, or accept it")

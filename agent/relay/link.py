@@ -58,6 +58,20 @@ class AgentLink:
         self.connections = 0
         self.bytes_in = 0
         self.bytes_out = 0
+        self._asked_at = 0.0
+
+    @property
+    def reached(self) -> bool:
+        """There is a connection, whether the server answers on it or not."""
+        return self._present is not None and self._present.get_state() is grpc.ChannelConnectivity.READY
+
+    def waits(self) -> float:
+        """Seconds for which a server that is reached has left the Hello without an answer: it lets agents wait whose
+        cluster nobody has registered. 0 otherwise.
+        """
+        if not self.reached or self._pull.connected or not self._push.asks:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._asked_at
 
     def role_changed(self) -> None:
         """Who leads now pushes over a second connection; who does no longer, ends the one it has."""
@@ -149,6 +163,7 @@ class AgentLink:
     async def _push_once(self, channel: grpc.aio.Channel, line: Line) -> None:
         await self._push.ready()
         call, stream = self._open(channel, _PUSH, pb.PushRequest, line)
+        self._asked_at = asyncio.get_running_loop().time()
         try:
             await stream.say(self._push.begin(stream, self._hello()).SerializeToString())
             await stream.run(self._push.receive, self._push.produce)

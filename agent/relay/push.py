@@ -30,6 +30,7 @@ class Push:
     ) -> None:
         """`relist(types)` reads the cluster without a cache and returns when all of it has been given to `update`."""
         self.facts = Facts()
+        self.pushed: Callable[[str, int], str] = lambda traceparent, _seen: traceparent  # the context to go on under
         self._settings, self._relist, self._on_stored = settings, relist, on_stored
         self._complete = asyncio.Event()
         self._stream: Stream | None = None
@@ -47,9 +48,19 @@ class Push:
     # -- for the rest of the agent
 
     @property
+    def asks(self) -> bool:
+        """Hello is said, and not answered."""
+        return self._stream is not None and not self._welcome
+
+    @property
     def in_step(self) -> bool:
         """The server has everything, in Redis too."""
         return self._welcome and self._stored == self._seq and not self._pending()
+
+    @property
+    def queues(self) -> dict[str, int]:
+        waiting = sum(len(facts.waiting) for facts in self.facts.types.values())
+        return {"waiting": waiting, "unacknowledged": self._seq - self._acked, "unstored": self._seq - self._stored}
 
     def update(self, changes: Iterable[Fact], seen_unix_nanos: int = 0, traceparent: str = "") -> None:
         """Takes the changes and sends them at once."""
@@ -190,31 +201,38 @@ class Push:
         if type_ in self._replace:
             del self._replace[type_]
             delta.replace = True
-        size, waiting = 0, facts.waiting
+        size, waiting, trace = 0, facts.waiting, ""
         while waiting:
             name = next(iter(waiting))
             held = facts.held.get(name)
             weight = _OVERHEAD + len(name[0]) + len(name[1]) + (len(held.body) if held is not None else 0)
-            if size and size + weight > self._settings.chunk:
-                break
-            self._stamp(delta, waiting.pop(name))
+            if size and (size + weight > self._settings.chunk or waiting[name].traceparent != trace):
+                break  # a message bears one trace
+            seen = waiting.pop(name)
+            trace = seen.traceparent
+            self._stamp(delta, seen)
             size += weight
             if held is None:
                 delta.remove.add(namespace=name[0], name=name[1])
             elif len(held.body) > self._settings.chunk:
                 self._begin_parts(delta, type_, name, held.hash, held.body)
+                self._trace(delta, trace)
                 return request
             else:
                 delta.upsert.add(namespace=name[0], name=name[1], hash=held.hash, json=held.body)
+        self._trace(delta, trace)
         self._close(delta, type_, facts)
         return request
+
+    def _trace(self, delta: pb.Delta, traceparent: str) -> None:
+        if traceparent:
+            delta.traceparent = self.pushed(traceparent, delta.seen_unix_nanos)
 
     @staticmethod
     def _stamp(delta: pb.Delta, seen: Seen) -> None:
         """The oldest change of the chunk counts."""
         if seen.unix_nanos and not (0 < delta.seen_unix_nanos <= seen.unix_nanos):
             delta.seen_unix_nanos = seen.unix_nanos
-            delta.traceparent = seen.traceparent
 
     @staticmethod
     def _close(delta: pb.Delta, type_: str, facts: TypeFacts) -> None:

@@ -19,7 +19,7 @@ from agent.relay.diagnosis import Finding, judge, look, unreachable
 from agent.settings import Settings
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
-from fingerpost.relay.reasons import LinkLost
+from fingerpost.relay.reasons import REFUSED_KIND, LinkLost
 from fingerpost.relay.v1 import bootstrap_pb2 as pb
 from fingerpost.secrets.protocol import Data, Secrets, SecretsFailed
 
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 _ISSUE = "/fingerpost.relay.v1.Bootstrap/IssueClientCertificate"
 _TIMEOUT = 10.0
 _CLOSED = "Socket closed"  # gRPC's words; a server that refuses a certificate says no more
+_NOT_ISSUED = "RelayCertificateRefused"
+_REFUSALS = {"token": "RelayTokenWrong", "conflict": "RelayDuplicate", "registration": "RelayNotRegistered"}
 _RETRY = 60.0  # at most, between two attempts to renew
 
 
@@ -39,6 +41,13 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trust(Protocol):
+    """`begin`, then `run` beside the link. For `check`: `finding` is what is wrong with the trust between agent and
+    server, `away` that the server is not reached.
+    """
+
+    finding: Finding | None
+    away: Finding | None
+
     @property
     def changed(self) -> asyncio.Event:
         """Set when another connection should take the place of the present one."""
@@ -51,6 +60,10 @@ class Trust(Protocol):
     async def explain(self, lost: LinkLost) -> LinkLost:
         """For a connection that never came about: the reason as well as it can be found."""
         ...
+
+    async def begin(self) -> None: ...
+
+    async def run(self) -> Never: ...
 
 
 class Plaintext:
@@ -77,6 +90,13 @@ class Plaintext:
             return LinkLost(message)
         return lost
 
+    async def begin(self) -> None:
+        pass
+
+    async def run(self) -> Never:
+        while True:  # there is nothing to do
+            await asyncio.Event().wait()
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
@@ -99,9 +119,7 @@ def renew_at(pair: pki.Pair, ratio: float, spread: float) -> datetime.datetime:
 
 
 class SecretTrust:
-    """`begin`, then `run` beside the link. For `check`: `finding` is what is wrong with the trust between agent and
-    server, `away` that the server is not reached.
-    """
+    """With TLS: what the agent's secrets hold, and what is asked of the server with it."""
 
     def __init__(self, secrets: Secrets, plan: Plan) -> None:
         self.changed = asyncio.Event()
@@ -122,7 +140,8 @@ class SecretTrust:
         while problem := self._missing():
             if problem != complaint:
                 log.warning("relay.secret.missing", reason=problem)
-                self.finding, complaint = Finding("RelaySecretMissing", problem), problem
+                code = "RelaySecretMissing" if self._pair is None else "RelayClientExpired"
+                self.finding, complaint = Finding(code, problem), problem
             self._arrived.clear()
             await self._arrived.wait()
         if complaint:
@@ -292,7 +311,7 @@ class SecretTrust:
                 if refused.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                     lost = await self.explain(lost)
                 else:
-                    self.finding = Finding("RelayCertificateRefused", lost.message)
+                    self.finding = Finding(_code_of(refused), lost.message)
                 raise lost from refused
         return answer
 
@@ -316,7 +335,14 @@ class SecretTrust:
                 await asyncio.sleep(min(lifetime / 50, _RETRY))
 
 
-def chosen_trust(settings: Settings, uid: str, secrets: Secrets) -> SecretTrust | Plaintext:
+def _code_of(refused: grpc.aio.AioRpcError) -> str:
+    """An earlier server does not say of which kind its refusal is."""
+    trailing: Any = refused.trailing_metadata() or ()
+    kinds = [value for key, value in trailing if key == REFUSED_KIND]
+    return _REFUSALS.get(kinds[0], _NOT_ISSUED) if kinds else _NOT_ISSUED
+
+
+def chosen_trust(settings: Settings, uid: str, secrets: Secrets) -> Trust:
     """Raises SecretsFailed for settings that contradict each other."""
     if settings.insecure:
         if settings.relay_token or settings.disable_server_certificate_validation:

@@ -4,6 +4,7 @@ resolved to lists.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from fingerpost.relay.pieces import Piece, PieceList, Splice
@@ -38,13 +39,16 @@ class Version:
         "_changes",
         "_removes",
         "after",
+        "began_unix_nanos",
         "confirmed",
         "edits",
         "gone",
         "hashes",
+        "joined",
         "keep",
         "number",
         "seen_unix_nanos",
+        "traceparent",
     )
 
     def __init__(self, number: int) -> None:
@@ -52,6 +56,9 @@ class Version:
         self.after = b""
         self.confirmed = self.gone = False
         self.seen_unix_nanos = 0
+        self.began_unix_nanos = time.time_ns()  # its first message is here
+        self.traceparent = ""
+        self.joined: tuple[str, ...] = ()
         self.keep: dict[str, str] | None = None
         self.hashes: set[bytes] = set()
         self.edits: dict[
@@ -81,6 +88,7 @@ class Version:
         if delta.version_end:
             self.after, self.confirmed, self.gone = delta.after, delta.confirmed, delta.gone
             self.seen_unix_nanos = delta.seen_unix_nanos
+            self.traceparent, self.joined = delta.traceparent, tuple(delta.joined)
 
     def resolve(
         self, lists: Mapping[Key, PieceList], get: Callable[[bytes], Piece | None]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
 from agent.apply.exceptions import SECRET_MISSING, Deviation
@@ -19,9 +18,11 @@ from agent.xds import endpoints, listeners, secrets
 from agent.xds.joined import Joined
 from agent.xds.ports import Applied, Certificates, LocalEndpoints, Reports, Secrets, Store
 from agent.xds.resolver import Resolver
+from agent.xds.scopes import Scopes, can_be_scoped
 from agent.xds.session import Session
-from agent.xds.wire import Resource
+from agent.xds.wire import Resource, body_version, list_version
 from fingerpost.relay.pieces import PieceList, join
+from fingerpost.relay.route_forms import Form
 from fingerpost.relay.v1.endpoints_pb2 import EndpointsTemplate
 
 K = TypeVar("K")
@@ -51,6 +52,7 @@ class View(NamedTuple):
     routes: Mapping[str, PieceList]
     secrets: Mapping[str, bytes]  # those the listeners name and that can be served
     needed_routes: frozenset[str]
+    scoped: frozenset[str]  # RouteConfigurations that are served as scopes
 
 
 class Gateway:
@@ -62,6 +64,8 @@ class Gateway:
         self._seen = 0
         self._types: dict[str, dict[str, PieceList]] = {}
         self._joined: dict[str, Joined] = {}
+        self._scopes: dict[str, Scopes] = {}
+        self._scoped: frozenset[str] = frozenset()
         self._parts: dict[str, tuple[PieceList, listeners.Parts]] = {}
         self._missing: dict[tuple[str, str], Deviation] = {}
         self._secrets: dict[str, bytes] = {}
@@ -126,10 +130,33 @@ class Gateway:
         if self._view is None:
             clusters, assigned, listening, routed = (self._table(t) for t in TYPES)
             needed = frozenset().union(*(p.routes(frozenset(self._secrets)) for _, p in self._parts.values()))
+            self._choose_forms(routed)
             self._view = View(
-                self.state.version, self._seen, clusters, assigned, listening, routed, self._secrets, needed
+                self.state.version,
+                self._seen,
+                clusters,
+                assigned,
+                listening,
+                routed,
+                self._secrets,
+                needed,
+                self._scoped,
             )
         return self._view
+
+    def _choose_forms(self, routed: Mapping[str, PieceList]) -> None:
+        """Near the number of hosts that decides the form stays as it was, so that no gateway goes to and fro."""
+        wanted: dict[str, Form] = {}
+        for _, parts in self._parts.values():
+            wanted.update(parts.forms)
+        for config in self._scopes.keys() - routed.keys():
+            del self._scopes[config]
+        self._scoped = frozenset(
+            config
+            for config in routed.keys() & wanted.keys()
+            if can_be_scoped(config)
+            and (wanted[config] is Form.SCOPED or (wanted[config] is Form.AS_BEFORE and config in self._scoped))
+        )
 
     def cluster(self, name: str, pieces: PieceList) -> Resource:
         return Resource(name, list_version(pieces), join(pieces))
@@ -138,9 +165,14 @@ class Gateway:
         joined = self._joined.setdefault(name, Joined())
         return Resource(name, list_version(pieces), joined.value(pieces))
 
-    def listener(self, name: str, bind: str) -> Resource | None:
+    def scopes(self, config: str, pieces: PieceList) -> Scopes:
+        scopes = self._scopes.setdefault(config, Scopes(config))
+        scopes.update(pieces)
+        return scopes
+
+    def listener(self, name: str, bind: str, scoped: Mapping[str, bool]) -> Resource | None:
         """None when no filter chain is left."""
-        body, _ = listeners.render(self._parts[name][1], bind, frozenset(self._secrets))
+        body, _ = listeners.render(self._parts[name][1], bind, frozenset(self._secrets), scoped)
         return Resource(name, body_version(body), body) if body else None
 
     def secret_version(self, name: str) -> str:
@@ -166,6 +198,7 @@ class Gateway:
         if not self.sessions:
             self._types.clear()
             self._joined.clear()
+            self._scopes.clear()
         self.report()
 
     def accepted(self, lists: Mapping[Key, PieceList]) -> None:
@@ -276,11 +309,3 @@ class Gateway:
         self._missing = missing
         if found != self._secrets:
             self._secrets = found
-
-
-def list_version(pieces: PieceList) -> str:
-    return pieces.digest[:12].hex()
-
-
-def body_version(body: bytes) -> str:
-    return blake2b(body, digest_size=12).hexdigest() if body else ""

@@ -91,6 +91,10 @@ class Keeper(Store, Protocol):
 
     async def read(self) -> list[GatewayState]: ...
 
+    def take_over(self) -> None:
+        """From now on this agent writes; another one did."""
+        ...
+
     async def run(self) -> Never: ...
 
 

@@ -18,8 +18,9 @@ from envoy.config.cluster.v3 import cluster_pb2
 
 from agent.apply.gateway import Key
 from agent.discovery.locality import Locality
+from agent.xds.scopes import config_of, marked
 from agent.xds.subscription import Offer, Subscription
-from agent.xds.wire import CDS, EDS, LDS, RDS, SDS, SERVED, Request, Resource, Wire
+from agent.xds.wire import CDS, EDS, LDS, RDS, SDS, SERVED, SRDS, Request, Resource, Wire
 from fingerpost.relay.pieces import PieceList
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LATE = 1.0  # seconds after which a proxy that has not answered is named
-_KIND = {CDS: "cluster", EDS: "endpoints", LDS: "listener", RDS: "routes"}
+_KIND = {CDS: "cluster", EDS: "endpoints", LDS: "listener", RDS: "routes", SRDS: "routes"}
 
 
 class Phase(enum.Enum):
@@ -59,6 +60,12 @@ class Session:
         self._awaits_endpoints = False  # clusters were sent whose endpoints the proxy will ask for
         self._offering = 0
         self._late: asyncio.TimerHandle | None = None
+        self._delta = wire.incremental  # else every edit would send all scopes: worse than one RouteConfiguration
+        self._scopable = self._delta
+        self._once_scoped: set[str] = set()  # a connection may be on the listener of that time still
+        self._scopes_anew = False
+        self._began = time.time_ns()
+        self._scopes_refused = 0
 
     def stir(self) -> None:
         self.wake.set()
@@ -95,9 +102,21 @@ class Session:
     def _refused(self, subscription: Subscription, offer: Offer, lists: dict[Key, PieceList], error: str) -> None:
         log.warning("xds.response.refused", proxy=self.proxy, type=subscription.type_url, error=error)
         self._awaits_endpoints = False
+        self._scopes_refused += subscription.type_url == SRDS
+        if subscription.type_url == LDS and self._may_be_the_form():
+            log.warning("xds.scopes.given_up", proxy=self.proxy)
+            subscription.take_back(offer)
+            self._phase, self._again = Phase.IDLE, True
+            return
         if self._gateway.refused(lists, error, self.proxy):
             subscription.take_back(offer)
             self._phase = Phase.IDLE
+
+    def _may_be_the_form(self) -> bool:
+        """A proxy may be built without what scopes need: the plain form is tried before anybody is blamed."""
+        suspected = self._scopable and self._view is not None and bool(self._view.scoped)
+        self._scopable = self._delta and not suspected  # refused in the plain form as well: it was not that
+        return suspected
 
     # ------------------------------------------------------------------ what goes out
 
@@ -150,6 +169,7 @@ class Session:
         if self._awaits_endpoints or self._waits(CDS, EDS):
             return False
         self._send_listeners(self._view, out)
+        self._send_scopes(self._view, out)
         self._send_routes(self._view, out)
         self._offering = self._view.version
         self._phase = Phase.SERVING
@@ -161,8 +181,9 @@ class Session:
         if self._again:  # a listener came up and asks for its routes, or listeners are asked for at last
             self._again = False
             self._send_listeners(view, out)
+            self._send_scopes(view, out)
             self._send_routes(view, out)
-        if self._waits(LDS, RDS):
+        if self._waits(LDS, SRDS, RDS):
             return False
         if not self._complete(view):
             if self._gateway.view() is view:
@@ -191,9 +212,13 @@ class Session:
         """The proxy has asked for all that it needs to serve this view; before that nothing may be taken away."""
         if not view.listeners:
             return self._subscriptions[CDS].open
-        return (
-            self._subscriptions[LDS].open and view.needed_routes & view.routes.keys() <= self._subscriptions[RDS].names
-        )
+        needed, scoped = view.needed_routes & view.routes.keys(), self._scoped(view)
+        if needed & scoped and not self._subscriptions[SRDS].open:
+            return False
+        return self._subscriptions[LDS].open and needed - scoped <= self._subscriptions[RDS].names
+
+    def _scoped(self, view: View) -> frozenset[str]:
+        return view.scoped if self._scopable else frozenset()
 
     def _waits(self, *types: str) -> bool:
         return any(self._subscriptions[t].waiting for t in types)
@@ -261,8 +286,10 @@ class Session:
             return
         resources: list[Resource] = []
         present: set[str] = set()
+        scoped = {config: self._gateway.scopes(config, view.routes[config]).rest for config in self._scoped(view)}
+        self._once_scoped.update(scoped)
         for name in sorted(view.listeners):
-            resource = self._gateway.listener(name, self._bind)
+            resource = self._gateway.listener(name, self._bind, scoped)
             if resource is None:
                 continue
             present.add(name)
@@ -271,6 +298,41 @@ class Session:
         removed = sub.sent.keys() - present
         if resources or removed or not sub.offered:
             out.append(sub.offer(resources, sorted(removed), {r.name: view.listeners[r.name] for r in resources}))
+            # When the last listener with scopes has gone an Envoy forgets them, and does not ask again for the next.
+            self._scopes_anew = bool(resources)
+
+    def _send_scopes(self, view: View, out: list[bytes]) -> None:
+        """One response for all; what the last listener to look it up might still need goes with its routes only."""
+        sub = self._subscriptions[SRDS]
+        if not sub.open or not self._delta:
+            return
+        anew, self._scopes_anew = self._scopes_anew and bool(view.scoped), False
+        resources: list[Resource] = []
+        removed: list[str] = []
+        lists: dict[str, PieceList] = {}
+        for config in sub.lists.keys() - view.routes.keys():
+            removed += [name for name in sub.sent if config_of(name) == config]
+            del sub.lists[config]
+        self._once_scoped &= view.routes.keys()
+        for config in sorted(self._once_scoped):
+            pieces = view.routes[config]
+            if sub.lists.get(config) is pieces and not anew:
+                continue
+            scopes = self._gateway.scopes(config, pieces)
+            names = None if anew else scopes.changed_since(sub.lists.get(config))
+            if names is None:
+                names = scopes.resources.keys() | {n for n in sub.sent if config_of(n) == config}
+            for name in sorted(names):
+                resource = scopes.resources.get(name)
+                if resource is not None and (anew or sub.sent.get(name) != resource.version):
+                    resources.append(marked(resource, f"{self._began:x}.{self._scopes_refused}"))
+                elif resource is None and name in sub.sent:
+                    removed.append(name)
+            lists[config] = pieces
+        if resources or removed:
+            out.append(sub.offer(resources, removed, lists))
+        else:
+            sub.lists.update(lists)
 
     def _send_routes(self, view: View, out: list[bytes]) -> None:
         sub = self._subscriptions[RDS]

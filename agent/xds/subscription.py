@@ -10,7 +10,9 @@ from fingerpost.relay.pieces import PieceList
 
 
 class Offer(NamedTuple):
-    """One response on its way: the names in it, and of those that come from the server the lists they were made of."""
+    """One response on its way: the names in it, and of those that come from the server the lists they were made of
+    (scopes: that of their RouteConfiguration, by its name).
+    """
 
     names: frozenset[str]
     lists: Mapping[str, PieceList]
@@ -71,8 +73,9 @@ class Subscription:
         """The proxy refused this response, so nobody knows which of its parts it has: all are to be sent anew."""
         for name in offer.names:
             self.sent.pop(name, None)
-            self.lists.pop(name, None)
             self._bodies.pop(name, None)
+        for name in (*offer.names, *offer.lists):
+            self.lists.pop(name, None)
 
     def offer(self, resources: list[Resource], removed: Iterable[str], lists: Mapping[str, PieceList]) -> bytes:
         self.offered = True

@@ -7,21 +7,23 @@ Responses are put together by hand: a RouteConfiguration of 600 kB is copied, ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
-from fingerpost.relay.pieces import field
+from fingerpost.relay.pieces import PieceList, field
 
 _TYPES = "type.googleapis.com/"
 CDS = f"{_TYPES}envoy.config.cluster.v3.Cluster"
 EDS = f"{_TYPES}envoy.config.endpoint.v3.ClusterLoadAssignment"
 LDS = f"{_TYPES}envoy.config.listener.v3.Listener"
 RDS = f"{_TYPES}envoy.config.route.v3.RouteConfiguration"
+SRDS = f"{_TYPES}envoy.config.route.v3.ScopedRouteConfiguration"
 SDS = f"{_TYPES}envoy.extensions.transport_sockets.tls.v3.Secret"
-WILDCARD_TYPES = frozenset((CDS, LDS))
-SERVED = (CDS, EDS, LDS, RDS, SDS)
+WILDCARD_TYPES = frozenset((CDS, LDS, SRDS))
+SERVED = (CDS, EDS, LDS, SRDS, RDS, SDS)
 
 
 class Request(NamedTuple):
@@ -39,6 +41,14 @@ class Resource(NamedTuple):
     name: str
     version: str
     body: bytes
+
+
+def list_version(pieces: PieceList) -> str:
+    return pieces.digest[:12].hex()
+
+
+def body_version(body: bytes) -> str:
+    return blake2b(body, digest_size=12).hexdigest() if body else ""
 
 
 class Wire(Protocol):

@@ -14,7 +14,10 @@ from ctl.merge import sections
 from ctl.output import Document, counted, emit, mark, paint
 from ctl.server import Answers, get, get_each
 from ctl.table import table
-from mgmt.admin.findings import CONNECTIVITY, DEPLOYMENT, SECTIONS, SOURCES, finding, source_finding
+from fingerpost import __version__
+from fingerpost.versions import apart
+from mgmt.admin.findings import CONNECTIVITY, DEPLOYMENT, SECTIONS, SOURCES, VERSIONS, finding
+from mgmt.admin.source_findings import source_finding
 
 _LABELS = {"error": " ERROR", "warning": " WARN "}
 _COLORS = {"error": "fail", "warning": "warn"}
@@ -30,6 +33,7 @@ def check(target: str, only: Sequence[str], fail_on: str, exit_zero: bool, ask: 
     began = time.monotonic()
     answers, found, unreachable = _asked(target, ask)
     _say_missing(found, answers)
+    _say_version(found, answers)
     silent = bool(answers.bodies) and target == "" and _ask_agents(found)
     found = [section for section in found if section["title"] in titles]
     findings = [f for section in found for f in section["findings"]]
@@ -102,6 +106,19 @@ def _say_missing(found: list[dict[str, Any]], answers: Answers) -> None:
     for address, trouble in answers.missing.items():
         into = next(section for section in found if section["title"] == DEPLOYMENT)
         into["findings"].append(finding("CHK032", address, f"management server {address} does not answer: {trouble}"))
+
+
+def _say_version(found: list[dict[str, Any]], answers: Answers) -> None:
+    """Beside those of servers and agents."""
+    section = next((s for s in found if s["title"] == VERSIONS), None)
+    if section is None:
+        return
+    for table_ in section["tables"]:
+        table_["rows"] = [["command line", __version__], *table_["rows"]]
+    for body in answers.bodies:
+        if apart(__version__, body["version"]) > 1:
+            message = f"this command line has version {__version__}, server {body['replica']} {body['version']}"
+            section["findings"].append(finding("CHK112", str(body["replica"]), message))
 
 
 def _ask_agents(found: list[dict[str, Any]]) -> bool:

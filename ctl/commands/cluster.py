@@ -1,19 +1,20 @@
-"""`cluster list`: every cluster with its agent, over all servers."""
+"""`cluster list` and `cluster describe`: clusters with their agents, over all servers."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from ctl.contexts import chosen
 from ctl.exits import Code, Failed
 from ctl.merge import clusters
-from ctl.output import Document, emit, note, remark
+from ctl.output import Document, counted, emit, note, paint, remark
 from ctl.server import get
 from ctl.table import table
 
-_COLUMNS = ("Cluster", "State", "Agent", "Since", "Objects", "Behind", "Labels")
+_COLUMNS = ("Cluster", "State", "Agent", "Since", "Objects", "Behind", "Certificate", "Labels")
 
 
 def list_clusters() -> int:
@@ -68,13 +69,102 @@ def _row(cluster: dict[str, Any]) -> list[str]:
     labels = ",".join(f"{k}={v}" for k, v in sorted(cluster.get("labels", {}).items()))
     return [
         cluster["name"],
-        cluster["state"],
+        "Rejected" if cluster.get("approval") == "rejected" else cluster["state"],
         cluster.get("agent", {}).get("version", "") or "-",
         (f"{since} (x)" if lost else since) or "-",
         str(cluster.get("objects", "-")),
         str(cluster.get("behind", "-")),
+        left((cluster.get("certificate") or {}).get("until", "")) or "-",
         labels,
     ]
+
+
+def describe(name: str) -> int:
+    """The replica to which the agent is connected tells; what the others refuse does not count."""
+    answers = get(f"/clusters/{quote(name, safe='')}")
+    (found,) = clusters([{"clusters": [body["cluster"]]} for body in answers.bodies])
+    emit(
+        Document(
+            "Cluster",
+            text=lambda: _described(found),
+            spec=found,
+            names=[name],
+            server_version=answers.version,
+            context=answers.context,
+        )
+    )
+    for address, trouble in answers.missing.items():
+        note(f"warning: {address} does not answer ({trouble}), so some of this may be out of date")
+    return Code.PARTIAL if answers.missing else Code.DONE
+
+
+def _described(cluster: dict[str, Any]) -> str:
+    agent = cluster.get("agent") or {}
+    since = age(cluster.get("since", ""))
+    lines = [paint(f"cluster {cluster['name']}", "bold")]
+    lines.append(f"{'state':<14}{cluster['state']}{f' for {since}' if since else ''}")
+    lines.append(f"{'registered':<14}{'yes' if cluster.get('registered') else 'no: create its KubernetesCluster'}")
+    connected = cluster.get("connectedTo") if cluster.get("connected") else ""
+    lines.append(
+        f"{'agent':<14}{' '.join(v for v in (agent.get('version'), agent.get('instance')) if v) or 'none yet'}"
+    )
+    lines.append(f"{'connected to':<14}{connected or 'nobody'}{_from(agent) if connected else ''}")
+    until = (cluster.get("certificate") or {}).get("until", "")
+    lines.append(f"{'certificate':<14}{f'until {until} ({left(until)})' if until else 'none seen'}")
+    if cluster.get("labels"):
+        lines.append(f"{'labels':<14}" + ", ".join(f"{k}={v}" for k, v in sorted(cluster["labels"].items())))
+    blocks = [
+        ("last refusal", [cluster["conflict"]] if cluster.get("conflict") else []),
+        ("conditions", [_condition(c) for c in cluster.get("conditions") or ()]),
+        ("inputs", [_input(i) for i in cluster.get("inputs") or ()]),
+        ("gateways", [_gateway(name, g) for name, g in sorted((cluster.get("gateways") or {}).items())]),
+        (
+            "held",
+            [f"{h['gateway']}: {counted(len(h['contributions']), 'contribution')}" for h in cluster.get("held") or ()],
+        ),
+        ("rejected", [_rejected(e) for e in cluster.get("exceptions") or ()]),
+    ]
+    for label, values in blocks:
+        lines += [f"{'' if i else label:<14}{value}" for i, value in enumerate(values or ["none"])]
+    return "\n".join(lines)
+
+
+def _from(agent: dict[str, Any]) -> str:
+    return f", from {agent['peer']}" if agent.get("peer") else ""
+
+
+def _condition(condition: dict[str, Any]) -> str:
+    since = age(condition.get("lastTransitionTime", ""))
+    said = " ".join(filter(None, (condition.get("message"), f"for {since}" if since else "")))
+    return f"{condition['type']}={condition['status']}{f'  {said}' if said else ''}"
+
+
+def _input(of_type: dict[str, Any]) -> str:
+    return f"{of_type.get('digest', '')[:12]:<12}  {of_type.get('objects', '-'):>6}  {of_type.get('type', '')}"
+
+
+def _gateway(name: str, gateway: dict[str, Any]) -> str:
+    reached = gateway.get("watermark")
+    proxies = "" if gateway.get("proxies") is None else f", {counted(gateway['proxies'], 'proxy', 'proxies')}"
+    return f"{name}  version {'none' if reached is None else reached} of {gateway.get('version')}{proxies}"
+
+
+def _rejected(exception: dict[str, Any]) -> str:
+    since = age(exception.get("since", ""))
+    about = exception.get("object") or exception.get("scope")
+    return f"{exception['code']} {about}{f' for {since}' if since else ''}: {exception['message']}"
+
+
+def left(until: str) -> str:
+    """`21d`, `5h` until an RFC 3339 time, `ended`; empty for none."""
+    try:
+        then = datetime.fromisoformat(until)
+    except ValueError:
+        return ""
+    minutes = int((then - datetime.now(UTC)).total_seconds()) // 60
+    if minutes < 0:
+        return "ended"
+    return f"{minutes // 1440}d" if minutes >= 2880 else f"{minutes // 60}h" if minutes >= 120 else f"{minutes}m"
 
 
 def age(since: str) -> str:

@@ -47,10 +47,13 @@ def _pair(text: str, flag: str) -> list[str]:
 
 def explain_code(code: str) -> int:
     from mgmt.admin.findings import CODES
+    from mgmt.snapshot.conflicts import CODES as CONFLICTS
 
-    known = CODES.get(code.upper())
+    known = CODES.get(code.upper()) or CONFLICTS.get(code.upper())
     if known is None:
-        raise usage(f"no finding is called {code}", f"codes are {', '.join(CODES)}; or explain route URL")
+        raise usage(
+            f"no finding is called {code}", f"codes are {', '.join((*CODES, *CONFLICTS))}; or explain route URL"
+        )
     hint = known.hint.replace("{object}", "NAME")
     lines = [f"{code.upper()}  {known.severity}, section {known.section}", "", known.meaning, "", f"hint: {hint}"]
     spec = {"code": code.upper(), "severity": known.severity, "section": known.section, "meaning": known.meaning}

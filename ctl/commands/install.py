@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctl import profiles
+from ctl.asking import ask
 from ctl.contexts import chosen
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
-from ctl.output import Document, as_yaml, counted, emit, note
+from ctl.output import Document, as_yaml, counted, emit
 from ctl.steps import Steps
 
 if TYPE_CHECKING:
@@ -48,10 +48,12 @@ def install(order: Order, *, dry_run: bool, print_values: bool) -> int:
         from ctl.kube.api import opened
         from ctl.kube.helm import Helm
 
+        made = await Helm.manifests(order.release, charts[order.release], namespace, values)
+        if not made.strip():
+            hint = f"name what to install with --profiles: {', '.join(profiles.PROFILES)}"
+            raise usage("these values enable no component, so there is nothing to install", hint)
         if dry_run:
-            return "---\n".join(
-                [await Helm.manifests(name, path, namespace, _of(name, values)) for name, path in charts.items()]
-            )
+            return "---\n".join([await Helm.manifests(CRDS, charts[CRDS], namespace, Values()), made])
         async with opened(_place()) as kube:
             await kube.make_namespace(namespace)
             helm = Helm(kube, namespace)
@@ -95,7 +97,7 @@ def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> 
             loss = f"; {counted(objects + clusters, 'object')} of users will be lost" if include_crds else ""
             what = f"{release} of namespace {namespace}" + (f" and {CRDS}" if include_crds else "")
             if not dry_run:
-                _ask(f"uninstall {what}{loss}", yes=yes, must_be_said=include_crds)
+                ask(f"uninstall {what}{loss}", yes=yes, must_be_said=include_crds)
             for name in (release, *([CRDS] if include_crds else ())):
                 if dry_run:
                     steps.would(f"uninstall {name} of namespace {namespace}")
@@ -110,17 +112,6 @@ def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> 
     spec = {"namespace": namespace, "release": release, "dryRun": dry_run, "steps": steps.told}
     _show("Uninstallation", text, spec, names=[release])
     return Code.DONE
-
-
-def _ask(what: str, *, yes: bool, must_be_said: bool) -> None:
-    """Raises Failed. Without a terminal a question counts as "no"."""
-    if yes:
-        return
-    if must_be_said or not sys.stdin.isatty():
-        raise Failed(Code.REFUSED, f"{what}: nothing was changed", "repeat it with --yes if that is meant", "NeedsYes")
-    note(f"{what}? [y/N]")
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failed(Code.REFUSED, "nothing was changed", "", "NeedsYes")
 
 
 async def _ready(kube: Kube, namespace: str, release: str, steps: Steps) -> None:

@@ -23,7 +23,7 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
         query["namespace"], query["name"] = split(name)
     elif not all_namespaces:
         query["namespace"] = current().namespace
-    answers = get("/objects", query, _patience())
+    answers = get("/objects", query, patience())
     found, about = objects(answers.bodies), answers.bodies[0]["kind"]
     findings = [] if found or not name else [_not_found(about["kind"], name, cluster).findings[0]]
     emit(
@@ -47,7 +47,7 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
     return partial(answers)
 
 
-def _patience() -> float:
+def patience() -> float:
     return max(0.0, current().timeout - current().request_timeout)
 
 
@@ -101,7 +101,7 @@ def _share(arrival: Json | None) -> str:
 
 def describe(kind: str, name: str, cluster: str) -> int:
     query = one(kind, name, cluster) | {"detail": "true"}
-    answers = get("/objects", query, _patience())
+    answers = get("/objects", query, patience())
     found, about = objects(answers.bodies), answers.bodies[0]["kind"]
     if not found:
         raise _not_found(about["kind"], name, cluster)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ctl import profiles
+from ctl.asking import ask
 from ctl.contexts import chosen
 from ctl.exits import Code, usage
 from ctl.flags import current
-from ctl.output import Document, emit
+from ctl.output import Document, emit, remark
 from ctl.steps import Steps
 from fingerpost.api.limits import CLUSTER_NAME, CLUSTER_NAME_RULE
 from fingerpost.labels import label_problem
@@ -23,23 +24,15 @@ def register(
     name: str, remote: tuple[str, str, str], profile_names: Sequence[str], labels: Sequence[str], given: dict[str, Any]
 ) -> int:
     """`remote`: kubeconfig, context, namespace. `given`: the other fields of a Wish."""
-    if re.fullmatch(CLUSTER_NAME, name) is None:
-        raise usage(f'the name of the cluster is "{name}", it must be {CLUSTER_NAME_RULE}', "choose another name")
-    pairs = dict(_label(label) for label in labels)
-    wrong = [p for p in profile_names if "mgmt" in p or "single" in p]
-    if wrong:
-        raise usage(f"--profiles has {', '.join(wrong)}: that is no agent", "for a management server: install")
-    profile = profiles.values(profile_names)
-    place, management = _places(remote)
     steps = Steps(dry=given.pop("dry_run"))
+    wish = _wish(name, remote[2], profile_names, labels, given)
+    place, management = _places(remote)
 
     async def run() -> None:
         from ctl.kube.api import opened
         from ctl.kube.plane import Plane
-        from ctl.kube.registration import Registration, Wish
+        from ctl.kube.registration import Registration
 
-        limit = PATIENCE if current().wait is None else current().timeout
-        wish = Wish(name=name, namespace=remote[2], labels=pairs, profile=profile, timeout=limit, **given)
         async with opened(management) as kube, opened(place) as workload:
             plane = await Plane.of(kube, current().admin_namespace)
             await Registration(plane, workload, wish, steps).run()
@@ -50,28 +43,100 @@ def register(
     return Code.DONE
 
 
-def deregister(name: str, remote: tuple[str, str, str], *, force: bool, dry_run: bool) -> int:
+def print_manifests(
+    name: str,
+    remote: tuple[str, str, str],
+    profile_names: Sequence[str],
+    labels: Sequence[str],
+    given: dict[str, Any],
+    side: str,
+    secrets: bool,
+) -> int:
+    """Touches nothing. The workload cluster is asked only for its uid, and only for `--rebind` (C-20)."""
+    if side and side not in ("agent", "mgmt"):
+        raise usage(f'--side is "{side}"', "write agent or mgmt, or leave it out for both")
+    given.pop("dry_run")
+    wish = _wish(name, remote[2], profile_names, labels, given)
+    place, management = _places(remote, needed=wish.rebind)
+
+    async def run() -> Any:
+        from ctl.kube.api import opened
+        from ctl.kube.manifests import SIDES, halves
+        from ctl.kube.plane import Plane
+        from ctl.kube.registration import uid_of
+
+        uid = ""
+        if wish.rebind:
+            async with opened(place) as workload:
+                uid = await uid_of(workload)
+        async with opened(management) as kube:
+            plane = await Plane.of(kube, current().admin_namespace)
+            return await halves(plane, wish, (side,) if side else SIDES, secrets=secrets, uid=uid, say=remark)
+
+    made = asyncio.run(run())
+    text = "\n---\n".join(made.texts.values())
+    spec = {"cluster": name, "manifests": dict(made.texts), "notes": list(made.notes)}
+    emit(Document("Manifests", text=lambda: text, spec=spec, names=[name]))
+    for line in made.notes:
+        remark(line)
+    return Code.DONE
+
+
+def _wish(name: str, namespace: str, profile_names: Sequence[str], labels: Sequence[str], given: dict[str, Any]) -> Any:
+    """Raises Failed before anything is asked of a cluster."""
+    if re.fullmatch(CLUSTER_NAME, name) is None:
+        raise usage(f'the name of the cluster is "{name}", it must be {CLUSTER_NAME_RULE}', "choose another name")
+    pairs = dict(_label(label) for label in labels)
+    wrong = [p for p in profile_names if "mgmt" in p or "single" in p]
+    if wrong:
+        raise usage(f"--profiles has {', '.join(wrong)}: that is no agent", "for a management server: install")
+    profile = profiles.values(profile_names)
+    from ctl.kube.registration import Wish
+
+    limit = PATIENCE if current().wait is None else current().timeout
+    return Wish(name=name, namespace=namespace, labels=pairs, profile=profile, timeout=limit, **given)
+
+
+def deregister(
+    name: str,
+    remote: tuple[str, str, str],
+    *,
+    force: bool,
+    dry_run: bool,
+    purge: bool,
+    keep_crds: bool,
+    yes: bool,
+) -> int:
     place, management = _places(remote, needed=not force)
     steps = Steps(dry=dry_run)
+    there = bool(remote[0] or remote[1])
+    if not there and (purge or not keep_crds):
+        flag = "--purge" if purge else "--no-keep-crds"
+        raise usage(f"{flag} needs the workload cluster", "name it with --remote-context")
+    limit = PATIENCE if current().wait is None else current().timeout
 
-    async def run() -> None:
+    def agreed(what: str) -> None:
+        ask(what, yes=yes, must_be_said=not keep_crds)
+
+    async def run() -> bool:
         from ctl.kube.api import opened
         from ctl.kube.deregistration import Deregistration
         from ctl.kube.plane import Plane
 
         async with opened(management) as kube:
             plane = await Plane.of(kube, current().admin_namespace)
-            gone = Deregistration(plane, name, remote[2], steps)
-            if force and not (remote[0] or remote[1]):
-                steps.warn("the workload cluster is not touched: neither --remote-context nor --remote-kubeconfig")
-            else:
+            gone = Deregistration(plane, name, remote[2], steps, purge=purge, keep_crds=keep_crds)
+            if there:
                 async with opened(place) as workload:
-                    await gone.leave(workload)
+                    await gone.leave(workload, agreed, limit)
+            else:
+                steps.warn("the workload cluster is not touched: neither --remote-context nor --remote-kubeconfig")
             await gone.forget()
+            return bool(gone.unseen)
 
-    asyncio.run(run())
+    unseen = asyncio.run(run())
     _tell("Deregistration", name, steps, f"cluster {name} {'would be' if dry_run else 'is'} deregistered")
-    return Code.DONE
+    return Code.PARTIAL if unseen else Code.DONE
 
 
 def _places(remote: tuple[str, str, str], *, needed: bool = True) -> tuple[Any, Any]:

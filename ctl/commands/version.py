@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ctl.exits import Code, Failed
 from ctl.flags import current
 from ctl.output import Document, emit, note, remark
 from fingerpost import __version__
+from fingerpost.versions import apart
 
 
 def version(client: bool) -> int:
@@ -23,7 +25,7 @@ def version(client: bool) -> int:
     try:
         answers = get("/version")
     except Failed as failure:
-        _show("", [], [], "")
+        _show("", [], [], "", failure.findings)
         note(f"error: {failure.message}")
         remark(f"hint: {failure.hint}")
         return failure.code
@@ -31,21 +33,18 @@ def version(client: bool) -> int:
     agents = {agent["cluster"]: agent for body in answers.bodies for agent in body["agents"]}
     _show(answers.context, servers, [agents[name] for name in sorted(agents)], str(servers[0]["version"]))
     for server in servers:
-        if _apart(server["version"]) > 1:
+        if apart(__version__, server["version"]) > 1:
             remark(f"warning: this is version {__version__}, server {server['replica']} has {server['version']}")
     return Code.PARTIAL if answers.missing else Code.DONE
 
 
-def _apart(other: str) -> int:
-    """Minor versions between the two; 0 where they cannot be compared."""
-    try:
-        mine, theirs = ([int(part) for part in text.split(".")[:2]] for text in (__version__, other))
-    except ValueError:
-        return 0
-    return abs(mine[1] - theirs[1]) if mine[0] == theirs[0] else 2
-
-
-def _show(context: str, servers: list[dict[str, Any]], agents: list[dict[str, Any]], server_version: str) -> None:
+def _show(
+    context: str,
+    servers: list[dict[str, Any]],
+    agents: list[dict[str, Any]],
+    server_version: str,
+    findings: Sequence[Mapping[str, Any]] = (),
+) -> None:
     lines = [f"client  {__version__}"]
     lines += [f"server  {s['version']}  {s['replica']}" for s in servers]
     lines += [f"agent   {a['version']}  {a['cluster']}" for a in agents]
@@ -54,6 +53,7 @@ def _show(context: str, servers: list[dict[str, Any]], agents: list[dict[str, An
         Document(
             "Version",
             text=lambda: "\n".join(lines),
+            findings=findings,
             names=[__version__],
             server_version=server_version,
             context=context,

@@ -13,7 +13,8 @@ from ctl.kube.api import Kube, Object
 from ctl.kube.forwards import roads
 from ctl.kube.mgmt import AGENT, Component, agent
 from fingerpost.cluster.kubernetes.api import ApiFailed
-from mgmt.admin.findings import finding, source_finding
+from mgmt.admin.findings import finding
+from mgmt.admin.source_findings import source_finding
 
 CLUSTERS = "/apis/admin.gloo.solo.io/v2/namespaces/{}/kubernetesclusters"
 _POLL = 0.1

@@ -81,10 +81,10 @@ class Kube:
         found: Object = json.loads(await self.api.get(path, query, accept))
         return found
 
-    async def find(self, path: str, query: Mapping[str, str] | None = None) -> Object | None:
+    async def find(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Object | None:
         """None when there is none, or no such kind."""
         try:
-            return await self.get(path, query)
+            return await self.get(path, query, accept)
         except ApiFailed as failed:
             if failed.status == 404:
                 return None
@@ -93,7 +93,7 @@ class Kube:
     async def items(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Sequence[Object]:
         """Empty where there is no such kind."""
         try:
-            return tuple((await self.get(path, query, accept))["items"])
+            return tuple((await self.get(path, query, accept))["items"] or ())  # null where there are none
         except ApiFailed as failed:
             if failed.status == 404:
                 return ()

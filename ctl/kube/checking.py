@@ -10,15 +10,17 @@ from ctl.flags import current
 from ctl.kube.accepted import agent_findings, own_words
 from ctl.kube.api import Kube, Object, Place, opened
 from ctl.kube.deployments import Workload, said, workloads
-from ctl.kube.mgmt import agent
+from ctl.kube.mgmt import SERVER, agent
+from ctl.kube.registration import CLIENT, TOKEN
 from fingerpost import __version__
 from fingerpost.cluster.kubernetes.api import ApiFailed
 from fingerpost.crd.definition import users_kinds
-from mgmt.admin.findings import CONNECTIVITY, CRDS, DEPLOYMENT, LICENSE, finding
+from mgmt.admin.findings import CONNECTIVITY, CRDS, DEPLOYMENT, LICENSE, SECURITY, finding
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _VERSION = "crd.solo.io/version"
 _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _COLUMNS = ["Namespace", "Name", "Ready", "Status"]
 Section = dict[str, Any]
 
@@ -55,8 +57,28 @@ async def workload(context: Context) -> list[Section]:
         named = await agent(kube, namespace)
         cluster = named.environment.get("FINGERPOST_AGENT_CLUSTER", "") if named else ""
         words = await agent_findings(kube, namespace, cluster or str(kube.place))
+        left = await _token_left(kube, namespace, cluster) if named else []
     info = [f"agent of cluster {cluster}"] if cluster else []
-    return [kinds, _deployment(found, None, namespace), {**empty(CONNECTIVITY, *info), "findings": words}]
+    away = {**empty(CONNECTIVITY, *info), "findings": words}
+    return [kinds, _deployment(found, None, namespace), away, {**empty(SECURITY), "findings": left}]
+
+
+async def _token_left(kube: Kube, namespace: str, cluster: str) -> list[dict[str, Any]]:
+    """The bootstrap token beside a client certificate has done its work. Only names are read, never what is in them."""
+    if await kube.find(f"/apis/apps/v1/namespaces/{namespace}/deployments/{SERVER}") is not None:
+        return []  # the management cluster: here the server keeps it
+    where = f"/api/v1/namespaces/{namespace}/secrets"
+    try:
+        for name in (CLIENT, TOKEN):
+            if not await kube.find(f"{where}/{name}", accept=_NAME_ONLY):
+                return []
+    except ApiFailed as failed:
+        if failed.status != 403:
+            raise
+        return []
+    message = f"{cluster}: Secret {namespace}/{TOKEN} is still there, though the agent has its certificate"
+    hint = f"delete it: kubectl -n {namespace} delete secret {TOKEN}"
+    return [finding("CHK122", cluster, message, hint)]
 
 
 async def _agent_beside(kube: Kube, namespace: str) -> list[dict[str, Any]]:

@@ -41,7 +41,8 @@ class Release(NamedTuple):
     def read(cls, text: str) -> Release:
         found = json.loads(text)
         info = found["info"]
-        return cls(info["status"], found["manifest"].strip(), found.get("config") or {}, info.get("notes", ""))
+        manifest = found.get("manifest", "").strip()  # Helm leaves out what is empty
+        return cls(info["status"], manifest, found.get("config") or {}, info.get("notes", ""))
 
     @property
     def pending(self) -> bool:

@@ -73,7 +73,10 @@ async def server(kube: Kube, namespace: str) -> Component:
     found = await component(kube, namespace, SERVER, "stats", STATS_PORT)
     if found is None:
         message = f"there is no Deployment {SERVER} in namespace {namespace} of {kube.place}"
-        hint = "name its cluster with --kubecontext and its namespace with --mgmt-namespace, or: fingerpost install"
+        hint = (
+            "name its cluster with --kubecontext and its namespace with --mgmt-namespace, or: "
+            "fingerpost install --profiles mgmt-server"
+        )
         raise Failed(Code.UNREACHABLE, message, hint, "NoServer")
     return found
 

@@ -49,6 +49,19 @@ class Plane(NamedTuple):
     def shows_token_always(self) -> bool:
         return self.is_set("DISABLE_CLIENT_CERTIFICATE_AUTHENTICATION")
 
+    @property
+    def requires_cluster_token(self) -> bool:
+        return self.is_set("REQUIRE_CLUSTER_TOKEN")
+
+    @property
+    def token_key(self) -> str:
+        return self.setting("TOKEN_SECRET_KEY", "token")
+
+    @property
+    def account(self) -> str:
+        """The server's ServiceAccount."""
+        return str(self.component.deployment["spec"]["template"]["spec"].get("serviceAccountName", "default"))
+
     async def secret(self, name: str, key: str) -> str:
         """One entry as it stands, in base64. Raises Failed."""
         namespace = self.admin_namespace
@@ -64,9 +77,13 @@ class Plane(NamedTuple):
     async def root(self) -> str:
         return await self.secret(self.setting("ROOT_TLS_SECRET", "relay-root-tls-secret"), "ca.crt")
 
+    @property
+    def token_secret(self) -> tuple[str, str]:
+        """Its name and the entry of the token."""
+        return self.setting("TOKEN_SECRET", "relay-identity-token-secret"), self.token_key
+
     async def token(self) -> str:
-        name = self.setting("TOKEN_SECRET", "relay-identity-token-secret")
-        return await self.secret(name, self.setting("TOKEN_SECRET_KEY", "token"))
+        return await self.secret(*self.token_secret)
 
     async def relay_address(self, timeout: float) -> str:
         """host:port of the load balancer of the relay's Service, waiting for it. Raises Failed (C-21)."""

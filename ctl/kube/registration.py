@@ -6,24 +6,26 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ctl.exits import Code, Failed, usage
 from ctl.kube.accepted import CLUSTERS, Registered, conditions
+from ctl.kube.agent_release import refuse_another
 from ctl.kube.api import Kube, Object
 from ctl.kube.charts import CRDS, PLATFORM, chart
+from ctl.kube.cluster_token import OURS, ClusterToken
 from ctl.kube.helm import Helm, Values
 from ctl.kube.plane import Plane
 from ctl.profiles import merged
 from ctl.steps import Steps
-from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
+from fingerpost.api.admin.kubernetes_cluster import APPROVAL, CLUSTER_UID, Approval, approval_of
 
 ROOT, TOKEN, CLIENT = "relay-root-tls-secret", "relay-identity-token-secret", "relay-client-tls-secret"
-OURS = {"app.kubernetes.io/managed-by": "fingerpost-cli"}
 
 
 class Wish(NamedTuple):
-    """What was asked for; texts are empty where nothing was said."""
+    """What was asked for; texts are empty where nothing was said. `namespace` is that of the agent."""
 
     name: str
     namespace: str
@@ -40,6 +42,26 @@ class Wish(NamedTuple):
     wait: bool
     timeout: float
 
+    def values(self, plane: Plane, address: str) -> Values:
+        """Of the agent's chart."""
+        own = merged(self.profile, plane.agent_values(self.name, self.domain, address))
+        return Values(own, self.files, self.sets)
+
+    def cluster(self, plane: Plane, annotations: Mapping[str, str] = MappingProxyType({})) -> Object:
+        """The KubernetesCluster."""
+        metadata: Object = {"name": self.name, "namespace": plane.admin_namespace}
+        if self.labels:
+            metadata["labels"] = dict(self.labels)
+        if annotations:
+            metadata["annotations"] = dict(annotations)
+        spec = {"clusterDomain": self.domain}
+        return {"apiVersion": "admin.gloo.solo.io/v2", "kind": "KubernetesCluster", "metadata": metadata, "spec": spec}
+
+    def secret(self, name: str, key: str, value: str) -> Object:
+        """One for the agent. `value` in base64."""
+        metadata = {"name": name, "namespace": self.namespace, "labels": OURS}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {key: value}}
+
 
 class Registration:
     """`run`, once. Raises Failed, ApiFailed."""
@@ -47,15 +69,16 @@ class Registration:
     def __init__(self, plane: Plane, workload: Kube, wish: Wish, steps: Steps) -> None:
         self._plane, self._workload, self._wish, self._steps = plane, workload, wish, steps
         self._path = f"{CLUSTERS.format(plane.admin_namespace)}/{wish.name}"
+        self._token = ClusterToken(plane, wish.name)
         self._secrets = f"/api/v1/namespaces/{wish.namespace}/secrets"
 
     async def run(self) -> None:
         wish, steps = self._wish, self._steps
         helm = Helm(self._workload, wish.namespace)
-        uid = await self._look()
+        uid = await self._look(helm)
         address = wish.address or await self._plane.relay_address(wish.timeout)
         steps.done(f"relay server {address}")
-        values = self._values(address)
+        values = wish.values(self._plane, address)
         if steps.dry:
             await self._pretend(values)
             return
@@ -80,12 +103,12 @@ class Registration:
 
     # ---------------------------------------------------------------- what is there
 
-    async def _look(self) -> str:
+    async def _look(self, helm: Helm) -> str:
         """The workload cluster's UID. Refuses what would harm one of the two."""
         version = await self._workload.get("/version")
-        uid = await _uid(self._workload)
+        uid = await uid_of(self._workload)
         self._steps.done(f"cluster {self._wish.name} is Kubernetes {version['gitVersion']}, uid {uid}")
-        if uid == await _uid(self._plane.kube):
+        if uid == await uid_of(self._plane.kube):
             hint = "let its chart have an agent too: fingerpost install --register --set common.cluster=NAME ..."
             raise usage(f"{self._workload.place} is the management cluster itself", hint)
         found = await self._plane.kube.find(self._path)
@@ -94,12 +117,14 @@ class Registration:
             message = f"the name {self._wish.name} belongs to the cluster with uid {known}, this one has {uid}"
             hint = "choose another name, or --rebind if that cluster was rebuilt as this one"
             raise Failed(Code.REFUSED, message, hint, "NameTaken")
+        await refuse_another(
+            helm,
+            self._wish.name,
+            f"namespace {self._wish.namespace} of {self._workload.place}",
+            other="if it shall have the new name: fingerpost cluster deregister {}, and then register again",
+            management="its own server gives it an agent: fingerpost install --register; or name another context",
+        )
         return uid
-
-    def _values(self, address: str) -> Values:
-        wish = self._wish
-        own = merged(wish.profile, self._plane.agent_values(wish.name, wish.domain, address))
-        return Values(own, wish.files, wish.sets)
 
     async def _pretend(self, values: Values) -> None:
         wish, steps = self._wish, self._steps
@@ -115,22 +140,19 @@ class Registration:
 
     async def _register(self, uid: str) -> None:
         wish = self._wish
-        metadata: Object = {"name": wish.name, "namespace": self._plane.admin_namespace}
-        if wish.labels:
-            metadata["labels"] = dict(wish.labels)
-        if wish.rebind:
-            metadata["annotations"] = {CLUSTER_UID: uid}
-        body = {
-            "apiVersion": "admin.gloo.solo.io/v2",
-            "kind": "KubernetesCluster",
-            "metadata": metadata,
-            "spec": {"clusterDomain": wish.domain},
-        }
         there = await self._plane.kube.find(self._path)
+        body = wish.cluster(self._plane, self._said(there, uid))
         changed = there is None or not _has(there, body)
         if changed:
             await self._plane.kube.apply(self._path, body)
-        self._tell(f"KubernetesCluster {metadata['namespace']}/{wish.name}", changed=changed)
+        self._tell(f"KubernetesCluster {self._plane.admin_namespace}/{wish.name}", changed=changed)
+
+    def _said(self, there: Object | None, uid: str) -> Mapping[str, str]:
+        """Who registers a cluster accepts it, though its agent may have asked before."""
+        found = (there or {}).get("metadata", {}).get("annotations") or {}
+        accepted = approval_of(found) in (None, Approval.ACCEPTED)
+        rebound = {CLUSTER_UID: uid} if self._wish.rebind else {}
+        return rebound if accepted else rebound | {APPROVAL: Approval.ACCEPTED.value}
 
     async def _trust(self) -> None:
         plane = self._plane
@@ -143,7 +165,10 @@ class Registration:
         elif await self._has_certificate() and not plane.shows_token_always and not self._wish.keep_token:
             self._steps.kept("no token needed: the agent has its certificate")
         else:
-            self._tell("bootstrap token", changed=await self._copy(TOKEN, "token", await plane.token()), verb="copied")
+            own = plane.requires_cluster_token or await self._token.exists()
+            token = await self._token.ensure() if own else await plane.token()
+            what = f"token of {self._token.name}" if own else "bootstrap token"
+            self._tell(what, changed=await self._copy(TOKEN, "token", token), verb="copied")
 
     async def _copy(self, name: str, key: str, value: str) -> bool:
         """Only that entry; whether anything was other than this."""
@@ -151,9 +176,7 @@ class Registration:
         there = await self._workload.find(path)
         if ((there or {}).get("data") or {}).get(key) == value:
             return False
-        metadata = {"name": name, "namespace": self._wish.namespace, "labels": OURS}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {key: value}}
-        await self._workload.apply(path, body)
+        await self._workload.apply(path, self._wish.secret(name, key, value))
         return True
 
     async def _has_certificate(self) -> bool:
@@ -172,10 +195,12 @@ class Registration:
         steps.done(f"agent connected and warm, cluster ACCEPTED after {time.monotonic() - began:.1f}s")
         if wish.keep_token or self._plane.shows_token_always:
             return
-        found = await self._workload.find(f"{self._secrets}/{TOKEN}")
-        if found is not None and await self._workload.find(f"{self._secrets}/{CLIENT}") is not None:
-            await self._workload.delete(f"{self._secrets}/{TOKEN}")
+        if await self._workload.find(f"{self._secrets}/{CLIENT}") is None:
+            return
+        if await self._workload.delete(f"{self._secrets}/{TOKEN}"):
             steps.done("bootstrap token removed")
+        if await self._token.remove():
+            steps.done(f"Secret {self._token.name} and the right to read it removed")
 
     def _tell(self, what: str, *, changed: bool, verb: str = "created") -> None:
         if changed:
@@ -192,5 +217,5 @@ def _has(there: Object, wanted: Mapping[str, Any]) -> bool:
     )
 
 
-async def _uid(kube: Kube) -> str:
+async def uid_of(kube: Kube) -> str:
     return str((await kube.get("/api/v1/namespaces/kube-system"))["metadata"]["uid"])

@@ -19,7 +19,7 @@ async def count(kube: Kube) -> tuple[int, int]:
         found = await kube.find(f"{path}", {"limit": "1"})
         if found is None:
             continue
-        number = len(found["items"]) + int(found["metadata"].get("remainingItemCount") or 0)
+        number = len(found["items"] or ()) + int(found["metadata"].get("remainingItemCount") or 0)
         if kind.kind == _CLUSTERS:
             clusters += number
         else:

@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from demo.chapters.traffic import requests, weights
@@ -23,10 +22,10 @@ from demo.kube.chapters.outage import outage
 from demo.kube.plane import Plane
 from demo.kube.world import World, running_world
 from demo.paper import Paper
+from demo.telling import Chapter, tell
 from demo.waiting import NotInTime
 
-_Chapter = Callable[[Plane, Paper], None]
-_STORY: tuple[tuple[str, _Chapter], ...] = (
+_STORY: tuple[Chapter[Plane], ...] = (
     ("Requests to the gateways of three clusters", requests),
     ("A weight split", weights),
     ("The nearest first; all carts of east gone, and back", failover),
@@ -53,7 +52,8 @@ def main() -> int:
         return 130
     finally:
         os.close(lock)
-    return _verdict(state, paper)
+    where = state.relative_to(ROOT)
+    return paper.verdict(f"{where}/*/*.log, of pods {where}/*/pods/*/*.log")
 
 
 async def _tell(state: Path, paper: Paper) -> None:
@@ -62,7 +62,7 @@ async def _tell(state: Path, paper: Paper) -> None:
     async with running_world(state) as world:
         try:
             await _begin(world, paper)
-            await asyncio.to_thread(_chapters, world.plane, paper)
+            await asyncio.to_thread(tell, _STORY, world.plane, paper, first=2)
         except (NotInTime, NoAnswer, AssertionError) as failed:
             paper.check("the demo", "goes on", str(failed))
 
@@ -74,27 +74,6 @@ async def _begin(world: World, paper: Paper) -> None:
     await asyncio.to_thread(register, world.plane, paper)
     await apply(world, paper)
     await asyncio.to_thread(first_answers, world.plane, paper)
-
-
-def _chapters(plane: Plane, paper: Paper) -> None:
-    for number, (title, chapter) in enumerate(_STORY, 2):
-        paper.chapter(number, title)
-        try:
-            chapter(plane, paper)
-        except (NotInTime, NoAnswer) as late:
-            paper.check(title, "in time", str(late))
-
-
-def _verdict(state: Path, paper: Paper) -> int:
-    paper.say("")
-    if not paper.wrong:
-        paper.say(f"All {paper.checked} checks were as expected.")
-        return 0
-    paper.say(f"{len(paper.wrong)} of {paper.checked} checks were not as expected:")
-    for line in paper.wrong:
-        paper.note(line)
-    paper.say(f"Logs: {state.relative_to(ROOT)}/*/*.log, of pods {state.relative_to(ROOT)}/*/pods/*/*.log")
-    return 1
 
 
 if __name__ == "__main__":

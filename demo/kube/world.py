@@ -32,7 +32,11 @@ _SERVICE = "ingress"
 _PATIENCE = 120.0
 MANAGEMENT_VALUES: dict[str, Any] = {
     "common": {"cluster": MANAGEMENT},
-    "glooMgmtServer": {"enabled": True, "registerCluster": True},
+    "glooMgmtServer": {
+        "enabled": True,
+        "registerCluster": True,
+        "extraEnvs": {"FINGERPOST_MGMT_DRAIN_SPREAD": {"value": "0"}},  # three agents are no storm
+    },
     "glooAgent": {"secretNamespaces": [manifests.GATEWAYS]},
 }
 

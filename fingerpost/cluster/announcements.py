@@ -73,11 +73,15 @@ def _conditions(status: Mapping[str, Any]) -> dict[str, Any]:
 class Announcer:
     """Says nothing twice in a row within ten minutes, and not more than twenty things about an object; five a second,
     and of more than fifty that wait the log tells how many were left out. An Event that cannot be written is lost: the
-    status says the same.
+    status says the same. `mine()`: whether this process still speaks for the cluster.
     """
 
-    def __init__(self, announce: Callable[[ObjectKey, Announcement], Awaitable[None]]) -> None:
-        self._announce = announce
+    def __init__(
+        self,
+        announce: Callable[[ObjectKey, Announcement], Awaitable[None]],
+        mine: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._announce, self._mine = announce, mine
         self._said: dict[ObjectKey, deque[tuple[float, Announcement]]] = {}  # the latest object last
         self._due: asyncio.Queue[tuple[ObjectKey, Announcement]] = asyncio.Queue(_WAITING)
         self._dropped = 0
@@ -108,6 +112,8 @@ class Announcer:
     async def run(self) -> Never:
         while True:
             key, announcement = await self._due.get()
+            if not self._mine():
+                continue
             try:
                 await self._announce(key, announcement)
                 self._complaint = ""

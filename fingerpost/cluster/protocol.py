@@ -93,6 +93,12 @@ class Outputs(Protocol):
         """
         ...
 
+    async def create(self, key: ObjectKey, obj: Mapping[str, Any]) -> bool:
+        """An object for the users, who own it from then on; of several that try at once one does it. False when there
+        is one already: it stays as it is. Raises NotWritten.
+        """
+        ...
+
     async def announce(self, key: ObjectKey, said: Announcement) -> None:
         """As an Event about an object; nothing happens when it is gone. Raises ClusterFailed."""
         ...
@@ -157,8 +163,8 @@ class Cluster(Protocol):
         """None: this cluster takes no objects (a folder of manifests is the users')."""
         ...
 
-    def want_secrets(self, names: Collection[tuple[str, str]]) -> None:
-        """(namespace, name) of the Secrets that are needed; an API server is asked for no others."""
+    def want(self, type_: str, names: Collection[tuple[str, str]]) -> None:
+        """(namespace, name) of what is needed of Secrets or ConfigMaps; an API server is asked for no others."""
         ...
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from fingerpost.cluster.directory.cluster import DirectoryCluster
 from fingerpost.cluster.protocol import Cluster, ClusterFailed
 
 
@@ -59,10 +58,12 @@ async def open_cluster(
         given = " and ".join(f"--{name.replace('_', '-')}" for name, there in named.items() if there)
         raise ClusterFailed(f"{given} are given, each names a source of cluster {settings.cluster}; leave one")
     if settings.directory is not None:
+        # each source brings packages that the other needs not: SQLite and inotify, aiohttp and TLS
+        from fingerpost.cluster.directory.cluster import DirectoryCluster  # noqa: PLC0415
+
         async with DirectoryCluster(settings.cluster, settings.directory, state, keep_secrets=keep_secrets) as folder:
             yield folder
     elif settings.kubeconfig is not None or settings.in_cluster:
-        # the client package takes half a second and 50 MB, which a folder needs not
         from fingerpost.cluster.kubernetes.cluster import kubernetes_cluster  # noqa: PLC0415
 
         async with kubernetes_cluster(

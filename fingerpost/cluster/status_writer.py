@@ -50,7 +50,7 @@ class StatusWriter:
         rate: int = RATE,
     ) -> None:
         self._sink, self._mine = sink, mine
-        self._announcer = Announcer(sink.outputs.announce) if sink.outputs else None
+        self._announcer = Announcer(sink.outputs.announce, mine) if sink.outputs else None
         self._share = max(1, int(rate * _ROUND))
         self._wanted: dict[ObjectKey, bytes] = {}
         self._waiting: dict[ObjectKey, None] = {}  # the newest last
@@ -122,7 +122,7 @@ class StatusWriter:
 
         async def work() -> None:
             nonlocal begun, written, failed
-            while self._waiting and begun < self._share:
+            while self._waiting and begun < self._share and self._mine():
                 key, _ = self._waiting.popitem()
                 body = self._wanted.get(key)
                 if body is None:

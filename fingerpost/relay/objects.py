@@ -1,4 +1,6 @@
-"""How an object of a cluster is named among the resources of a scope: its status, or the object itself."""
+"""How the scopes of a cluster are named that are no gateway's, and an object of the cluster among their resources: its
+status, or the object itself.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,8 @@ from typing import Final
 
 from fingerpost.objects import ObjectKey
 
+CLUSTER_SCOPE: Final = ""  # statuses of users' objects
+ISTIO_SCOPE: Final = "istio"  # all Istio objects of the cluster; a gateway's scope is "<namespace>/<name>"
 OBJECT: Final = "object"  # the type of a resource that is an object for the cluster's API server
 STATUS: Final = "status"  # of a user's object there
 

@@ -98,19 +98,19 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def authority(name: str, lifetime: Days, issuer: Pair | None = None) -> Pair:
+def authority(name: str, lifetime: Days, issuer: Pair | None = None, now: datetime.datetime | None = None) -> Pair:
     """A root, or with an issuer an intermediate that signs leaves only."""
     key = new_key()
-    builder = _builder(name, key.public_key(), lifetime, issuer)
+    builder = _builder(name, key.public_key(), lifetime, issuer, now)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0 if issuer else None), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
     return _signed(builder, key, issuer)
 
 
-def server(names: Sequence[str], lifetime: Days, issuer: Pair) -> Pair:
+def server(names: Sequence[str], lifetime: Days, issuer: Pair, now: datetime.datetime | None = None) -> Pair:
     key = new_key()
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    return _signed(_leaf(_builder(names[0], key.public_key(), lifetime, issuer), names, usages), key, issuer)
+    return _signed(_leaf(_builder(names[0], key.public_key(), lifetime, issuer, now), names, usages), key, issuer)
 
 
 def request(cluster: str, key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -120,7 +120,7 @@ def request(cluster: str, key: ec.EllipticCurvePrivateKey) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def issue(csr: bytes, cluster: str, lifetime: Days, issuer: Pair) -> bytes:
+def issue(csr: bytes, cluster: str, lifetime: Days, issuer: Pair, now: datetime.datetime | None = None) -> bytes:
     """PEM: the leaf, then the issuer's own chain. Raises Unfit for what §5.4 refuses."""
     try:
         asked = x509.load_der_x509_csr(csr)
@@ -139,7 +139,7 @@ def issue(csr: bytes, cluster: str, lifetime: Days, issuer: Pair) -> bytes:
         or (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES))
     ):
         raise Unfit("has a key that is neither RSA of 2048 bits or more nor ECDSA P-256 or P-384")
-    builder = _leaf(_builder(cluster, key, lifetime, issuer), [cluster], [ExtendedKeyUsageOID.CLIENT_AUTH])
+    builder = _leaf(_builder(cluster, key, lifetime, issuer, now), [cluster], [ExtendedKeyUsageOID.CLIENT_AUTH])
     return builder.sign(_private(issuer), hashes.SHA256()).public_bytes(Encoding.PEM) + issuer.chain
 
 
@@ -150,9 +150,13 @@ def _name(common: str) -> x509.Name:
 
 
 def _builder(
-    name: str, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, lifetime: Days, issuer: Pair | None
+    name: str,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    lifetime: Days,
+    issuer: Pair | None,
+    now: datetime.datetime | None,
 ) -> x509.CertificateBuilder:
-    begins = datetime.datetime.now(datetime.UTC) - min(_BACKDATE, lifetime / 20)
+    begins = (now or datetime.datetime.now(datetime.UTC)) - min(_BACKDATE, lifetime / 20)
     subject = _name(name)
     identifier = (
         x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.leaf.public_key())  # type: ignore[arg-type]  # of what signs

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import enum
 
+REFUSED_KIND = "x-refused-kind"  # trailing metadata of a certificate request that was turned down
+
 
 class Reason(enum.IntEnum):
     """Equal to Goodbye.Reason on the wire."""

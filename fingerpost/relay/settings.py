@@ -9,7 +9,9 @@ FEATURES = ("digest-buckets", "pieces", "splices", "stored")
 
 
 class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds and bytes. `retry_*`: reconnect with full jitter; `heartbeats_missed` in a row end a stream."""
+    """Seconds and bytes. `retry_*`: reconnect with full jitter; `heartbeats_missed` in a row end a stream. Agents of a
+    server that stops come back at random within `drain_spread` (relay.md §9.2).
+    """
 
     window: int = 32
     chunk: int = 1 << 20
@@ -21,7 +23,7 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive: float = 30.0
     keepalive_timeout: float = 20.0
     hello_timeout: float = 10.0
-    drain_retry_after: float = 0.0
+    drain_spread: float = 10.0
     drain_grace: float = 2.0
 
     def channel_options(self) -> list[tuple[str, int]]:
@@ -38,4 +40,6 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
             ("grpc.http2.min_ping_interval_without_data_ms", int(self.keepalive * 500)),
             ("grpc.http2.max_ping_strikes", 0),
             ("grpc.use_local_subchannel_pool", 1),
+            # how long an attempt may take, by itself 20 s: a server that is stopped takes connections and says nothing
+            ("grpc.min_reconnect_backoff_ms", int(self.hello_timeout * 1000)),
         ]

@@ -11,11 +11,12 @@ import msgspec
 import structlog
 
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed
-from fingerpost.secrets.protocol import BLOCKLIST, Data, SecretsFailed
+from fingerpost.secrets.protocol import BLOCKLIST, Data, SecretForbidden, SecretsFailed
 
 log = structlog.get_logger()
 _WATCH = 300  # seconds, then the API server is asked anew
 _AGAIN = 2.0
+_FORBIDDEN = 403
 
 
 class _Object(msgspec.Struct, frozen=True):
@@ -42,7 +43,8 @@ class KubernetesSecrets:
         except ApiFailed as failed:
             if failed.status == 404:
                 return {}
-            raise SecretsFailed(f"secret {name} in {self.where} cannot be read: {failed}") from failed
+            kind = SecretForbidden if failed.status == _FORBIDDEN else SecretsFailed
+            raise kind(f"secret {name} in {self.where} cannot be read: {failed}") from failed
         found = _decoder.decode(body).data or {}
         return dict.fromkeys(found, b"") if name == BLOCKLIST else {k: base64.b64decode(v) for k, v in found.items()}
 

@@ -13,6 +13,10 @@ class SecretsFailed(Exception):
     """A secret could not be read or written, or does not hold what it must."""
 
 
+class SecretForbidden(SecretsFailed):
+    """The right to read it was not given."""
+
+
 class Secrets(Protocol):
     @property
     def where(self) -> str:
@@ -20,7 +24,7 @@ class Secrets(Protocol):
         ...
 
     async def get(self, name: str) -> Data:
-        """Empty when there is none. Raises SecretsFailed."""
+        """Empty when there is none. Raises SecretsFailed, SecretForbidden."""
         ...
 
     async def put(self, name: str, data: Data) -> None:

@@ -24,7 +24,7 @@ class PlaceSettings(ApiServerSettings, Protocol):
 async def open_secrets(settings: PlaceSettings, namespace: str, manager: str) -> AsyncIterator[Secrets]:
     """`secrets_dir` wins over an API server. Raises ClusterFailed."""
     if settings.secrets_dir is None and (settings.kubeconfig is not None or settings.in_cluster):
-        # the client package takes half a second and 50 MB, which a folder needs not
+        # 10 MB that a folder needs not
         from fingerpost.cluster.kubernetes.api import connected  # noqa: PLC0415
         from fingerpost.secrets.kubernetes import KubernetesSecrets  # noqa: PLC0415
 

@@ -14,18 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fingerpost.api.likeness import did_you_mean
+from mgmt.admin import history
 from mgmt.admin.answers import Refused, answer, http_error, refused
 from mgmt.admin.checks import check
-from mgmt.admin.clusters import clusters_json, registered_names
+from mgmt.admin.clusters import cluster_detail, clusters_json, registered_names
+from mgmt.admin.debug import page as debug_page
 from mgmt.admin.explaining import explain
+from mgmt.admin.happened import happened
 from mgmt.admin.health import Health
 from mgmt.admin.loopback import LoopbackOnly
 from mgmt.admin.objects import matching, shown, wanted
-from mgmt.admin.ports import Plane
+from mgmt.admin.ports import Plane, connected_here
 from mgmt.admin.reach import Reach
 from mgmt.admin.reports import report, reports_json
-from mgmt.admin.snapshots import Part, collect, input_snapshot, output_snapshot, states_of
+from mgmt.admin.snapshots import Part, about, collect, collect_input, input_snapshot, output_snapshot, states_of
 from mgmt.admin.waiting import Condition, wait
+from mgmt.admin.ways import turn, way
 
 _BREATH = 200  # objects between two turns of the event loop, so that a long list delays no agent
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s?)?")
@@ -40,14 +45,24 @@ def app(plane: Plane) -> Starlette:
         *Health(plane).routes,
         Route("/version", api.version),
         Route("/clusters", api.clusters),
+        Route("/clusters/{name}", api.cluster),
         Route("/objects", api.objects),
         Route("/reports", api.reports),
         Route("/check", api.check),
         Route("/wait", api.wait),
         Route("/release", api.release, methods=["POST"]),
+        Route("/history", api.history),
+        Route("/history/{number:int}", api.snapshot),
+        Route("/history/{number:int}/diff", api.difference),
+        Route("/rollback", api.rollback, methods=["POST"]),
+        Route("/rollback/release", api.release_rollback, methods=["POST"]),
         Route("/explain/route", api.explain, methods=["POST"]),
         Route("/snapshots/input", api.input),
         Route("/snapshots/output", api.output),
+        Route("/trace", api.trace),
+        Route("/trace/{version:int}", api.version_trace),
+        Route("/events", api.events),
+        Route("/debug/{page:path}", api.debug),
     ]
     return Starlette(
         routes=routes,
@@ -78,6 +93,14 @@ class _Api:
 
     async def clusters(self, _: Request) -> Response:
         return answer(clusters_json(self._plane))
+
+    async def cluster(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        found = cluster_detail(self._plane, name)
+        if found is None:
+            near = did_you_mean(name, self._plane.ingest.states.clusters)
+            raise Refused(404, "UnknownCluster", f"there is no cluster {name}{near}")
+        return answer(_who(self._plane) | {"cluster": found})
 
     async def objects(self, request: Request) -> Response:
         query = request.query_params
@@ -127,23 +150,70 @@ class _Api:
         objects = await plane.release_folder() if cluster == plane.management else 0
         return answer({"cluster": cluster, "contributions": sorted(contributions), "objects": objects})
 
+    async def history(self, request: Request) -> Response:
+        query = request.query_params
+        limit = _number(query.get("limit", "20"), "limit")
+        return answer(await history.history(self._plane, limit, wanted(query) if "kind" in query else None))
+
+    async def snapshot(self, request: Request) -> Response:
+        return answer(await history.snapshot(self._plane, request.path_params["number"]))
+
+    async def difference(self, request: Request) -> Response:
+        to = request.query_params.get("to", "")
+        number = request.path_params["number"]
+        return answer(await history.difference(self._plane, number, _number(to, "to") if to else None))
+
+    async def rollback(self, request: Request) -> Response:
+        return answer(await history.rollback(self._plane, await _body(request)))
+
+    async def release_rollback(self, request: Request) -> Response:
+        return answer(await history.release(self._plane, await _body(request)))
+
     async def explain(self, request: Request) -> Response:
         return answer(explain(self._plane, await _body(request)))
 
     async def input(self, request: Request) -> Response:
-        return answer(input_snapshot(self._plane, _part(request)))
+        part, plane = _part(request), self._plane
+        states, collected = states_of(plane, part), collect_input(plane, part)
+        said = about(plane, plane.ingest.seq)
+        return await asyncio.to_thread(lambda: answer(input_snapshot(said, states, collected)))
 
     async def output(self, request: Request) -> Response:
-        part = _part(request)
-        states, revision = states_of(self._plane, part), self._plane.publisher.config_version
-        collected = collect(self._plane, part)
-        return answer(await asyncio.to_thread(output_snapshot, states, revision, collected))
+        part, plane = _part(request), self._plane
+        states, collected = states_of(plane, part), collect(plane, part)
+        said = about(plane, plane.publisher.config_version)
+        return await asyncio.to_thread(lambda: answer(output_snapshot(said, states, collected)))
+
+    async def trace(self, request: Request) -> Response:
+        what = wanted(request.query_params)
+        return answer(_who(self._plane) | {"kind": what.kind.kind, "items": way(self._plane, what)})
+
+    async def version_trace(self, request: Request) -> Response:
+        version = request.path_params["version"]
+        found = turn(self._plane, version)
+        if found is None:
+            message = f"config_version {version} changed nothing here, or is forgotten, or was before this server began"
+            raise Refused(404, "UnknownVersion", message)
+        return answer(_who(self._plane) | found)
+
+    async def events(self, request: Request) -> Response:
+        query = request.query_params
+        since = query.get("since", "0")
+        if not since.isdecimal():
+            raise Refused(400, "BadSince", f'since is "{since}", it must be the id of an event')
+        found = await happened(self._plane, int(since), query.get("cluster", ""), duration(query.get("wait", "0s")))
+        return answer(_who(self._plane) | found)
+
+    async def debug(self, request: Request) -> Response:
+        types = request.query_params.get("types", "0")
+        found = debug_page(self._plane, request.path_params["page"], int(types) if types.isdecimal() else 0)
+        if found is None:
+            raise Refused(404, "NoSuchPath", f"{request.url.path} is no page; /debug/ lists them")
+        return answer(found)
 
 
 def _who(plane: Plane) -> dict[str, Any]:
-    """`connected` tells about which clusters' gateways this replica has the last word."""
-    connected = [name for name in sorted(plane.ingest.states.clusters) if plane.ingest.owns(name)]
-    return {"replica": plane.replica, "version": plane.version, "connected": connected}
+    return {"replica": plane.replica, "version": plane.version, "connected": connected_here(plane)}
 
 
 def _part(request: Request) -> Part:
@@ -156,6 +226,12 @@ async def _body(request: Request) -> dict[str, Any]:
         return _order.decode(await request.body())
     except msgspec.MsgspecError as e:
         raise Refused(400, "NotJson", f"the body must be a JSON object: {e}") from e
+
+
+def _number(text: str, name: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise Refused(400, "BadNumber", f'{name} is "{text}", it must be a whole number')
+    return int(text)
 
 
 def duration(text: str) -> float:

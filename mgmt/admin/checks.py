@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from fingerpost.api.admin.kubernetes_cluster import Approval
 from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey
 from mgmt.admin import findings as f
-from mgmt.admin.findings import finding, source_finding
-from mgmt.admin.ports import Plane, StoreInfo
+from mgmt.admin.findings import finding
+from mgmt.admin.ports import Plane, StoreInfo, connected_here
+from mgmt.admin.sections import Found, section, table
+from mgmt.admin.source_findings import source_finding
 from mgmt.admin.times import ago
+from mgmt.admin.trust import certificates, security, versions
 from mgmt.ingest.values import ClusterState, State
 from mgmt.publish.arrival import GatewayState
 from mgmt.translate.status import Status
 
-Found = Iterator[dict[str, Any]]
 MOST_BAD = 10
 _SAFE_EVICTION = ("", "noeviction")
 _BAD = (ApprovalState.FAILED, ApprovalState.INVALID, ApprovalState.WARNING, ApprovalState.PENDING)
 _CODE_OF = {ApprovalState.WARNING: "CHK072", ApprovalState.PENDING: "CHK073"}
-
-
-def table(columns: tuple[str, ...], rows: list[list[str]]) -> dict[str, Any]:
-    return {"columns": list(columns), "rows": rows}
-
-
-def section(title: str, *, info: list[str], tables: list[dict[str, Any]], found: Found) -> dict[str, Any]:
-    return {"title": title, "info": info, "tables": [t for t in tables if t["rows"]], "findings": list(found)}
 
 
 async def check(plane: Plane) -> dict[str, Any]:
@@ -42,13 +37,21 @@ async def check(plane: Plane) -> dict[str, Any]:
         _deployment(plane),
         _connectivity(plane),
         section(f.WARM_UP, info=[], tables=[], found=_warm_up(plane)),
+        certificates(plane),
         section(f.REDIS, info=_redis_lines(plane, store), tables=[], found=_redis(plane, store)),
         _resources(plane),
+        versions(plane),
+        security(plane),
         section(f.GUARDS, info=[], tables=[], found=_guards(plane)),
         section(f.GATEWAYS, info=[], tables=[], found=_gateways(plane)),
         section(f.SOURCES, info=[], tables=[], found=_sources(plane)),
     ]
-    return {"replica": plane.replica, "version": plane.version, "sections": sections}
+    return {
+        "replica": plane.replica,
+        "version": plane.version,
+        "connected": connected_here(plane),
+        "sections": sections,
+    }
 
 
 def _deployment(plane: Plane) -> dict[str, Any]:
@@ -89,8 +92,6 @@ def _connectivity(plane: Plane) -> dict[str, Any]:
             yield from _cluster(plane, name, state)
         for name, said in sorted(plane.conflicts().items()):
             yield finding("CHK046", name, f"{name}: {said}")
-        if plane.insecure:
-            yield finding("CHK045", plane.replica, f"management server {plane.replica}: the relay is in plaintext")
 
     info = [] if states else ["no cluster is registered: create a KubernetesCluster for each"]
     return section(f.CONNECTIVITY, info=info, tables=tables, found=found())
@@ -99,7 +100,15 @@ def _connectivity(plane: Plane) -> dict[str, Any]:
 def _cluster(plane: Plane, name: str, state: ClusterState) -> Found:
     now = plane.now()
     if state.state is State.PENDING:
-        yield finding("CHK042", name, f"{name}: agent connected, no KubernetesCluster of that name")
+        if state.approval is None:
+            yield finding("CHK042", name, f"{name}: agent connected, no KubernetesCluster of that name")
+        elif state.approval is Approval.PENDING:
+            connected = (
+                f"agent connected for {ago(state.since, now)}" if state.since else "its agent is not connected here now"
+            )
+            yield finding("CHK049", name, f"{name}: asks to be accepted, {connected}")
+    elif not state.replica and not plane.ingest.knows(name):
+        yield finding("CHK149", name, f"{name}: not connected to {plane.replica}, and redis is away")
     elif not state.replica:
         since = f"no agent for {ago(state.since, now)}" if state.since else "no agent has connected yet"
         last = f" (last seen: agent {state.version}, {state.state.value})" if state.version else ""
@@ -126,12 +135,14 @@ def _redis_lines(plane: Plane, store: StoreInfo) -> list[str]:
 def _redis(plane: Plane, store: StoreInfo) -> Found:
     where = store.where
     if not plane.ingest.synced or not store.reachable:
-        yield finding(
-            "CHK061", where, f"redis at {where} is not reachable from {plane.replica}; it goes on from memory"
-        )
+        since = "" if plane.ingest.reached else ", since its start"
+        message = f"redis at {where} is not reachable from {plane.replica}{since}; it goes on from memory"
+        yield finding("CHK061", where, message)
         return
     if store.eviction not in _SAFE_EVICTION:
         yield finding("CHK062", where, f"redis at {where} has maxmemory-policy {store.eviction}, it must be noeviction")
+    if plane.rollbacks is not None and plane.rollbacks.trouble:
+        yield finding("CHK088", where, f"snapshots are not recorded: {plane.rollbacks.trouble}")
     if store.persistence == "none":
         yield finding("CHK063", where, f"redis at {where} keeps nothing on disk")
 
@@ -167,6 +178,10 @@ def _resources(plane: Plane) -> dict[str, Any]:
 
 
 def _guards(plane: Plane) -> Found:
+    for one in plane.rollbacks.active if plane.rollbacks else ():
+        by = f" by {one.by}" if one.by else ""
+        since = ago(one.at_unix_nanos, plane.now())
+        yield finding("CHK087", one.id, f"{one.scope} is rolled back to snapshot {one.snapshot} for {since}{by}")
     for where, held in sorted(plane.publisher.held.items()):
         cluster = where.partition("/")[0]
         waiting = f", waiting for a new listing of {', '.join(sorted(held.waiting))}" if held.waiting else ""
@@ -184,7 +199,10 @@ def _guards(plane: Plane) -> Found:
 
 
 def _gateways(plane: Plane) -> Found:
+    states = plane.ingest.states.clusters
     for (cluster, name), state in sorted(plane.publisher.arrivals.gateways.items()):
+        if cluster in states and states[cluster].replica and not plane.ingest.owns(cluster):
+            continue  # what its agent once said here is old: it is connected to another replica
         yield from _gateway(f"{cluster}/{name}", state, plane.now)
 
 

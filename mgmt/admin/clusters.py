@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fingerpost.relay.objects import CLUSTER_SCOPE
 from mgmt.admin.ports import Plane
 from mgmt.admin.times import rfc3339
 from mgmt.ingest.kinds import PIN, SESSION
 from mgmt.ingest.values import ClusterState, State
 from mgmt.publish.arrival import GatewayState
-from mgmt.publish.publisher import CLUSTER_SCOPE
 from mgmt.relay.ports import ScopeView
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
 
@@ -31,6 +31,37 @@ def clusters_json(plane: Plane) -> dict[str, Any]:
     }
 
 
+def cluster_detail(plane: Plane, name: str) -> dict[str, Any] | None:
+    """All that `cluster describe` shows. None: no such cluster."""
+    state = plane.ingest.states.clusters.get(name)
+    if state is None:
+        return None
+    digests, gateways = plane.ingest.inputs.digests(name), plane.publisher.arrivals.gateways
+    refused = [
+        {"scope": scope, "object": e.contribution, "code": e.code, "message": e.message}
+        | {"since": rfc3339(e.since_unix_nanos)}
+        for (cluster, scope), gateway in sorted(gateways.items())
+        for e in gateway.exceptions
+        if cluster == name
+    ]
+    return _cluster(plane, name, state) | {
+        "conditions": [dict(condition) for condition in plane.conditions(name)],
+        "conflict": plane.conflicts().get(name, ""),
+        "inputs": [
+            {"type": type_, "objects": digest.count, "digest": digest.total.hex()}
+            for type_, digest in sorted(digests.items())
+            if type_ not in _INTERNAL
+        ],
+        "exceptions": refused,
+    }
+
+
+def _certificate(state: ClusterState) -> dict[str, str]:
+    """Of the client, as last seen. Empty when none was."""
+    begins, ends = state.certificate_begins, state.certificate_ends
+    return {"from": rfc3339(begins), "until": rfc3339(ends)} if ends else {}
+
+
 def _cluster(plane: Plane, name: str, state: ClusterState) -> dict[str, Any]:
     scopes = plane.publisher.scopes(name)
     held = {where: h for where, h in plane.publisher.held.items() if where.startswith(f"{name}/")}
@@ -39,6 +70,7 @@ def _cluster(plane: Plane, name: str, state: ClusterState) -> dict[str, Any]:
         "name": name,
         "registered": state.state is not State.PENDING,
         "state": state.state.value,
+        "approval": state.approval.value if state.approval else "",
         "ready": state.ready,
         "since": rfc3339(state.since),
         "connected": bool(state.replica),
@@ -47,6 +79,7 @@ def _cluster(plane: Plane, name: str, state: ClusterState) -> dict[str, Any]:
         "agent": {"version": state.version, "instance": state.instance, "peer": state.peer},
         "objects": objects_of(plane, name),
         "behind": max((_behind(plane, name, scope, view) for scope, view in scopes.items()), default=0),
+        "certificate": _certificate(state),
         "labels": dict(view.labels) if view else {},
         "held": [
             {

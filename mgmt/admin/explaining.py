@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from fingerpost.relay.objects import CLUSTER_SCOPE
 from mgmt.admin.answers import Refused
 from mgmt.admin.ports import Plane
 from mgmt.explain import BadRequest, Standing, UnknownGateway, explain_route, parse_request, render
 from mgmt.publish.arrival import GatewayState
-from mgmt.publish.publisher import CLUSTER_SCOPE
 from mgmt.translate.scopes import GatewayKey
+from mgmt.translate.translator import Translator
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -30,7 +31,7 @@ def explain(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
         question = msgspec.convert(raw, Question)
         asked = parse_request(question.url, question.method, question.headers, question.query)
-        found = explain_route(plane.translator, asked, question.gateway or None, _standings(plane))
+        found = explain_route(_in_force(plane, question.gateway), asked, question.gateway or None, _standings(plane))
     except msgspec.ValidationError as e:
         raise Refused(400, "BadQuestion", f"the question is not understood: {e}") from e
     except BadRequest as e:
@@ -46,6 +47,13 @@ def explain(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
         "verdicts": verdicts,
         "explanation": msgspec.to_builtins(found),
     }
+
+
+def _in_force(plane: Plane, gateway: str | None) -> Translator:
+    """While something is rolled back the requests follow older objects."""
+    if plane.outputs is None:
+        return plane.translator
+    return plane.outputs.in_force((gateway or "").partition("/")[0])
 
 
 def _standings(plane: Plane) -> dict[GatewayKey, Standing]:

@@ -17,7 +17,24 @@ RESOURCES = "Resources"
 GUARDS = "Guards"
 GATEWAYS = "Gateways"
 SOURCES = "Sources"
-SECTIONS = (LICENSE, CRDS, DEPLOYMENT, CONNECTIVITY, WARM_UP, REDIS, RESOURCES, GUARDS, GATEWAYS, SOURCES)
+CERTIFICATES = "Certificates"
+VERSIONS = "Versions"
+SECURITY = "Security"
+SECTIONS = (
+    LICENSE,
+    CRDS,
+    DEPLOYMENT,
+    CONNECTIVITY,
+    WARM_UP,
+    CERTIFICATES,
+    REDIS,
+    RESOURCES,
+    VERSIONS,
+    SECURITY,
+    GUARDS,
+    GATEWAYS,
+    SOURCES,
+)
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +117,7 @@ CODES = MappingProxyType(
             hint="do what the message says; docs/certificates.md shows all options",
         ),
         "CHK045": Code(
-            section=CONNECTIVITY,
+            section=SECURITY,
             severity="warning",
             meaning="The relay is in plaintext: nothing proves that an agent is who it says it is.",
             hint="set insecure to false on the server and on its agents",
@@ -121,8 +138,71 @@ CODES = MappingProxyType(
         "CHK048": Code(
             section=CONNECTIVITY,
             severity="error",
-            meaning="An agent cannot reach its server: no such name, nobody listens there, or the way is closed.",
+            meaning="An agent cannot reach its server: the way is closed, or nobody answers.",
             hint="correct server_address of the agent (glooAgent.relay.serverAddress), or open the way to it",
+        ),
+        "CHK049": Code(
+            section=CONNECTIVITY,
+            severity="warning",
+            meaning="An agent under an unknown name asks to be accepted. Until then nothing is taken from it, and it "
+            "gets nothing.",
+            hint="see uid, address and certificate in the condition Accepted of KubernetesCluster {object}; then "
+            "fingerpost cluster accept {object}, or reject",
+        ),
+        "CHK141": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="An agent does not find the name of its server.",
+            hint="correct server_address of the agent (glooAgent.relay.serverAddress), or the DNS of its cluster",
+        ),
+        "CHK142": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="Nobody listens at the address that an agent has of its server.",
+            hint="correct server_address of the agent (glooAgent.relay.serverAddress), or start the server",
+        ),
+        "CHK143": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="The server's certificate does not bear the name that the agent expects, but those of the message.",
+            hint="set glooAgent.relay.authority to one of these names, or bring a certificate with the expected one",
+        ),
+        "CHK144": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="The server's certificate is issued by an authority that the agent does not know.",
+            hint="copy ca.crt of relay-root-tls-secret from the management cluster, as cluster register does",
+        ),
+        "CHK145": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="A certificate of the relay has ended, the server's or the agent's own, as the message says.",
+            hint="renew the one that the message names, or set the clocks right; docs/certificates.md shows how",
+        ),
+        "CHK146": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="The token that an agent shows is not the server's.",
+            hint="copy the token from the management cluster anew, as fingerpost cluster register does",
+        ),
+        "CHK147": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="An agent is at the door of its server, but its cluster is not registered, or not accepted.",
+            hint="fingerpost cluster register, or correct common.cluster of the agent if the name is wrong",
+        ),
+        "CHK148": Code(
+            section=CONNECTIVITY,
+            severity="error",
+            meaning="Another cluster has the name of this one, so the server refuses this one.",
+            hint="give one of the two another name; if this one was rebuilt: fingerpost cluster register --rebind",
+        ),
+        "CHK149": Code(
+            section=CONNECTIVITY,
+            severity="warning",
+            meaning="The agent of a cluster is not connected to this server, which cannot reach Redis and so does not "
+            "see to which agents other servers are connected.",
+            hint="bring Redis back, or ask all servers: the contexts file lists them; else start the agent of {object}",
         ),
         "CHK051": Code(
             section=WARM_UP,
@@ -193,6 +273,19 @@ CODES = MappingProxyType(
             meaning="An agent holds a large loss that the server sent, and serves what it had.",
             hint="if the loss is meant: fingerpost release with the name of the cluster",
         ),
+        "CHK087": Code(
+            section=GUARDS,
+            severity="warning",
+            meaning="Gateways are rolled back: they get what an older snapshot gives, and what is edited waits.",
+            hint="when the cause is mended: fingerpost rollback release {object}",
+        ),
+        "CHK088": Code(
+            section=REDIS,
+            severity="warning",
+            meaning="Snapshots cannot be recorded. Changes go out all the same; the history has a gap, which one "
+            "snapshot closes when Redis is there again.",
+            hint="look at what Redis answers: is it there, has it memory left",
+        ),
         "CHK083": Code(
             section=GATEWAYS,
             severity="error",
@@ -237,6 +330,44 @@ CODES = MappingProxyType(
             "one that is read. It has no effect; what its file held under that name before stays in force.",
             hint="correct apiVersion and kind in the file; fingerpost validate -f checks it beforehand",
         ),
+        "CHK101": Code(
+            section=CERTIFICATES,
+            severity="error",
+            meaning="A certificate of the relay has ended. Connections that need it are refused from now on.",
+            hint="bring a new one, or look at the log for why it was not renewed; docs/certificates.md shows how",
+        ),
+        "CHK102": Code(
+            section=CERTIFICATES,
+            severity="warning",
+            meaning="Less than a tenth of a certificate's lifetime is left. Managed certificates are renewed before.",
+            hint="renew it where it was brought from, or look at the log for why it was not renewed",
+        ),
+        "CHK111": Code(
+            section=VERSIONS,
+            severity="warning",
+            meaning="An agent and its server are more than one minor version apart, for which nothing is promised.",
+            hint="upgrade the older of the two, server first; docs/upgrade.md shows the order",
+        ),
+        "CHK112": Code(
+            section=VERSIONS,
+            severity="warning",
+            meaning="This command line and a server are more than one minor version apart, so that one may not "
+            "understand all the other says.",
+            hint="use the command line of the server's version",
+        ),
+        "CHK121": Code(
+            section=SECURITY,
+            severity="warning",
+            meaning="Agents show one token that all share, so any of them can claim to be another cluster.",
+            hint="use client certificates, or a token for each cluster (glooMgmtServer.relay.requireClusterToken)",
+        ),
+        "CHK122": Code(
+            section=SECURITY,
+            severity="warning",
+            meaning="The bootstrap token lies in a workload cluster whose agent has its certificate. Whoever reads it "
+            "there can claim the name of a cluster to come.",
+            hint="delete Secret relay-identity-token-secret in the namespace of the agent of {object}",
+        ),
         "CHK095": Code(
             section=SOURCES,
             severity="warning",
@@ -263,31 +394,3 @@ def finding(code: str, about: str, message: str, hint: str = "") -> dict[str, An
         "message": message,
         "hint": hint or entry.hint.replace("{object}", about),
     }
-
-
-_API_SERVER = ("NotAllowed", "NotRead", "NotDiscovered", "KindVanished")
-_RELAY = (
-    "RelayInsecure",
-    "RelayServerCertificate",
-    "RelayServerName",
-    "RelayClientCertificate",
-    "RelaySecretMissing",
-    "RelayCertificateRefused",
-)
-_SOURCE_CODES = (
-    dict.fromkeys(_API_SERVER, "CHK095")
-    | dict.fromkeys(_RELAY, "CHK044")
-    | {
-        "RelayUnreachable": "CHK048",
-        "RootVanished": "CHK092",
-        "AllFilesGone": "CHK092",
-        "UnknownKind": "CHK093",
-        "WrongVersion": "CHK093",
-    }
-)
-
-
-def source_finding(cluster: str, source: str, code: str, message: str) -> dict[str, Any]:
-    """What a cluster's folder says of itself; `source` is the file, empty for the folder as a whole."""
-    said = message if source in message else f"{source}: {message}"
-    return finding(_SOURCE_CODES.get(code, "CHK091"), source or cluster, said)

@@ -23,14 +23,22 @@ class Health:
         return answer({"status": "ok", "checks": [{"name": "eventLoop", "ok": True}]})
 
     async def _readyz(self, _: Request) -> Response:
-        """Redis away does not make a server unready: it goes on from memory, and its agents need it."""
+        """Redis away does not make a server unready, not even at its start (relay.md §6.3): it works from memory, and
+        its agents need it.
+        """
         serving, synced = self._plane.serving(), self._plane.ingest.synced
         why = "" if serving else "the first translation is not done, or this server is about to stop"
         checks = [
             {"name": "serving", "ok": serving, "message": why},
-            {"name": "redis", "ok": True, "message": "" if synced else "redis is away, going on from memory"},
+            {"name": "redis", "ok": synced, "message": "" if synced else _without_redis(self._plane)},
         ]
         return answer({"status": "ok" if serving else "not ready", "checks": checks}, 200 if serving else 503)
+
+
+def _without_redis(plane: Plane) -> str:
+    if plane.ingest.reached:
+        return "redis is away, going on from memory"
+    return "redis has not been reached since the start: only agents that are connected here are known"
 
 
 def health_app(plane: Plane) -> Starlette:

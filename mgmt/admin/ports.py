@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from fingerpost.cluster.protocol import Finding
 from fingerpost.objects import ObjectKey
+from mgmt.bell import Bell
+from mgmt.changes.events import Events
+from mgmt.changes.journal import Journal
+from mgmt.history.outputs import Outputs
+from mgmt.history.rollbacks import Rollbacks
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.values import ClusterStates
+from mgmt.publish.arrival import GatewayState
 from mgmt.publish.publisher import Publisher
+from mgmt.relay.gate import RelayInfo
+from mgmt.translate.scopes import GatewayKey
 from mgmt.translate.translator import Translator
 
 
@@ -36,9 +43,14 @@ class Ingested(Protocol):
     def synced(self) -> bool: ...
 
     @property
+    def reached(self) -> bool: ...
+
+    @property
     def owns_management(self) -> bool: ...
 
     def owns(self, cluster: str) -> bool: ...
+
+    def knows(self, cluster: str) -> bool: ...
 
 
 class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,30 +63,9 @@ class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
     eviction: str = ""  # maxmemory-policy
 
 
-class Bell:
-    """Rung after each published turn, so that whoever waits for one need not ask again and again."""
-
-    def __init__(self) -> None:
-        self._waiters: set[asyncio.Future[None]] = set()
-
-    def ring(self) -> None:
-        for waiter in tuple(self._waiters):
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-    @property
-    def awaited(self) -> bool:
-        return bool(self._waiters)
-
-    async def wait(self) -> None:
-        """Returns at the next ring."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
+def connected_here(plane: Plane) -> list[str]:
+    """The clusters about whose agents and gateways this replica has the last word."""
+    return [name for name in sorted(plane.ingest.states.clusters) if plane.ingest.owns(name)]
 
 
 async def _nothing_to_release() -> int:
@@ -91,6 +82,8 @@ class Plane:
     changed_at: Callable[[ObjectKey], int]  # config_version of the object's last change; 0: since before this process
     turns: Bell  # `mgmt.app` rings it after each `Publisher.publish`
     store: Callable[[], Awaitable[StoreInfo]]
+    journal: Journal
+    events: Events
     version: str
     now: Callable[[], int]  # Unix nanoseconds
     replica: str = "mgmt"
@@ -101,4 +94,10 @@ class Plane:
     serving: Callable[[], bool] = lambda: True  # first translation done, caught up with Redis, ports open
     insecure: bool = False  # the relay is in plaintext
     conflicts: Callable[[], Mapping[str, str]] = lambda: {}  # by cluster: what a second one of its name did just now
+    relay: Callable[[], RelayInfo] = RelayInfo
+    conditions: Callable[[str], Sequence[Mapping[str, Any]]] = lambda _: ()  # of a KubernetesCluster's status
+    outputs: Outputs | None = None  # what gateways get while something is rolled back; None: nothing ever is
+    rollbacks: Rollbacks | None = None  # None: no history is kept here
+    told: Callable[[GatewayKey], GatewayState | None] = lambda _: None  # by the replica that has the gateway's agent
     relist: Callable[[Sequence[str]], None] = field(default=lambda _: None)
+    queues: Callable[[], Mapping[str, Any]] = dict  # for /debug/queues: names and numbers

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fingerpost.objects import ObjectKey
+from fingerpost.relay.objects import ISTIO_SCOPE
 from mgmt.admin.ports import Plane
 from mgmt.admin.times import rfc3339
-from mgmt.publish.arrival import ArrivalView, GatewayState
+from mgmt.publish.arrival import ArrivalView, GatewayState, Missing
 from mgmt.relay.ports import ScopeView
 from mgmt.translate.graph.inputs import EXTERNAL_SERVICE, ROUTE_TABLE, SERVICE, VIRTUAL_DESTINATION, VIRTUAL_GATEWAY
-from mgmt.translate.scopes import ISTIO, GatewayClass, GatewayKey
+from mgmt.translate.scopes import GatewayClass, GatewayKey
 from mgmt.translate.translator import gateway_key
 
 DESTINATIONS = frozenset({VIRTUAL_DESTINATION, EXTERNAL_SERVICE, SERVICE})
@@ -41,18 +42,19 @@ class Reach:
             self._classes.setdefault(gateway_class, []).append(gateway)
             self._planned.add(gateway)
         self._istio = plane.translator.istio
+        self._federated = plane.translator.views.federated_by_service
         self._fronts: dict[frozenset[GatewayKey], _Front] = {}
         self._clusters = tuple(plane.translator.owners.all_clusters(self._context))
 
     def gateways(self, key: ObjectKey) -> frozenset[GatewayKey]:
         """Only gateways that this server configures."""
-        return self._plain(key) | {(at.cluster, ISTIO) for at in self._context.by(self._istio.clusters_of, key)}
+        return self._plain(key) | {(at.cluster, ISTIO_SCOPE) for at in self._context.by(self._istio.clusters_of, key)}
 
     def _plain(self, key: ObjectKey) -> frozenset[GatewayKey]:
         if key.type == ROUTE_TABLE:
             return self._of_classes(self._table_classes(key))
         if key.type == VIRTUAL_GATEWAY:
-            placed = self._context.by(self._plane.translator.gateways.by_virtual, key)
+            placed = self._context.by(self._plane.translator.gateways.envoy.by_virtual, key)
             return frozenset(self._planned.intersection(gateway_key(gateway) for _, gateway in placed))
         if key.type in DESTINATIONS:
             return self._of_classes(self._user_classes(key)) | self._exposing(key)
@@ -71,7 +73,9 @@ class Reach:
     def _exposing(self, key: ObjectKey) -> frozenset[GatewayKey]:
         """East-west gateways that let in what is meant for this destination."""
         exposed = self._plane.translator.destinations.exposed.items
-        found = (exposed.get((key, cluster)) for cluster in self._clusters)
+        found = [exposed.get((key, cluster)) for cluster in self._clusters]
+        federated = self._plane.translator.destinations.exposed_federated.items
+        found += (federated.get(name) for name in self._context.by(self._federated, key))
         return frozenset(gateway_key(g) for e in found if e for g in e.gateways) & self._planned
 
     def _of_classes(self, classes: Iterable[GatewayClass]) -> frozenset[GatewayKey]:
@@ -80,20 +84,33 @@ class Reach:
     def arrival(self, key: ObjectKey) -> ArrivalView:
         concerned = self.gateways(key)
         seq = self._plane.changed_at(key)
+        kept_back = self._kept_back(key, concerned)
+        if kept_back:
+            rest = [self._at(gateway, key.contribution, seq) for gateway in sorted(concerned - kept_back.keys())]
+            held = ArrivalView(arrived=0, total=len(kept_back), missing=tuple(m for _, m in sorted(kept_back.items())))
+            return _together([held, *rest])
         front = self._front(concerned)
         if seq <= front.watermark and key.contribution not in front.exceptions:
             total = len(front.gateways)
             return ArrivalView(arrived=total, total=total, no_proxy=front.bare)
-        views = [self._at(gateway, key.contribution, seq) for gateway in sorted(concerned)]
-        return ArrivalView(
-            arrived=sum(v.arrived for v in views),
-            total=len(views),
-            missing=tuple(m for v in views for m in v.missing),
-            no_proxy=tuple(name for v in views for name in v.no_proxy),
-        )
+        return _together([self._at(gateway, key.contribution, seq) for gateway in sorted(concerned)])
+
+    def _kept_back(self, key: ObjectKey, concerned: Iterable[GatewayKey]) -> dict[GatewayKey, Missing]:
+        """The gateways at which an older version of the object is in force, since something is rolled back."""
+        outputs = self._plane.outputs
+        if outputs is None or not outputs.rollbacks:
+            return {}
+        body, out = self._plane.translator.inputs.body(key), {}
+        for gateway in concerned:
+            if (by := outputs.held(key, body, gateway[0])) is not None:
+                name = "/".join(gateway)
+                out[gateway] = Missing(gateway=name, reason=f"RolledBack: {by}", since_unix_nanos=by.at_unix_nanos)
+        return out
 
     def _at(self, gateway: GatewayKey, contribution: str, seq: int) -> ArrivalView:
         plane = self._plane
+        if (told := plane.told(gateway)) is not None:
+            return plane.publisher.arrivals.of(contribution, seq, (gateway,), (gateway[0],), {gateway: told})
         scope = plane.publisher.scopes(gateway[0]).get(gateway[1])
         online = (gateway[0],) if plane.ingest.owns(gateway[0]) else ()
         return plane.publisher.arrivals.of(contribution, _telling(scope, seq), (gateway,), online)
@@ -109,16 +126,27 @@ class Reach:
         exceptions: set[str] = set()
         bare = []
         for gateway in concerned:
-            state = self._plane.publisher.arrivals.gateways.get(gateway, GatewayState())
+            told = self._plane.told(gateway)
+            state = told or self._plane.publisher.arrivals.gateways.get(gateway, GatewayState())
             scope = self._plane.publisher.scopes(gateway[0]).get(gateway[1])
             if state.watermark is None or scope is None:
                 lowest = -1
-            elif state.watermark < scope.version:
+            elif told is not None or state.watermark < scope.version:
                 lowest = min(lowest, state.watermark)
             exceptions.update(e.contribution for e in state.exceptions)
             if state.proxies == 0:
                 bare.append(f"{gateway[0]}/{gateway[1]}")
         return _Front(tuple(concerned), lowest, frozenset(exceptions), tuple(bare))
+
+
+def _together(views: Iterable[ArrivalView]) -> ArrivalView:
+    found = tuple(views)
+    return ArrivalView(
+        arrived=sum(v.arrived for v in found),
+        total=sum(v.total for v in found),
+        missing=tuple(m for v in found for m in v.missing),
+        no_proxy=tuple(name for v in found for name in v.no_proxy),
+    )
 
 
 def _telling(scope: ScopeView | None, seq: int) -> int:

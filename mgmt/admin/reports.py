@@ -48,11 +48,9 @@ def _selected(plane: Plane, key: ObjectKey) -> dict[str, Any]:
     translator, context = plane.translator, plane.translator.peek()
     if key.type == ROUTE_TABLE:
         bound = context.by(translator.tables.bound_by_table, key)
-        used = {
-            destination
-            for _, contribution in context.by(translator.tables.contributions_by_table, key).items()
-            for destination in contribution.uses
-        }
+        contributions = context.by(translator.tables.contributions_by_table, key).values()
+        objects = [made for _, made in translator.istio.routes.former(key)]
+        used = frozenset().union(*(c.uses for c in contributions), *(o.uses for o in objects))
         return {
             "allowedVirtualGateways": _refs(gateway for (_, gateway), b in bound.items() if b.bindings),
             "destinations": sorted(
@@ -60,10 +58,10 @@ def _selected(plane: Plane, key: ObjectKey) -> dict[str, Any]:
             ),
         }
     if key.type == VIRTUAL_GATEWAY:
-        placed = context.by(translator.gateways.by_virtual, key)
+        selection = context.get(translator.gateways.selections, key)
         return {
             "allowedRouteTables": _refs(t for t, _ in context.by(translator.tables.bound_by_gateway, key)),
-            "selectedWorkloads": sorted("/".join(gateway_key(gateway)) for _, gateway in placed),
+            "selectedWorkloads": sorted("/".join(gateway_key(g.key)) for g in selection.selected) if selection else [],
         }
     if key.type == VIRTUAL_DESTINATION:
         backing = translator.destinations.backing.items.get(key)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def rfc3339(unix_nanos: int) -> str:
+def rfc3339(unix_nanos: int, precision: str = "milliseconds") -> str:
     """Empty for 0, which everywhere means "unknown"."""
     if not unix_nanos:
         return ""
-    return datetime.fromtimestamp(unix_nanos / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(unix_nanos / 1e9, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def ago(unix_nanos: int, now: int) -> str:

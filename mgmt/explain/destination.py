@@ -15,7 +15,7 @@ from mgmt.translate import ir
 from mgmt.translate.graph.inputs import SERVICE
 from mgmt.translate.policy import DESTINATION_POLICIES
 from mgmt.translate.policy.destination_policies import DestinationPolicyKind
-from mgmt.translate.policy.selectors import DestinationPort, Selectable, select_ports
+from mgmt.translate.policy.selectors import DestinationPort, Selectable, select_ports, selectable
 from mgmt.translate.routing.destination_upstreams import has_ready
 from mgmt.translate.routing.destination_views import ExternalServiceView, VirtualDestinationView
 from mgmt.translate.translator import Translator
@@ -67,7 +67,8 @@ def _endpoints(translator: Translator, cluster: str, destination: ir.Destination
         yield _outside(resolved.endpoints.external, "by locality" if prefer else "priority 0")
 
 
-def _ready(translator: Translator, part: ir.ClusterPart, destination: ir.Destination) -> bool | None:
+def part_ready(translator: Translator, part: ir.ClusterPart, destination: ir.Destination) -> bool | None:
+    """Whether a cluster has a ready endpoint of a destination; None: it has not said."""
     local = part.local
     if local is None:
         return None
@@ -81,7 +82,7 @@ _READY = {True: "ready endpoints", False: "no ready endpoint", None: "endpoints 
 
 
 def _local(translator: Translator, part: ir.ClusterPart, destination: ir.Destination, prefer: bool) -> EndpointsAnswer:
-    ready = _ready(translator, part, destination)
+    ready = part_ready(translator, part, destination)
     local = part.local
     service = f" of Service {local.namespace}/{local.name} port {local.port}" if local else ""
     return EndpointsAnswer(
@@ -94,7 +95,7 @@ def _local(translator: Translator, part: ir.ClusterPart, destination: ir.Destina
 
 
 def _remote(translator: Translator, part: ir.ClusterPart, destination: ir.Destination, prefer: bool) -> EndpointsAnswer:
-    ready = _ready(translator, part, destination)
+    ready = part_ready(translator, part, destination)
     addresses = tuple(_address(a) for a in part.remote)
     if addresses:
         text = f"{_READY[ready]} via {', '.join(addresses)}"
@@ -138,12 +139,12 @@ def _policies(translator: Translator, destination: ir.Destination) -> tuple[list
 
 
 def _target(translator: Translator, key: ObjectKey) -> _Target | None:
+    service = translator.views.services.items.get(key)
+    if service is not None:
+        return _Target(selectable(*service), service[1] or "")
     view: VirtualDestinationView | ExternalServiceView | None
     view = translator.views.virtual.items.get(key) or translator.views.external.items.get(key)
-    if view is None:
-        return None
-    selectable = Selectable(key=view.key, workspace=view.workspace, labels=view.labels, ports=view.named_ports)
-    return _Target(selectable, view.workspace)
+    return _Target(selectable(view, view.workspace), view.workspace) if view else None
 
 
 def _not_applied(

@@ -9,6 +9,7 @@ from fingerpost.api.internal.discovered_gateway import DiscoveredGatewaySpec, Ga
 from fingerpost.objects import ObjectKey
 from mgmt.explain.request import Asked
 from mgmt.explain.serving import ClassServing, IstioServing, Serving
+from mgmt.translate.graph.gateways import PlannedGateway
 from mgmt.translate.routing.gateway_plan import ChainPlan, GatewayPlan, PortPlan
 from mgmt.translate.scopes import RouteClass
 from mgmt.translate.translator import Translator
@@ -33,7 +34,7 @@ class Entrance(NamedTuple):
 
 def enter(translator: Translator, gateway: ObjectKey, spec: DiscoveredGatewaySpec, asked: Asked) -> Entrance:
     istio = spec.gateway_kind is GatewayKind.ISTIO
-    planned = (translator.istio.routes if istio else translator.gateways).plans.items.get(gateway)
+    planned = planned_gateway(translator, gateway, spec)
     plan = planned.plan if planned else GatewayPlan()
     doors = _doors(plan, spec, asked.port)
     found = next((p for p in plan.ports if p.port == doors.port), None)
@@ -44,15 +45,32 @@ def enter(translator: Translator, gateway: ObjectKey, spec: DiscoveredGatewaySpe
     chain = _chain(found, asked)
     if chain is None:
         return Entrance(doors, None, None, _mismatch(found, asked))
-    if istio and planned is not None:
-        config = next((c for c in plan.route_configs if c.name == chain.route_config), None)
-        own = RouteClass(config=config, workspace=planned.workspace, cluster=gateway.cluster) if config else None
-        return Entrance(doors, chain, IstioServing(translator, gateway, own) if own else None)
+    serving = serving_of(translator, gateway, spec, chain)
+    if serving is None and not istio:
+        return Entrance(doors, chain, None, f"the routes {chain.route_config} are not built")
+    return Entrance(doors, chain, serving)
+
+
+def planned_gateway(translator: Translator, gateway: ObjectKey, spec: DiscoveredGatewaySpec) -> PlannedGateway | None:
+    istio = spec.gateway_kind is GatewayKind.ISTIO
+    return (translator.istio.routes.placed if istio else translator.gateways.envoy).plans.items.get(gateway)
+
+
+def serving_of(
+    translator: Translator, gateway: ObjectKey, spec: DiscoveredGatewaySpec, chain: ChainPlan
+) -> Serving | None:
+    """The route list behind a filter chain."""
+    if spec.gateway_kind is GatewayKind.ISTIO:
+        planned = planned_gateway(translator, gateway, spec)
+        configs = planned.plan.route_configs if planned else ()
+        config = next((c for c in configs if c.name == chain.route_config), None)
+        if planned is None or config is None:
+            return None
+        own = RouteClass(config=config, workspace=planned.workspace, cluster=gateway.cluster)
+        return IstioServing(translator, gateway, own)
     classes = translator.route_classes.of_gateway.items.get(gateway, ())
     routes = next((c for c in classes if c.config.name == chain.route_config), None)
-    if routes is None:
-        return Entrance(doors, chain, None, f"the routes {chain.route_config} are not built")
-    return Entrance(doors, chain, ClassServing(translator, routes))
+    return ClassServing(translator, routes) if routes else None
 
 
 def _doors(plan: GatewayPlan, spec: DiscoveredGatewaySpec, wanted: int) -> Doors:

@@ -11,6 +11,8 @@ import msgspec
 
 from fingerpost.api.internal.discovered_gateway import GatewayKind
 from fingerpost.objects import ObjectKey
+from fingerpost.relay.objects import ISTIO_SCOPE
+from fingerpost.relay.route_forms import Form
 from mgmt.explain.answer import (
     Explanation,
     GatewayAnswer,
@@ -33,7 +35,7 @@ from mgmt.translate import ir
 from mgmt.translate.emit.envoy.listener import listener_name
 from mgmt.translate.routing.gateway_plan import Feed, requires_tls
 from mgmt.translate.routing.gateways import GatewayView
-from mgmt.translate.scopes import ISTIO, GatewayKey
+from mgmt.translate.scopes import GatewayKey
 from mgmt.translate.translator import Translator, gateway_key
 
 
@@ -102,7 +104,7 @@ def _gateways(translator: Translator, wanted: str | None) -> list[tuple[ObjectKe
 
 
 def _scope(key: ObjectKey, view: GatewayView) -> GatewayKey:
-    return (key.cluster, ISTIO) if view.spec.gateway_kind is GatewayKind.ISTIO else gateway_key(key)
+    return (key.cluster, ISTIO_SCOPE) if view.spec.gateway_kind is GatewayKind.ISTIO else gateway_key(key)
 
 
 def _label(key: ObjectKey) -> str:
@@ -118,7 +120,7 @@ def _at_gateway(
     serving = entrance.serving
     if serving is None or entrance.chain is None:
         return msgspec.structs.replace(about, message=f"no listener: {entrance.refusal}")
-    about = msgspec.structs.replace(about, written=_written(entrance, standing))
+    about = msgspec.structs.replace(about, written=_written(translator, entrance, standing))
     if asked.path is None:
         listener = _listener(translator, entrance, list(serving.routes.config.feeds))
         message = "the proxy refuses the path with 400, since it cannot be normalized"
@@ -131,15 +133,27 @@ def _at_gateway(
     return _route(translator, entrance, serving, chosen, asked, about, standing)
 
 
-def _written(entrance: Entrance, standing: Standing, tables: Sequence[ObjectKey] = ()) -> tuple[str, ...]:
-    """The resources of a plain Envoy, or the objects that istiod reads."""
+def _form(translator: Translator, entrance: Entrance, host: str) -> str:
+    """Which form the routes have is the agent's to know where the number of hosts is near the one that decides."""
+    assert entrance.serving is not None  # noqa: S101 - the caller has a chain
+    form = translator.forms.items.get(entrance.serving.routes, Form.PLAIN)
+    if form is Form.PLAIN:
+        return ""
+    scope = f"scope {'*' if host.startswith('*') else host}" if host else "scopes"
+    return f" as {scope}" if form is Form.SCOPED else f" (as {scope} if it had scopes before)"
+
+
+def _written(
+    translator: Translator, entrance: Entrance, standing: Standing, host: str = "", tables: Sequence[ObjectKey] = ()
+) -> tuple[str, ...]:
+    """The resources of a plain Envoy, or the objects that istiod reads. `host`: the one served."""
     if isinstance(entrance.serving, IstioServing):
         made = [f"{obj.key.kind} {obj.key.namespace}/{obj.key.name}" for obj in entrance.serving.objects(tables)]
         resources = ", ".join(made) or f"port {entrance.doors.port} of istiod's listeners"
     else:
         resources = f"listener {listener_name(entrance.doors.port)}"
         if entrance.chain is not None:
-            resources += f", routes {entrance.chain.route_config}"
+            resources += f", routes {entrance.chain.route_config}{_form(translator, entrance, host)}"
     return (f"{resources} ({standing.arrived})" if standing.arrived else resources,)
 
 
@@ -249,7 +263,7 @@ def _route(
         status=_status(tried[winner].route.action),
         message=answer.action,
         route=answer,
-        written=(*_written(entrance, standing, [tried[winner].table]), *clusters),
+        written=(*_written(translator, entrance, standing, chosen.host, [tried[winner].table]), *clusters),
     )
 
 

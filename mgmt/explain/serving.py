@@ -44,7 +44,7 @@ class IstioServing:
         self.routes = routes
         self._translator = translator
         self._where = (gateway.cluster, gateway.namespace)
-        placed = translator.istio.routes.placements.items
+        placed = translator.istio.routes.placed.placements.items
         self._names = {gateway_name(virtual, service) for virtual, service in placed if service == gateway}
 
     def tables(self, host: str) -> Sequence[ObjectKey]:
@@ -57,7 +57,7 @@ class IstioServing:
 
     def objects(self, tables: Sequence[ObjectKey]) -> list[IstioObject]:
         """What the tables became here."""
-        made = self._translator.istio.routes.tables.items
+        made = self._translator.istio.routes.made.items
         found = (made.get((self._where, table)) for table in tables)
         return [obj for one in found if one for obj in one.emitted.objects]
 

@@ -25,7 +25,17 @@ log = structlog.get_logger()
 class ManagementFolder:
     """`view` is what this replica has read; it becomes input while the replica holds the source `server`."""
 
-    def __init__(self, turns: Turns, inputs: Inputs, management: str, replica: str, now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        turns: Turns,
+        inputs: Inputs,
+        management: str,
+        replica: str,
+        now: Callable[[], int],
+        sighted: Callable[[Batch], str] = lambda _: "",
+    ) -> None:
+        """`sighted` begins the trace of a batch."""
+        self._sighted = sighted
         self.findings: tuple[Finding, ...] = ()
         self._turns, self._inputs = turns, inputs
         self._management, self._replica, self._now = management, replica, now
@@ -50,6 +60,7 @@ class ManagementFolder:
 
     def take(self, batch: Batch) -> None:
         seen: set[ObjectKey] = set()
+        traceparent = self._sighted(batch) if self.writes and self._listed else ""
         for key, body in batch.changes:
             if key.type in REFUSED or not read_by_server(key.type):
                 continue
@@ -60,32 +71,32 @@ class ManagementFolder:
             else:
                 stored = self._view[key] = self._shared(key, body)
             if self.writes and self._listed:
-                self._write(key, stored, batch.seen_unix_nanos)
+                self._write(key, stored, batch.seen_unix_nanos, traceparent)
         if batch.listed:
             self._listed, self._unlisted = True, batch.unlisted
             if self.writes:
-                self.write_all(batch.seen_unix_nanos)
+                self.write_all()  # when each of them was changed nobody knows
 
     def _shared(self, key: ObjectKey, body: bytes) -> Stored:
         digest, known = content_hash(body), self._inputs.get(key)
         return known if known is not None and known.hash == digest else Stored(digest, body)
 
-    def write_all(self, seen_unix_nanos: int = 0) -> None:
+    def write_all(self) -> None:
         """Make the inputs equal to the view: after a listing, and after taking the source over."""
         self.announce()
         if not self._listed:
             return
         for key in self._stored_keys():
             if key not in self._view:
-                self._turns.change(key, None, seen_unix_nanos)
+                self._turns.change(key, None)
         for key, stored in self._view.items():
-            self._write(key, stored, seen_unix_nanos)
+            self._write(key, stored)
         self._turns.completed(SERVER)
 
-    def _write(self, key: ObjectKey, stored: Stored | None, seen_unix_nanos: int) -> None:
+    def _write(self, key: ObjectKey, stored: Stored | None, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
         if stored is not None:
             stored = adopt(self._inputs.get(key), stored)
-        self._turns.change(key, stored, seen_unix_nanos)
+        self._turns.change(key, stored, seen_unix_nanos, traceparent)
 
     def _stored_keys(self) -> list[ObjectKey]:
         management = self._management

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 
 import msgspec
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from fingerpost.cluster.protocol import Cluster, Finding
+from fingerpost.cluster.protocol import Batch, Cluster, Finding
 from fingerpost.objects import ObjectKey, content_hash
 from fingerpost.relay.digest import SetDigest
 from fingerpost.relay.reasons import Reason
 from mgmt.ingest import kinds
 from mgmt.ingest.folder import ManagementFolder
 from mgmt.ingest.inputs import Inputs, Name
+from mgmt.ingest.kinds import record_key
 from mgmt.ingest.liveness import Liveness
 from mgmt.ingest.sessions import Sessions
-from mgmt.ingest.states import compute, registrations
+from mgmt.ingest.states import compute, record_of, registrations
 from mgmt.ingest.turns import Turns
 from mgmt.ingest.values import ClusterStates, Pipeline
 from mgmt.relay.ports import Fence, Metrics, SessionInfo, Upsert
@@ -60,19 +61,20 @@ class Ingest:
         on_conflict: Callable[[], None] = lambda: None,
         on_leading: Callable[[], None] = lambda: None,
         ever_connected: Callable[[str], bool] = lambda _: False,
+        sighted: Callable[[Batch], str] = lambda _: "",
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.inputs = Inputs()
         self.states = ClusterStates()
         self._dirty = True
         self._complaint = ""
-        self._on_leading, self._leads_until = on_leading, 0.0  # monotonic
+        self._on_leading, self._leads_until, self._lost_at = on_leading, 0.0, 0.0  # monotonic
         self._store, self._settings, self._metrics = store, settings, metrics
         self._on_states, self._on_findings, self._ever_connected = on_states, on_findings, ever_connected
         management = settings.management
         self._turns = Turns(store, self.inputs, pipeline, self, management, settings.lease, metrics)
-        self._sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch, on_conflict)
-        self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now)
+        self.sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch, on_conflict)
+        self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now, sighted)
         self._liveness = Liveness(store, self.inputs, metrics, now)
 
     # ------------------------------------------------------------ for the rest of the server
@@ -85,6 +87,27 @@ class Ingest:
     def synced(self) -> bool:
         """False: Redis is away, everything goes on from memory."""
         return self._turns.synced
+
+    @property
+    def queues(self) -> Mapping[str, int]:
+        return self._turns.queues
+
+    @property
+    def reached(self) -> bool:
+        """False: Redis has not answered since the start, so of the other replicas' clusters nothing is known."""
+        return bool(self.epoch)
+
+    @property
+    def epoch(self) -> str:
+        """Of the memory of Redis; "" as long as it was not reached."""
+        return self._turns.epoch
+
+    def knows(self, cluster: str) -> bool:
+        """Whether it is known here if the cluster's agent is connected: with Redis away, only of those that were here
+        last.
+        """
+        record = record_of(self.inputs, record_key(agent_source(cluster), self._settings.management))
+        return self.synced or (record is not None and record.replica == self._store.replica)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -100,31 +123,18 @@ class Ingest:
         """Whether it may write statuses: by the clock, so that one which was stopped for a while knows that its time
         is over (M-63). With Redis away nobody can tell who leads.
         """
-        return self._folder.writes and (not self.synced or time.monotonic() < self._leads_until)
+        now = time.monotonic()
+        away = not self.synced and now > self._lost_at + self._settings.lease  # not just for who has been stopped
+        return self._folder.writes and (away or now < self._leads_until)
 
     def owns(self, cluster: str) -> bool:
         """Whether the agent of the cluster is connected here."""
-        return self._sessions.owns(cluster)
+        return self.sessions.owns(cluster)
 
     def elsewhere(self, cluster: str) -> bool:
         """Whether its agent is connected to another replica."""
         state = self.states.clusters.get(cluster)
         return state is not None and state.replica not in ("", self._store.replica)
-
-    def conflict(self, cluster: str, uid: str, peer: str) -> str:
-        """What is said to a second cluster under the name of the first; "" when it is none."""
-        return self._sessions.conflict(cluster, uid, peer)
-
-    def unannotated(self) -> Mapping[str, str]:
-        return self._sessions.unannotated()
-
-    @property
-    def conflicts(self) -> Mapping[str, tuple[str, int]]:
-        """By cluster: the latest, and when it came in unix nanoseconds."""
-        return self._sessions.conflicts
-
-    def registered(self, cluster: str) -> bool:
-        return cluster in self._sessions.registered
 
     def seen(self, version: int) -> None:
         """An agent holds this config_version (design D4)."""
@@ -137,7 +147,7 @@ class Ingest:
     def pin(self, pins: Mapping[str, bytes | None]) -> None:
         """Pins are inputs: in memory at once, in Redis and in the other replicas with the next turn. None lifts one."""
         for name, body in pins.items():
-            self._turns.change(kinds.pin_key(name), None if body is None else _stored(body))
+            self._turns.change(kinds.pin_key(name), None if body is None else Stored(content_hash(body), body))
 
     def pins(self) -> Mapping[str, bytes]:
         return {name: stored.body for (_, name), stored in self.inputs.of("", kinds.PIN).items()}
@@ -158,12 +168,12 @@ class Ingest:
         return kinds.accepted_from_agent(cluster, self._settings.management)
 
     async def open(self, cluster: str, session: SessionInfo) -> Fence:
-        return await self._sessions.open(cluster, session)
+        return await self.sessions.open(cluster, session)
 
     async def admit(
         self, cluster: str, cluster_uid: str, peer: str, end: Callable[[Reason, str], None]
     ) -> Callable[[], None]:
-        return await self._sessions.admit(cluster, cluster_uid, peer, end)
+        return await self.sessions.admit(cluster, cluster_uid, peer, end)
 
     def accept(
         self,
@@ -176,7 +186,7 @@ class Ingest:
         traceparent: str,
         on_stored: Callable[[int], None],
     ) -> None:
-        session = self._sessions.get(cluster, fence)
+        session = self.sessions.get(cluster, fence)
         if session is None:
             return
         if kinds.pushed_by_agent(cluster, type_, self._settings.management):
@@ -188,17 +198,17 @@ class Ingest:
             held = len(self.inputs.of(cluster, type_))
             self._metrics.set("relay_objects", held, cluster=cluster, direction="push", type=type_)
         else:
-            self._metrics.add("relay_rejected_objects", len(upserts), cluster=cluster, type=type_, reason="NotTaken")
+            self._metrics.add("relay_refused_objects_total", len(upserts), type=type_)
             log.warning("ingest.objects.refused", cluster=cluster, type=type_, count=len(upserts))
         self._turns.when_stored(session.source, on_stored)
 
     def listed(self, cluster: str, fence: Fence, type_: str) -> None:
-        if (session := self._sessions.get(cluster, fence)) is not None:
-            self._sessions.listed(session, type_)
+        if (session := self.sessions.get(cluster, fence)) is not None:
+            self.sessions.listed(session, type_)
 
     async def close(self, cluster: str, fence: Fence) -> None:
-        if (session := self._sessions.get(cluster, fence)) is not None:
-            self._sessions.closed(session)
+        if (session := self.sessions.get(cluster, fence)) is not None:
+            self.sessions.closed(session)
 
     # ------------------------------------------------------------ inside a turn (mgmt.ingest.turns.Hooks)
 
@@ -208,17 +218,17 @@ class Ingest:
         if not (self._dirty or kinds.SESSION in types or kinds.KUBERNETES_CLUSTER in types):
             return
         self._dirty = False
-        self._sessions.look()
+        self.sessions.look()
         if kinds.KUBERNETES_CLUSTER in types:
-            registered = registrations(self.inputs, management, self._settings.admin_namespace)
-            for gone in self._sessions.registered.keys() - registered.keys():
-                self._deregistered(gone)
-            self._sessions.register(registered)
+            named = registrations(self.inputs, management, self._settings.admin_namespace)
+            for gone in [name for name in self.sessions.registered if name not in named or not named[name].accepted]:
+                self._deregistered(gone, "is accepted no longer" if gone in named else "was deleted")
+            self.sessions.register(named)
         states = compute(
             self.inputs,
             management,
-            self._sessions.registered,
-            self._sessions.pending,
+            self.sessions.named,
+            self.sessions.pending,
             self._liveness.alive,
             self._ever_connected,
         )
@@ -227,8 +237,8 @@ class Ingest:
             self.states = states
             self._on_states(states)
 
-    def _deregistered(self, cluster: str) -> None:
-        self._sessions.end(cluster, Reason.NOT_REGISTERED, f"KubernetesCluster {cluster} was deleted")
+    def _deregistered(self, cluster: str, why: str) -> None:
+        self.sessions.end(cluster, Reason.NOT_REGISTERED, f"KubernetesCluster {cluster} {why}")
         source, management = agent_source(cluster), self._settings.management
         keys = [
             key
@@ -245,6 +255,7 @@ class Ingest:
 
     def lost(self) -> None:
         """Without Redis nobody can tell who reads the management cluster, so every replica does."""
+        self._lost_at = time.monotonic()
         if not self._folder.writes:
             self._turns.fences[SERVER] = Fenced(SERVER, FREE)
             self._folder.write_all()
@@ -253,10 +264,10 @@ class Ingest:
     def fenced(self, source: Source) -> None:
         if source != SERVER:
             cluster = source.partition(":")[2]
-            self._sessions.end(cluster, Reason.DUPLICATE, "a newer session of this cluster is at another replica")
+            self.sessions.end(cluster, Reason.DUPLICATE, "a newer session of this cluster is at another replica")
 
     def closing_records(self, epoch: str) -> None:
-        self._sessions.announce()
+        self.sessions.announce()
         if self.owns_management:
             self._folder.write_all()
 
@@ -376,22 +387,3 @@ class Ingest:
 
 async def _nothing() -> None:
     return None
-
-
-def _stored(body: bytes) -> Stored:
-    return Stored(content_hash(body), body)
-
-
-@asynccontextmanager
-async def running(ingest: Ingest, cluster: Cluster | None) -> AsyncIterator[None]:
-    """`cluster` is the management cluster; None: this replica reads none."""
-    await ingest.start()
-    try:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(ingest.run(cluster), name="ingest")
-            try:
-                yield
-            finally:
-                task.cancel()
-    finally:
-        await ingest.stop()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from fingerpost.objects import ObjectKey
 from mgmt.ingest.values import InputChange
-from mgmt.store.values import Fence, Group, Source, Stored, Write
+from mgmt.store.values import SERVER, Fence, Group, Source, Stored, Write
 
 WRITES_A_CALL = 1000  # a Lua call blocks Redis; this many objects take it a few milliseconds
 
@@ -14,11 +14,12 @@ WRITES_A_CALL = 1000  # a Lua call blocks Redis; this many objects take it a few
 class Pending:
     """`changes` go to the translator, `writes` and `purges` to Redis, `callbacks` back to those who brought them."""
 
-    __slots__ = ("callbacks", "changes", "purges", "writes")
+    __slots__ = ("callbacks", "changes", "origins", "purges", "writes")
 
     def __init__(self) -> None:
         self.changes: dict[ObjectKey, InputChange] = {}
         self.writes: dict[Source, dict[ObjectKey, Stored | None]] = {}
+        self.origins: dict[ObjectKey, str] = {}  # of writes, where it is known
         self.purges: set[Source] = set()
         self.callbacks: list[tuple[Source, Callable[[int], None]]] = []
 
@@ -26,8 +27,10 @@ class Pending:
     def unwritten(self) -> bool:
         return bool(self.writes or self.purges)
 
-    def write(self, source: Source, key: ObjectKey, stored: Stored | None) -> None:
+    def write(self, source: Source, key: ObjectKey, stored: Stored | None, origin: str = "") -> None:
         self.writes.setdefault(source, {})[key] = stored
+        if origin:
+            self.origins[key] = origin
 
     def purge(self, source: Source) -> None:
         self.forget(source)
@@ -56,10 +59,12 @@ class Pending:
     def groups(self, fences: Mapping[Source, Fence], unfenced: Source) -> Iterator[Group]:
         """Purges first. Writes of a source without a fence are left out: they are not ours to write."""
         for source in sorted(self.purges):
-            yield Group(source, None, purge=True)
+            if SERVER in fences:  # whose holder says that a cluster is registered no longer
+                yield Group(source, fences[SERVER], purge=True)
         for source, writes in self.writes.items():
             if source == unfenced or source in fences:
-                yield from chunks(Group(source, fences.get(source), tuple(Write(*w) for w in writes.items())))
+                written = tuple(Write(key, stored, self.origins.get(key, "")) for key, stored in writes.items())
+                yield from chunks(Group(source, fences.get(source), written))
 
 
 def chunks(group: Group) -> Iterator[Group]:

@@ -46,8 +46,8 @@ class _Plan:
         self.incomplete: set[Source] = set()
 
     def groups(self, fences: Mapping[Source, Fence], unsaved: Pending) -> Iterator[Group]:
-        for source in sorted(unsaved.purges - set(fences)):
-            yield Group(source, None, purge=True)
+        for source in sorted(_purges(fences, unsaved)):
+            yield Group(source, fences[SERVER], purge=True)
         for source, writes in self.back.items():
             yield from chunks(Group(source, fences[source], tuple(writes)))
         if shared := unsaved.writes.get(SHARED):
@@ -114,7 +114,7 @@ def _compare(
     *,
     intact: bool,
 ) -> _Plan:
-    plan = _Plan()
+    plan, purges = _Plan(), _purges(fences, unsaved)
     for key, stored in inputs.items():
         source, other = source_of(key, management), there.pop(key, None)
         if other == stored.hash or (unsaved.holds(source, key) and source == SHARED):
@@ -129,7 +129,7 @@ def _compare(
             plan.restore.setdefault(source, []).append(Write(key, stored))
     for key in there:
         source = source_of(key, management)
-        if source in unsaved.purges or (unsaved.holds(source, key) and source == SHARED):
+        if source in purges or (unsaved.holds(source, key) and source == SHARED):
             continue
         if source not in fences:
             plan.adopt.append(key)
@@ -138,6 +138,11 @@ def _compare(
         else:
             plan.incomplete.add(source)
     return plan
+
+
+def _purges(fences: Mapping[Source, Fence], unsaved: Pending) -> set[Source]:
+    """Sources of clusters that are registered no longer: only who reads the management cluster can tell."""
+    return unsaved.purges - set(fences) if SERVER in fences else set()
 
 
 def _complete(inputs: Inputs, source: Source, management: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
+from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID, Approval
 from fingerpost.relay.reasons import Reason, Refused
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import record_key
@@ -56,8 +56,11 @@ class Sessions:
     ) -> None:
         self.conflicts: dict[str, tuple[str, int]] = {}  # by cluster: what is said of the latest, and when it came
         self._conflicted = conflicted
-        self.registered: Mapping[str, Registration] = {}
-        self.pending: dict[str, int] = {}  # waiting for their KubernetesCluster: since when
+        self.named: Mapping[str, Registration] = {}  # all that have a KubernetesCluster
+        self.registered: Mapping[str, Registration] = {}  # of these, those that take part
+        self.pending: dict[str, int] = {}  # waiting to take part: since when
+        self.knocking: dict[str, SessionInfo] = {}  # who waits to push: the latest of each name
+        self.knocked: Callable[[], None] = lambda: None  # somebody has begun to
         self._waiting: dict[str, list[asyncio.Event]] = {}
         self._open: dict[str, Session] = {}
         self._readers: dict[str, set[Reader]] = {}
@@ -78,8 +81,8 @@ class Sessions:
         return tuple(self._open)
 
     async def open(self, cluster: str, info: SessionInfo) -> Fence:
-        """Waits while nobody has registered the cluster."""
-        await self._registration(cluster)
+        """Waits while nobody has registered, or accepted, the cluster."""
+        await self._registration(cluster, info.cluster_uid, info.peer, info)
         self._check_identity(cluster, info)
         if (old := self._open.pop(cluster, None)) is not None:
             old.info.control.close(Reason.DUPLICATE, "a newer session of this cluster was opened")
@@ -106,10 +109,10 @@ class Sessions:
         return session.fence
 
     async def admit(self, cluster: str, uid: str, peer: str, end: Callable[[Reason, str], None]) -> Callable[[], None]:
-        """Waits while nobody has registered the cluster, and for the first facts of a new one: until then nobody can
-        tell which of two clusters of one name is the first.
+        """Waits while nobody has registered or accepted the cluster, and for the first facts of a new one: until then
+        nobody can tell which of two clusters of one name is the first.
         """
-        await self._registration(cluster)
+        await self._registration(cluster, uid, peer)
         while not (self._known_uid(cluster) or cluster in self._open):
             await self._opened.wait()
         if said := self.conflict(cluster, uid, peer):
@@ -124,21 +127,48 @@ class Sessions:
         self._opened.set()
         self._opened = asyncio.Event()
 
-    async def _registration(self, cluster: str) -> None:
-        while cluster not in self.registered:
-            event = asyncio.Event()
-            self._waiting.setdefault(cluster, []).append(event)
-            self.pending.setdefault(cluster, self._now())
-            self._touched()
-            try:
+    async def _registration(self, cluster: str, uid: str, peer: str, info: SessionInfo | None = None) -> None:
+        if cluster in self.registered:
+            return
+        waiting, event = self._waiting.setdefault(cluster, []), asyncio.Event()
+        waiting.append(event)
+        self.pending.setdefault(cluster, self._now())
+        if info is not None:
+            self.knocking[cluster] = info
+            self.knocked()
+        self._touched()
+        try:
+            while cluster not in self.registered:
+                if self._is_rejected(cluster):
+                    raise Refused(Reason.NOT_REGISTERED, _rejected(cluster))
+                if said := self.conflict(cluster, uid, peer):
+                    raise Refused(Reason.DUPLICATE, said)
+                event.clear()
                 await event.wait()
-            finally:
-                waiting = self._waiting[cluster]
-                waiting.remove(event)
-                if not waiting:
-                    del self._waiting[cluster]
-                    self.pending.pop(cluster, None)
-                    self._touched()
+        finally:
+            waiting.remove(event)
+            if self.knocking.get(cluster) is info:
+                self.knocking.pop(cluster, None)
+            if not waiting:
+                del self._waiting[cluster]
+                self.pending.pop(cluster, None)
+            self._touched()
+
+    def _is_rejected(self, cluster: str) -> bool:
+        registration = self.named.get(cluster)
+        return registration is not None and registration.approval is Approval.REJECTED
+
+    def barred(self, cluster: str, renewal: bool) -> str:
+        """Why the cluster gets no client certificate; "" when it may. The first one is had before anybody accepts it,
+        since its fingerprint is among what a person judges by.
+        """
+        if self._is_rejected(cluster):
+            return _rejected(cluster)
+        if not renewal or cluster in self.registered:
+            return ""
+        if cluster in self.named:
+            return f"cluster {cluster} is not accepted, so no renewal: fingerpost cluster accept {cluster}"
+        return f"no KubernetesCluster {cluster}, so no renewal; create it"
 
     def conflict(self, cluster: str, uid: str, peer: str) -> str:
         """A second cluster under the name of the first: what is said to it (relay.md §4.3); "" when it is none."""
@@ -159,7 +189,7 @@ class Sessions:
 
     def _known_uid(self, cluster: str) -> str:
         """What the KubernetesCluster says, else what came first."""
-        registration, record = self.registered.get(cluster), self._record_of(cluster)
+        registration, record = self.named.get(cluster), self._record_of(cluster)
         if registration and registration.uid:
             return registration.uid
         if record is None or (record.annotated and record.phase == Phase.CLOSED):
@@ -201,19 +231,26 @@ class Sessions:
             log.info("ingest.session.ended", cluster=cluster, reason=reason.name, message=message)
             session.info.control.close(reason, message)
 
+    def let_go(self, count: int) -> None:
+        """The youngest; they connect again, perhaps to another replica."""
+        youngest = sorted(self._open.values(), key=lambda session: session.since, reverse=True)
+        for session in youngest[:count]:
+            session.info.control.close(Reason.REBALANCE, "this server carries more than its share of the agents")
+
     def announce(self) -> None:
         """Write all records again, with the epoch of now."""
         for session in self._open.values():
             self._record(session, Phase.SYNCING if session.missing else Phase.WARM)
 
-    def register(self, registered: Mapping[str, Registration]) -> None:
-        self.registered = registered
+    def register(self, named: Mapping[str, Registration]) -> None:
+        self.named = named
+        registered = self.registered = {name: found for name, found in named.items() if found.accepted}
         for session in self._open.values():
             record, now = self._record_of(session.info.cluster), registered.get(session.info.cluster)
             if record and now and not record.annotated and now.uid == record.uid != "":
                 self._record(session, record.phase)
         for cluster, waiting in self._waiting.items():
-            if cluster in registered:
+            if cluster in named:
                 for event in waiting:
                     event.set()
 
@@ -225,7 +262,7 @@ class Sessions:
 
     def _record(self, session: Session, phase: Phase) -> None:
         key = record_key(session.source, self._management)
-        old = record_of(self._inputs, key)
+        old, shown = record_of(self._inputs, key), session.info.certificate
         record = SessionRecord(
             phase=phase,
             complete=phase == Phase.WARM or (old is not None and old.complete),
@@ -237,7 +274,13 @@ class Sessions:
             version=session.info.version,
             peer=session.info.peer,
             since=session.since if phase != Phase.CLOSED else self._now(),
+            certificate_begins=shown.begins if shown else 0,
+            certificate_ends=shown.ends if shown else 0,
         )
         self._turns.change(key, encode(record))
         if phase == Phase.WARM:
             self._turns.completed(session.source)
+
+
+def _rejected(cluster: str) -> str:
+    return f"cluster {cluster} was rejected; fingerpost cluster accept {cluster} takes that back"

@@ -10,7 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID, KubernetesCluster
+from fingerpost.api.admin.kubernetes_cluster import (
+    CLUSTER_UID,
+    REQUESTED_BY,
+    Approval,
+    KubernetesCluster,
+    approval_of,
+)
 from fingerpost.objects import ObjectKey, canonical, content_hash
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import KUBERNETES_CLUSTER, SESSION, record_key
@@ -40,6 +46,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     version: str = ""
     peer: str = ""
     since: int = 0
+    certificate_begins: int = 0
+    certificate_ends: int = 0
 
 
 _record = msgspec.json.Decoder(SessionRecord)
@@ -68,6 +76,12 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
     skip_warming: bool = False
     uid: str = ""
+    approval: Approval | None = None
+    requested_by: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        return self.approval in (None, Approval.ACCEPTED)
 
 
 def registrations(inputs: Inputs, management: str, namespace: str) -> dict[str, Registration]:
@@ -80,30 +94,42 @@ def registrations(inputs: Inputs, management: str, namespace: str) -> dict[str, 
             except msgspec.MsgspecError:
                 found[name] = Registration()
             else:
-                uid = cluster.metadata.annotations.get(CLUSTER_UID, "")
-                found[name] = Registration(skip_warming=cluster.spec.skip_warming, uid=uid)
+                said = cluster.metadata.annotations
+                found[name] = Registration(
+                    skip_warming=cluster.spec.skip_warming,
+                    uid=said.get(CLUSTER_UID, ""),
+                    approval=approval_of(said),
+                    requested_by=said.get(REQUESTED_BY, ""),
+                )
     return found
 
 
 def compute(
     inputs: Inputs,
     management: str,
-    registered: Mapping[str, Registration],
+    named: Mapping[str, Registration],
     pending: Mapping[str, int],
     alive: Callable[[str], bool],
     ever_connected: Callable[[str], bool],
 ) -> ClusterStates:
-    """`pending`: unregistered names with a connected agent, and since when. `alive`: whether a replica still runs."""
+    """`named`: all that have a KubernetesCluster. `pending`: names with a connected agent that may not take part (yet),
+    and since when. `alive`: whether a replica still runs.
+    """
     clusters: dict[str, ClusterState] = {}
-    for name in sorted(registered):
+    for name in sorted(named):
+        if not named[name].accepted:
+            approval = named[name].approval
+            clusters[name] = ClusterState(
+                state=State.PENDING, ready=True, since=pending.get(name, 0), approval=approval
+            )
+            continue
         record = record_of(inputs, record_key(agent_source(name), management))
         stored = any(t != SESSION for t in inputs.types(name)) or (record is not None and record.complete)
-        clusters[name] = _state(
-            record, alive, stored=stored, ever=ever_connected(name), skip=registered[name].skip_warming
-        )
+        found = _state(record, alive, stored=stored, ever=ever_connected(name), skip=named[name].skip_warming)
+        clusters[name] = msgspec.structs.replace(found, approval=named[name].approval)
     for name, since in sorted(pending.items()):
         if name not in clusters:
-            clusters[name] = ClusterState(state=State.PENDING, ready=False, since=since)
+            clusters[name] = ClusterState(state=State.PENDING, ready=True, since=since)
     own = record_of(inputs, record_key(SERVER, management))
     return ClusterStates(
         clusters=clusters, management=_state(own, alive, stored=own is not None, ever=False, skip=False)
@@ -132,6 +158,8 @@ def _state(
         instance=record.instance,
         version=record.version,
         peer=record.peer if connected else "",
+        certificate_begins=record.certificate_begins,
+        certificate_ends=record.certificate_ends,
         skip_warming=skip,
     )
 

@@ -7,6 +7,7 @@ turns go on from memory, and what could not be written waits for `Recovery`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from mgmt.ingest.exchange import Store, exchange
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import source_of
 from mgmt.ingest.pending import Pending
-from mgmt.ingest.values import InputChange, Pipeline
+from mgmt.ingest.values import InputChange, Pipeline, origin_of, with_origin
 from mgmt.relay.ports import Metrics
 from mgmt.store.errors import StoreError
 from mgmt.store.values import FREE, SHARED, UNCLAIMED, Entry, Fence, Source, Stored, WriteResult
@@ -74,6 +75,13 @@ class Turns:
         self._look = False
         self._seen = 0
         self._published = -1
+        self._stored_at = 0
+
+    @property
+    def queues(self) -> dict[str, int]:
+        """What waits for the next turn, and what waits for Redis."""
+        unsaved = sum(len(writes) for writes in self._unsaved.writes.values())
+        return {"changes": len(self._pending.changes), "jobs": len(self._jobs), "unsaved": unsaved, "seq": self.seq}
 
     # ------------------------------------------------------------ what comes in
 
@@ -81,8 +89,12 @@ class Turns:
         """In memory at once; translated and stored in the next turn. No change, no work."""
         if self._inputs.put(key, stored):
             body = stored.body if stored is not None else None
-            self._pending.changes[key] = InputChange(key, body, seen_unix_nanos, traceparent)
-            self._pending.write(source_of(key, self._management), key, stored)
+            change = InputChange(key, body, seen_unix_nanos, traceparent, time.time_ns())
+            former = self._pending.changes.get(key)
+            if former is not None and former.seen_unix_nanos:  # edits that are joined count from the first
+                change = former._replace(body=body)
+            self._pending.changes[key] = change
+            self._pending.write(source_of(key, self._management), key, stored, origin_of(change))
             self._wake.set()
 
     def when_stored(self, source: Source, callback: Callable[[int], None]) -> None:
@@ -176,6 +188,7 @@ class Turns:
         look, self._look = self._look, False
         self._hooks.turn_begins(work.changes)
         results: list[object] = []
+        self._stored_at = 0
         saved: list[tuple[Source, Callable[[int], None]]] = []
         if self.synced and (look or work.unwritten):
             saved = await self._written(work, results)
@@ -189,7 +202,7 @@ class Turns:
         await self._rise()
         if results or self.seq != self._published:
             self._published = self.seq
-            self._pipeline.publish(results, self.seq)
+            self._pipeline.publish(results, self.seq, self._stored_at)
         owed, self._owed = self._owed, []
         for _, callback in (*owed, *saved):
             callback(self.seq)
@@ -249,7 +262,9 @@ class Turns:
 
     async def _write(self, work: Pending) -> WriteResult | None:
         try:
-            return await exchange(self._store, work.groups(self.fences, SHARED), self.seq)
+            outcome = await exchange(self._store, work.groups(self.fences, SHARED), self.seq)
+            self._stored_at = time.time_ns() if work.unwritten else 0
+            return outcome
         except StoreError as e:
             self.lose(e)
             return None
@@ -269,18 +284,20 @@ class Turns:
     # ------------------------------------------------------------ what others did
 
     def _absorb(self, entries: Iterable[Entry]) -> None:
-        for key, stored in entries:
+        for key, stored, origin in entries:
             if not key.name:
                 for namespace, name in list(self._inputs.of(key.cluster, key.type)):
                     self._take(key._replace(namespace=namespace, name=name), None)
             elif key.type and not self._pending.holds(source_of(key, self._management), key):
-                self._take(key, stored)
+                self._take(key, stored, origin)
 
-    def _take(self, key: ObjectKey, stored: Stored | None) -> None:
+    def _take(self, key: ObjectKey, stored: Stored | None, origin: str = "") -> None:
         """What Redis holds replaces what memory held, also where that waited to be translated."""
         if self._inputs.put(key, stored):
             self._pending.changes.pop(key, None)
-            self._taken[key] = InputChange(key, stored.body if stored is not None else None)
+            body = stored.body if stored is not None else None
+            came = InputChange(key, body, received_unix_nanos=time.time_ns(), elsewhere=True)
+            self._taken[key] = with_origin(came, origin)
 
     async def _fenced_out(self, refused: Iterable[Source]) -> None:
         """What such a source had brought here is taken back: Redis knows better."""
@@ -320,8 +337,9 @@ class Turns:
             await self._recover()
 
     async def _recover(self) -> None:
+        held = dict(self.fences)  # the beat may change them meanwhile
         outcome = await recovery.run(
-            self._store, self._inputs, self.fences, self._unsaved, self.seq, self.epoch, self._management, self._lease
+            self._store, self._inputs, held, self._unsaved, self.seq, self.epoch, self._management, self._lease
         )
         self.seq, self.epoch = outcome.seq, outcome.epoch
         for source in self.fences.keys() - outcome.fences.keys():

@@ -8,16 +8,33 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from fingerpost.api.admin.kubernetes_cluster import Approval
 from fingerpost.objects import ObjectKey
 
 
 class InputChange(NamedTuple):
-    """`body` None: gone. `seen_unix_nanos`: when it was seen in its cluster; 0 when nobody knows (read from Redis)."""
+    """`body` None: gone. `seen_unix_nanos`: when it was seen in its cluster; 0 when nobody knows (read from Redis).
+    `received_unix_nanos`: when this replica got it; 0 when it was there at the start. `elsewhere`: through Redis.
+    """
 
     key: ObjectKey
     body: bytes | None
     seen_unix_nanos: int = 0
     traceparent: str = ""
+    received_unix_nanos: int = 0
+    elsewhere: bool = False
+
+
+def origin_of(change: InputChange) -> str:
+    """For other replicas: "<seen unix nanos> <traceparent>", "" where neither is known."""
+    known = change.seen_unix_nanos or change.traceparent
+    return f"{change.seen_unix_nanos} {change.traceparent}" if known else ""
+
+
+def with_origin(change: InputChange, origin: str) -> InputChange:
+    """Of what came through Redis; what cannot be read counts as unknown."""
+    seen, _, traceparent = origin.partition(" ")
+    return change._replace(seen_unix_nanos=int(seen), traceparent=traceparent) if seen.isdecimal() else change
 
 
 class Pipeline(Protocol):
@@ -26,8 +43,10 @@ class Pipeline(Protocol):
     def translate(self, changes: Sequence[InputChange]) -> object:
         """Once or twice per turn; the first call of a process brings all that Redis holds."""
 
-    def publish(self, results: Sequence[object], seq: int) -> None:
-        """Once per turn, with the results of its calls of `translate`. `seq` never goes back."""
+    def publish(self, results: Sequence[object], seq: int, stored_unix_nanos: int = 0) -> None:
+        """Once per turn, with the results of its calls of `translate`. `seq` never goes back. `stored_unix_nanos`: when
+        Redis had what the turn brought; 0: it has it not, or there was nothing to write.
+        """
 
 
 class State(enum.StrEnum):
@@ -42,9 +61,9 @@ class State(enum.StrEnum):
 
 
 class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
-    """`ready`: the gate of relay.md §7.3. `since`: unix nanoseconds, 0 when unknown.
-
-    The rest is empty without a session.
+    """`ready`: the gate of relay.md §7.3; nothing waits for who does not take part. `since` and `certificate_*`, of the
+    last one shown: unix nanoseconds, 0 when unknown. `approval` None: nobody asked for it. The rest is empty without a
+    session.
     """
 
     state: State
@@ -55,6 +74,9 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     peer: str = ""
     skip_warming: bool = False
+    certificate_begins: int = 0
+    certificate_ends: int = 0
+    approval: Approval | None = None
 
 
 class ClusterStates(msgspec.Struct, frozen=True, kw_only=True):

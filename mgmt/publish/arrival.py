@@ -7,12 +7,15 @@ exceptions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from fingerpost.relay.applied import ScopeApplied, ScopeException
-from mgmt.translate.scopes import ISTIO, GatewayKey
+from fingerpost.relay.objects import ISTIO_SCOPE
+from mgmt.translate.scopes import GatewayKey
 
 
 class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,14 +64,24 @@ class Arrivals:
             if key in self.gateways:
                 self.gateways[key] = GatewayState(
                     watermark=applied.watermark,
-                    proxies=None if applied.scope == ISTIO else applied.proxies,
+                    proxies=None if applied.scope == ISTIO_SCOPE else applied.proxies,
                     exceptions=tuple(applied.exceptions),
                     lagging=tuple(applied.lagging),
                     lagging_since_unix_nanos=applied.lagging_since_unix_nanos,
                 )
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def rejected(self) -> Iterator[tuple[float, Mapping[str, str]]]:
+        """`relay_rejected_objects` (relay.md §13.2): the users' objects that each cluster does not take now."""
+        counts = Counter(
+            (cluster, "/".join(exception.contribution.split("/")[:2]), exception.code)
+            for (cluster, _), state in self.gateways.items()
+            for exception in state.exceptions
+        )
+        for (cluster, type_, reason), count in counts.items():
+            yield count, {"cluster": cluster, "type": type_, "reason": reason}
+
+    def wake(self) -> None:
         for waiter in tuple(self._waiters):
             if not waiter.done():
                 waiter.set_result(None)
@@ -83,14 +96,21 @@ class Arrivals:
         finally:
             self._waiters.discard(waiter)
 
-    def of(self, contribution: str, seq: int, gateways: Iterable[GatewayKey], connected: Iterable[str]) -> ArrivalView:
-        """How far the change `seq` of one root object is, over the gateways that it concerns."""
+    def of(
+        self,
+        contribution: str,
+        seq: int,
+        gateways: Iterable[GatewayKey],
+        connected: Iterable[str],
+        told: Mapping[GatewayKey, GatewayState] = MappingProxyType({}),
+    ) -> ArrivalView:
+        """How far the change `seq` of one root object is, over the gateways that it concerns. `told` by others wins."""
         online = set(connected)
         arrived, missing, bare = 0, [], []
         concerned = sorted(gateways)
         for gateway in concerned:
             name = f"{gateway[0]}/{gateway[1]}"
-            state = self.gateways.get(gateway, GatewayState())
+            state = told.get(gateway) or self.gateways.get(gateway, GatewayState())
             reason, since = _why_missing(state, contribution, seq, gateway[0] in online)
             if reason:
                 missing.append(Missing(gateway=name, reason=reason, since_unix_nanos=since))

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
+from fingerpost.relay.objects import CLUSTER_SCOPE
 from fingerpost.relay.pieces import KEEP_CLUSTER
 from mgmt.publish.arrival import Arrivals
 from mgmt.publish.guard import GuardSettings, Had, Held, Loss, cluster_of, clusters_concerned, reasons
@@ -22,8 +23,6 @@ from mgmt.publish.scope import ResourceSet, Scope
 from mgmt.relay.ports import NEVER, LogEntry
 from mgmt.translate.scopes import GatewayKey, ScopeClass
 from mgmt.translate.turn import Turn
-
-CLUSTER_SCOPE = ""
 
 
 class Publisher:
@@ -52,6 +51,7 @@ class Publisher:
         self._confirmed: set[ScopeClass] = set()
         self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
         self._warming: Mapping[ScopeClass, Mapping[str, str]] = {}
+        self._kept: Mapping[str, str] = {}
         self._cold: frozenset[str] = frozenset()
         self._homes: frozenset[str] = frozenset()
         self._losses = LossMeter()
@@ -121,7 +121,10 @@ class Publisher:
 
     # ---------------------------------------------------------------- publishing
 
-    def publish(self, turn: Turn, version: int, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
+    def publish(
+        self, turn: Turn, version: int, seen_unix_nanos: int = 0, traceparent: str = ""
+    ) -> Collection[GatewayKey]:
+        """Returns the scopes whose resources are others now."""
         self.config_version = max(self.config_version, version)
         touched: dict[str, None] = {}
         moves: dict[tuple[ScopeClass, ScopeClass], set[str]] = {}
@@ -135,30 +138,52 @@ class Publisher:
             if gateway_class is not None:
                 moves.setdefault((former, gateway_class), set()).add(gateway[0])
         formerly = {former: Had(self._losses.contributions(former), self._held.get(former)) for former, _ in moves}
-        self._change_sets(turn, version, seen_unix_nanos, traceparent, touched)
+        told: dict[GatewayKey, None] = {}
+        self._change_sets(turn, version, seen_unix_nanos, traceparent, told)
+        touched.update((cluster, None) for cluster, _ in told)
         for (former, to), clusters in moves.items():
             self._weigh_move(clusters, former, to, formerly[former])
         for gateway, gateway_class in turn.gateways.items():
-            self._move(gateway, gateway_class, version, seen_unix_nanos)
+            self._move(gateway, gateway_class, version, seen_unix_nanos, traceparent)
+            if gateway_class is not None:
+                told[gateway] = None
             touched[gateway[0]] = None
         for former in left:
             if former not in self._members:
                 self._forget(former)
+        self._kept = turn.kept
         self._warming = turn.warming if turn.warming is not None else self._warming
         for cluster, changes in turn.cluster_scopes.items():
             cluster_set = self._cluster_sets.setdefault(cluster, ResourceSet())
             base = cluster_set.digest.total
             if changed := cluster_set.change(changes):
-                self._scope(cluster, CLUSTER_SCOPE, cluster_set).note(version, changed, base, seen_unix_nanos)
+                self._scope(cluster, CLUSTER_SCOPE, cluster_set).note(
+                    version, changed, base, seen_unix_nanos, traceparent
+                )
                 touched[cluster] = None
         for cluster, interest in turn.interests.items():
             self._interests[cluster] = interest
             touched[cluster] = None
         self._refresh_keeps(version, touched)
         self._wake(touched)
+        return told
+
+    def touched(self, turn: Turn) -> list[GatewayKey]:
+        """The gateways that a turn just published is for."""
+        changed = (c for c, resources in turn.classes.items() if resources)
+        return sorted({*turn.gateways, *(g for c in changed for g in self._members.get(c, ()))})
+
+    def contributions(self, gateway: GatewayKey) -> frozenset[str]:
+        """Those that the guards count there."""
+        gateway_class = self._gateways.get(gateway)
+        return self._losses.contributions(gateway_class) if gateway_class is not None else frozenset()
+
+    def would_hold(self, lost: frozenset[str], total: int) -> bool:
+        """Whether the guard would hold such a loss for a new listing."""
+        return Loss(lost, total).too_large(self._guard)
 
     def _change_sets(
-        self, turn: Turn, version: int, seen_unix_nanos: int, traceparent: str, touched: dict[str, None]
+        self, turn: Turn, version: int, seen_unix_nanos: int, traceparent: str, told: dict[GatewayKey, None]
     ) -> None:
         for gateway_class, changes in turn.classes.items():
             resource_set = self._sets.setdefault(gateway_class, ResourceSet())
@@ -173,6 +198,7 @@ class Publisher:
             members = self._members.get(gateway_class, {})
             entries: dict[int, LogEntry] = {}
             after = resource_set.digest.total
+            told |= members
             for cluster, name in members:
                 scope = self._scopes[cluster][name]
                 entry = entries.get(scope.version)
@@ -180,7 +206,6 @@ class Publisher:
                     entry = LogEntry(version, scope.version, base, after, changed, seen_unix_nanos, traceparent)
                     entries[scope.version] = entry
                 scope.append(entry)
-                touched[cluster] = None
 
     def _scope(self, cluster: str, name: str, resource_set: ResourceSet) -> Scope:
         scopes = self._scopes.setdefault(cluster, {})
@@ -189,7 +214,14 @@ class Publisher:
             scope = scopes[name] = Scope(resource_set)
         return scope
 
-    def _move(self, gateway: GatewayKey, gateway_class: ScopeClass | None, version: int, seen_unix_nanos: int) -> None:
+    def _move(
+        self,
+        gateway: GatewayKey,
+        gateway_class: ScopeClass | None,
+        version: int,
+        seen_unix_nanos: int,
+        traceparent: str,
+    ) -> None:
         cluster, name = gateway
         former = self._gateways.pop(gateway, None)
         if former is not None:
@@ -202,7 +234,7 @@ class Publisher:
             if scope is not None:
                 scope.gone = True
                 scope.keep, scope.confirmed = {}, False
-                scope.move(ResourceSet(), version, seen_unix_nanos)
+                scope.move(ResourceSet(), version, seen_unix_nanos, traceparent)
             self.arrivals.forget(gateway)
         else:
             resource_set = self._sets.setdefault(gateway_class, ResourceSet())
@@ -215,7 +247,7 @@ class Publisher:
             if new:
                 scope.version = version
             else:
-                scope.move(resource_set, version, seen_unix_nanos)
+                scope.move(resource_set, version, seen_unix_nanos, traceparent)
             self.arrivals.expect(gateway)
 
     def _forget(self, gateway_class: ScopeClass) -> None:
@@ -341,6 +373,10 @@ class Publisher:
         self._confirmed.add(gateway_class)
 
     @property
+    def holds(self) -> bool:
+        return bool(self._held)
+
+    @property
     def held(self) -> dict[str, Held]:
         """cluster/gateway -> what is held there, for `check` and `/reports`."""
         return {f"{c}/{n}": self._held[k] for (c, n), k in self._gateways.items() if k in self._held}
@@ -362,7 +398,7 @@ class Publisher:
             confirmed = gateway_class in self._confirmed
             for cluster, name in members:
                 scope = self._scopes[cluster][name]
-                keep = {**common, **self._kept_of_cold(cluster), **of_guard}
+                keep = {**self._kept, **common, **self._kept_of_cold(cluster), **of_guard}
                 if keep != scope.keep or (confirmed and not keep) != scope.confirmed:
                     scope.keep, scope.confirmed = keep, confirmed and not keep
                     scope.republish(version)

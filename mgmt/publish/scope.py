@@ -80,15 +80,17 @@ class Scope:
         self._log.append(entry)
         self.version = entry.version
 
-    def note(self, version: int, changed: Iterable[Changed], base: bytes, seen_unix_nanos: int) -> None:
+    def note(
+        self, version: int, changed: Iterable[Changed], base: bytes, seen_unix_nanos: int, traceparent: str = ""
+    ) -> None:
         """A publication of this scope alone."""
         after = self.digest.total
-        self.append(LogEntry(version, self.version, base, after, tuple(changed), seen_unix_nanos))
+        self.append(LogEntry(version, self.version, base, after, tuple(changed), seen_unix_nanos, traceparent))
 
     def republish(self, version: int) -> None:
         """The resources are the same; `keep` or `confirmed` changed, or agents hold a higher version."""
         self.note(version, (), self.digest.total, 0)
 
-    def move(self, resource_set: ResourceSet, version: int, seen_unix_nanos: int) -> None:
+    def move(self, resource_set: ResourceSet, version: int, seen_unix_nanos: int, traceparent: str = "") -> None:
         former, self._set = self._set, resource_set
-        self.note(version, former.difference(resource_set), former.digest.total, seen_unix_nanos)
+        self.note(version, former.difference(resource_set), former.digest.total, seen_unix_nanos, traceparent)

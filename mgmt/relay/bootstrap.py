@@ -17,7 +17,7 @@ import structlog
 from fingerpost.api.limits import CLUSTER_NAME, CLUSTER_NAME_RULE
 from fingerpost.relay import pki
 from fingerpost.relay.frames import parse
-from fingerpost.relay.reasons import Refused
+from fingerpost.relay.reasons import REFUSED_KIND, Refused
 from fingerpost.relay.v1 import bootstrap_pb2 as pb
 from mgmt.relay.identity import Caller
 from mgmt.relay.ports import Metrics
@@ -39,7 +39,7 @@ class NotIssued(Exception):
 
 class Bootstrap:
     """`conflict(cluster, uid, peer)` says what is wrong with a second cluster of that name, "" when nothing is;
-    `registered(cluster)`, whether it may have a renewal.
+    `barred(cluster, renewal)`, why it may have no certificate, "" when it may.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Bootstrap:
         secrets: RelaySecrets,
         metrics: Metrics,
         conflict: Callable[[str, str, str], str] = lambda _cluster, _uid, _peer: "",
-        registered: Callable[[str], bool] = lambda _: True,
+        barred: Callable[[str, bool], str] = lambda _cluster, _renewal: "",
     ) -> None:
         self._secrets, self._metrics = secrets, metrics
-        self._conflict, self._registered = conflict, registered
+        self._conflict, self._barred = conflict, barred
         self._failures: dict[str, deque[float]] = {}
 
     def handlers(self) -> grpc.GenericRpcHandler[bytes, bytes]:
@@ -77,7 +77,7 @@ class Bootstrap:
             log.warning("relay.certificate.refused", cluster=cluster, peer=caller.peer, reason=message)
         self._metrics.add("relay_auth_failures_total", reason=kind)
         code = grpc.StatusCode.RESOURCE_EXHAUSTED if kind == "rate" else grpc.StatusCode.PERMISSION_DENIED
-        await context.abort(code, message)
+        await context.abort(code, message, ((REFUSED_KIND, kind),))
         raise AssertionError("abort raises")
 
     async def _answer(self, request: pb.IssueRequest, caller: Caller) -> pb.IssueResponse:
@@ -102,15 +102,15 @@ class Bootstrap:
     async def _prove(self, request: pb.IssueRequest, caller: Caller) -> None:
         cluster, certificate = request.cluster, caller.certificate
         if certificate is None:
-            if not await self._secrets.knows(request.token, cluster):
-                raise NotIssued("token", f"the token for cluster {cluster} is wrong; copy the server's to its agent")
+            if wrong := await self._secrets.doubt(request.token, cluster):
+                raise NotIssued("token", wrong)
         elif pki.dns_names(certificate) != (cluster,):
             names = ", ".join(pki.dns_names(certificate))
             raise NotIssued("identity", f"a renewal for {cluster} is asked for with a certificate of {names}")
         elif pki.fingerprint(certificate) in self._secrets.blocked:
             raise NotIssued("blocked", f"the certificate {pki.fingerprint(certificate)} is in relay-client-blocklist")
-        elif not self._registered(cluster):
-            raise NotIssued("registration", f"no KubernetesCluster {cluster}, so no renewal; create it")
+        if said := self._barred(cluster, certificate is not None):
+            raise NotIssued("registration", said)
 
     def _too_many(self, address: str, now: float) -> bool:
         times = self._failures.get(address)

@@ -6,7 +6,8 @@ Nothing else in the relay looks at addresses, metadata or certificates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
@@ -15,8 +16,9 @@ from cryptography import x509
 
 from fingerpost.loopback import is_loopback
 from fingerpost.relay.nobody import is_nobody
-from fingerpost.relay.pki import dns_names, fingerprint
+from fingerpost.relay.pki import dns_names, fingerprint, is_ours
 from fingerpost.relay.reasons import Reason, Refused
+from mgmt.relay.ports import ShownCertificate
 from mgmt.relay.secrets import RelaySecrets
 
 CLUSTER_HEADER = "x-cluster-id"
@@ -76,9 +78,8 @@ class Plaintext:
 class Guarded:
     """With TLS: by certificate, or by token where client certificates are switched off."""
 
-    def __init__(self, secrets: RelaySecrets, met: Callable[[str, x509.Certificate], None]) -> None:
-        """`met(cluster, certificate)` hears of every cluster that has proved its name."""
-        self._secrets, self._met = secrets, met
+    def __init__(self, secrets: RelaySecrets) -> None:
+        self._secrets = secrets
 
     def credentials(self) -> grpc.ServerCredentials | None:
         return self._secrets.credentials()
@@ -88,8 +89,8 @@ class Guarded:
         if not self._secrets.plan.client_certificates:
             shown = [v for k, v in caller.metadata if k == TOKEN_HEADER and isinstance(v, str)]
             token = shown[0].removeprefix("Bearer ") if len(shown) == 1 else ""
-            if not await self._secrets.knows(token, cluster):
-                raise Unproved("token", f"the token of cluster {cluster} is wrong; give its agent the server's token")
+            if wrong := await self._secrets.doubt(token, cluster):
+                raise Unproved("token", wrong)
             return None
         certificate = caller.certificate
         if certificate is None:
@@ -100,7 +101,6 @@ class Guarded:
             raise Unproved("identity", f"hello names cluster {cluster!r}, the client certificate names {said}")
         if fingerprint(certificate) in self._secrets.blocked:
             raise Unproved("blocked", blocked(fingerprint(certificate)))
-        self._met(cluster, certificate)
         return certificate
 
 
@@ -110,6 +110,15 @@ class Unproved(Refused):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(Reason.UNAUTHENTICATED, message)
         self.kind = kind
+
+
+def shown(certificate: x509.Certificate) -> ShownCertificate:
+    begins = _unix_nanos(certificate.not_valid_before_utc) if is_ours(certificate) else 0
+    return ShownCertificate(fingerprint(certificate), begins, _unix_nanos(certificate.not_valid_after_utc))
+
+
+def _unix_nanos(at: datetime.datetime) -> int:
+    return int(at.timestamp()) * 1_000_000_000
 
 
 def blocked(shown: str) -> str:

@@ -32,6 +32,16 @@ class SessionControl(Protocol):
         """Demand an uncached listing of these types (all when empty); `Ingest.listed` is called as each one ends."""
 
 
+class ShownCertificate(NamedTuple):
+    """What proves an agent: SHA-256 in hex, and its validity in unix nanoseconds. `begins` is 0 where it was brought:
+    of those that a server like this one issued it tells which roots came with it.
+    """
+
+    fingerprint: str
+    begins: int
+    ends: int
+
+
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Who is at the other end of a stream. `types` are the types that the agent announced and `Ingest.accepted_types`
     takes; Warm means that all of them are listed.
@@ -46,6 +56,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[str, ...]
     peer: str
     control: SessionControl
+    certificate: ShownCertificate | None = None  # None: a token, or nothing, was the proof
 
 
 class Upsert(NamedTuple):

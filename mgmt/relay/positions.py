@@ -92,8 +92,9 @@ def plan_from_keys(view: ScopeView, position: Position, entries: list[LogEntry])
 
 
 def _ending(view: ScopeView, after: bytes, keep: Mapping[str, str] | None, entries: list[LogEntry]) -> Ending:
-    seen, trace = (entries[-1].seen_unix_nanos, entries[-1].traceparent) if entries else (0, "")
-    return Ending(view.version, after, keep, view.confirmed, seen, trace)
+    seen = entries[-1].seen_unix_nanos if entries else 0
+    *joined, trace = dict.fromkeys(entry.traceparent for entry in entries if entry.traceparent) or ("",)
+    return Ending(view.version, after, keep, view.confirmed, seen, trace, tuple(joined))
 
 
 @lru_cache(maxsize=1 << 16)

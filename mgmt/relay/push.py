@@ -18,7 +18,7 @@ from fingerpost.relay.reasons import Reason, Refused
 from fingerpost.relay.settings import FEATURES, RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
-from mgmt.relay.ports import Fence, Ingest, Metrics, Name, SessionInfo, Upsert
+from mgmt.relay.ports import Fence, Ingest, Metrics, Name, SessionInfo, ShownCertificate, Upsert
 
 _WANTED = 8192  # objects in one message
 _RESYNCS = 3  # in a row, then the stream ends: the two sides do not compute the same digest
@@ -45,9 +45,16 @@ class _Type:
 
 class PushSession:
     def __init__(
-        self, hello: pb.Hello, peer: str, stream: Stream, ingest: Ingest, settings: RelaySettings, metrics: Metrics
+        self,
+        hello: pb.Hello,
+        peer: str,
+        stream: Stream,
+        ingest: Ingest,
+        settings: RelaySettings,
+        metrics: Metrics,
+        certificate: ShownCertificate | None = None,
     ) -> None:
-        self._hello, self._peer, self._stream = hello, peer, stream
+        self._hello, self._peer, self._stream, self._certificate = hello, peer, stream, certificate
         self._cluster = hello.cluster
         self._ingest, self._settings, self._metrics = ingest, settings, metrics
         self._fence: Fence | None = None
@@ -74,6 +81,7 @@ class PushSession:
             types=tuple(d.type for d in hello.digests if self._takes(d.type)),
             peer=self._peer,
             control=self,
+            certificate=self._certificate,
         )
         self._fence = await self._ingest.open(self._cluster, info)
         ack = pb.PushHelloAck(features=FEATURES, window=self._settings.window, accepted_types=self._accepted or ())

@@ -43,6 +43,7 @@ class Ending(NamedTuple):
     confirmed: bool
     seen_unix_nanos: int = 0
     traceparent: str = ""
+    joined: tuple[str, ...] = ()  # traces of the other changes that this version brings
 
 
 class Plan(NamedTuple):
@@ -100,6 +101,7 @@ def bodies(resources: Mapping[tuple[str, str], PieceList], plan: Plan, chunk: in
             after=ending.after,
             traceparent=ending.traceparent,
             seen_unix_nanos=ending.seen_unix_nanos,
+            joined=ending.joined,
         ).SerializeToString()
     )
 
@@ -155,6 +157,10 @@ class Bodies:
         self.chunk, self._limit, self._size = chunk, limit, 0
         self._kept: OrderedDict[Hashable, tuple[tuple[bytes, ...], object]] = OrderedDict()
         self.built = 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"bodies": len(self._kept), "bodyBytes": self._size, "bodiesBuilt": self.built}
 
     def get(
         self, key: Hashable, alive: object, resources: Mapping[tuple[str, str], PieceList], plan: Callable[[], Plan]

@@ -9,7 +9,7 @@ import asyncio
 import datetime
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from secrets import token_urlsafe
 from typing import Never
@@ -17,15 +17,16 @@ from typing import Never
 import grpc
 import msgspec
 import structlog
+from cryptography import x509
 
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
-from fingerpost.secrets.protocol import BLOCKLIST, Data, Secrets, SecretsFailed
+from fingerpost.secrets.protocol import BLOCKLIST, Data, SecretForbidden, Secrets, SecretsFailed
+from mgmt.relay import rotation
 
 log = structlog.get_logger()
 _ROOT, _SIGNING, _SERVER = (datetime.timedelta(days=days) for days in (3650, 1825, 365))
-_RENEW_AT = 0.2  # of the lifetime left
-_LOOK_AGAIN = 3600.0
+_LOOK_AGAIN = 600.0
 OLD_TOKEN = 600.0  # seconds for which the former token still counts
 
 
@@ -57,16 +58,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelaySecrets:
-    """`begin` before anything else. `blocked_changed` hears of a new blocklist."""
+    """`begin` before anything else. `blocked_changed` hears of a new blocklist. `leads()`: whether it is this replica
+    that renews what is nearly over.
+    """
 
     def __init__(
-        self, secrets: Secrets, plan: Plan, blocked_changed: Callable[[frozenset[str]], None] = lambda _: None
+        self,
+        secrets: Secrets,
+        plan: Plan,
+        blocked_changed: Callable[[frozenset[str]], None] = lambda _: None,
+        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
-        self.plan, self.blocked_changed = plan, blocked_changed
+        self.plan, self.blocked_changed, self._now = plan, blocked_changed, now
         self._secrets = secrets
         self._server: pki.Pair | None = None
         self._client_roots = b""
         self.roots = b""
+        self._signs: x509.Certificate | None = None  # the root in use
         self.signing: pki.Pair | None = None
         self._token, self._former = plan.relay_token, ("", 0.0)
         self.blocked: frozenset[str] = frozenset()
@@ -92,29 +100,55 @@ class RelaySecrets:
         """For each new connection, in a thread of gRPC's. None: as before."""
         return None if self._configuration is self._given else self._current()
 
-    async def knows(self, token: str, cluster: str) -> bool:
-        """In constant time; the cluster's own token counts before the shared one."""
-        own = await self._cluster_token(cluster)
-        accepted = [own] if own else []
+    async def doubt(self, token: str, cluster: str) -> str:
+        """Why the token does not prove the cluster, "" when it does: the shared one, or that of the cluster alone,
+        which is read only when it is needed. Each comparison takes constant time.
+        """
+        shown = hashlib.sha256(token.encode()).digest()
+
+        def among(accepted: Sequence[str]) -> bool:
+            matches = [hmac.compare_digest(shown, hashlib.sha256(one.encode()).digest()) for one in accepted if one]
+            return any(matches) and bool(token)
+
         if not self.plan.require_cluster_token:
             former, until = self._former
-            accepted += [self._token, former if asyncio.get_running_loop().time() < until else ""]
-        shown = hashlib.sha256(token.encode()).digest()
-        matches = [hmac.compare_digest(shown, hashlib.sha256(one.encode()).digest()) for one in accepted if one]
-        return any(matches) and bool(token)
-
-    async def _cluster_token(self, cluster: str) -> str:
-        try:
-            return _text(await self._secrets.get(self.plan.cluster_token + cluster), self.plan.token_key)
-        except SecretsFailed as failed:
-            log.warning("relay.secret.unread", resource=self.plan.cluster_token + cluster, reason=str(failed))
+            if among([self._token, former if asyncio.get_running_loop().time() < until else ""]):
+                return ""
+        own, unread = await self._cluster_token(cluster)
+        if among([own]):
             return ""
+        return f"the token of cluster {cluster} is wrong; give its agent the server's token{unread}"
+
+    async def _cluster_token(self, cluster: str) -> tuple[str, str]:
+        """(the token, why it is not known). The right to read it comes with the token, one cluster at a time: without
+        that right there is none, as a rule, and whoever shows another token hears of it.
+        """
+        name = self.plan.cluster_token + cluster
+        try:
+            return _text(await self._secrets.get(name), self.plan.token_key), ""
+        except SecretForbidden:
+            return "", f"; if it has that of secret {name}, let the server read that"
+        except SecretsFailed as failed:
+            log.warning("relay.secret.unread", resource=name, reason=str(failed))
+            return "", ""
+
+    def ends(self) -> Mapping[str, datetime.datetime]:
+        """By kind: until when the certificates in use are valid."""
+        server, signing = self._server and self._server.leaf, self.signing and self.signing.leaf
+        found = {"root": self._signs, "server": server, "signing": signing}
+        return {kind: certificate.not_valid_after_utc for kind, certificate in found.items() if certificate}
+
+    def certificates(self) -> list[tuple[str, x509.Certificate]]:
+        """Those that are in use, with what each is: root (maybe several), signing, server."""
+        found = [("root", one) for one in (pki.certificates(self.roots) if self.roots else [])]
+        found += [("signing", self.signing.leaf)] if self.signing else []
+        return found + ([("server", self._server.leaf)] if self._server else [])
 
     # ---------------------------------------------------------------- reading
 
     async def begin(self) -> None:
         """Raises SecretsFailed with the setting and the secret that do not fit."""
-        await self._make()
+        await self.make()
         for name in self._names():
             await self._load(name)
 
@@ -124,10 +158,15 @@ class RelaySecrets:
         names = [plan.root, plan.server, BLOCKLIST, *([plan.signing] if plan.issues else [])]
         return [*names, *([plan.token] if plan.needs_token else [])]
 
-    async def run(self) -> Never:
+    async def run(
+        self,
+        leads: Callable[[], bool] = lambda: True,
+        confirmed: Callable[[datetime.datetime], bool] = lambda _: False,
+    ) -> Never:
+        """`leads`: whether this replica is the one that renews."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="relay.secrets.watch")
-            group.create_task(self._renew(), name="relay.secrets.renew")
+            group.create_task(self._renew(leads, confirmed), name="relay.secrets.renew")
         raise RuntimeError("the watch of the relay's secrets ended")
 
     async def _follow(self) -> None:
@@ -138,11 +177,13 @@ class RelaySecrets:
                 except SecretsFailed as failed:
                     log.error("relay.secret.unusable", resource=name, reason=f"{failed}; the former stays in use")
 
-    async def _renew(self) -> None:
+    async def _renew(self, leads: Callable[[], bool], confirmed: Callable[[datetime.datetime], bool]) -> None:
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
+            if not leads():
+                continue
             try:
-                await self._make()
+                await self.make(confirmed)
             except SecretsFailed as failed:
                 log.error("relay.secret.unmade", reason=str(failed))
 
@@ -154,6 +195,7 @@ class RelaySecrets:
             self._configure()
         elif name == plan.root:
             self.roots = data.get("ca.crt", b"")
+            self._signs = _in_use(data)
             if self._server is not None:
                 self._configure()
         elif name == plan.signing:
@@ -181,6 +223,8 @@ class RelaySecrets:
         if self._server is None:
             return
         roots = self._client_roots or self.roots
+        if self.plan.issues and self._signs is not None and pki.is_ours(self._signs):
+            roots = b"\n".join((roots, self.roots))  # whom we certify we trust, also where our own server's was brought
         if self.plan.client_certificates:
             try:
                 pki.certificates(roots)
@@ -211,16 +255,19 @@ class RelaySecrets:
 
     # ---------------------------------------------------------------- making
 
-    async def _make(self) -> None:
-        """What is missing and may be made, and what we made and is nearly over. Nothing that was brought is touched."""
+    async def make(self, confirmed: Callable[[datetime.datetime], bool] | None = None) -> None:
+        """What is missing and may be made, and what we made and is over. With `confirmed` (see `rotation.next_root`)
+        also what is nearly over; only one replica may do so. Nothing that was brought is touched. Raises SecretsFailed.
+        """
         plan = self.plan
         if not plan.disable_ca_cert_generation:
-            await self._make_pair(
-                plan.server, lambda root: pki.server(plan.names, _SERVER, root), trusted=plan.client_certificates
-            )
+            if confirmed is not None:
+                await self._succeed(confirmed)
+            now, renew = self._now(), confirmed is not None
+            await self._make_pair(plan.server, lambda root: pki.server(plan.names, _SERVER, root, now), renew=renew)
             if plan.issues:
                 await self._make_pair(
-                    plan.signing, lambda root: pki.authority("relay signing", _SIGNING, root), trusted=True
+                    plan.signing, lambda root: pki.authority("relay signing", _SIGNING, root, now), renew=renew
                 )
         if plan.needs_token and not _text(await self._secrets.get(plan.token), plan.token_key):
             if plan.disable_token_generation:
@@ -230,26 +277,52 @@ class RelaySecrets:
                 )
             await self._secrets.create(plan.token, {plan.token_key: token_urlsafe(32).encode()})
 
-    async def _make_pair(self, name: str, make: Callable[[pki.Pair], pki.Pair], *, trusted: bool) -> None:
-        there = await self._secrets.get(name)
-        if there:
-            pair = self._pair(name, there)
-            if not pki.is_ours(pair.leaf) or pki.share_left(pair.leaf) > _RENEW_AT:
-                return
-        root, bundle = await self._root(name)
-        made = await asyncio.to_thread(make, root)
-        data = {"tls.crt": made.chain, "tls.key": made.key, "ca.crt": there.get("ca.crt", bundle)}
+    async def _succeed(self, confirmed: Callable[[datetime.datetime], bool]) -> None:
+        """The root that we made gets a successor in time."""
+        name, now = self.plan.root, self._now()
+        found = await self._secrets.get(name)
+
+        def make() -> pki.Pair:
+            return pki.authority(f"relay root {now:%Y-%m-%d}", _ROOT, None, now)
+
+        try:
+            wanted = await asyncio.to_thread(rotation.next_root, found, now, confirmed, make)
+        except pki.Unfit as wrong:
+            raise SecretsFailed(f"secret {name} in {self._secrets.where} {wrong}; bring a matching pair") from wrong
+        if wanted != found:
+            await self._secrets.put(name, wanted)
+            signs = "the successor signs" if wanted["tls.crt"] != found["tls.crt"] else "the bundle is another one"
+            log.info("relay.root.changed", resource=name, reason=signs)
+
+    async def _make_pair(self, name: str, make: Callable[[pki.Pair], pki.Pair], *, renew: bool) -> None:
+        there, now = await self._secrets.get(name), self._now()
+        pair = self._pair(name, there) if there else None
+        if pair is not None and not (pki.is_ours(pair.leaf) and (renew or pki.share_left(pair.leaf, now) <= 0)):
+            return
+        root, trusted = await self._root(name)
+        if pair is None or rotation.is_due(pair.leaf, root.leaf, now):
+            pair = await asyncio.to_thread(make, root)
+        if self.plan.issues and pki.is_ours(root.leaf):
+            try:
+                trusted = rotation.bundle(there.get("ca.crt", b""), trusted, now)
+            except pki.Unfit as wrong:
+                raise SecretsFailed(f"ca.crt of secret {name} in {self._secrets.where} {wrong}; mend it") from wrong
+        else:  # whom to trust is for others to say
+            trusted = there.get("ca.crt", trusted)
+        data = {"tls.crt": pair.chain, "tls.key": pair.key, "ca.crt": trusted}
         if not there:
             await self._secrets.create(name, data)  # another replica may have been first: then theirs counts
-        else:
+        elif data != {key: there.get(key) for key in data}:
             await self._secrets.put(name, data)
+        else:
+            return
         log.info("relay.secret.made", resource=name)
 
     async def _root(self, wanted: str) -> tuple[pki.Pair, bytes]:
         name = self.plan.root
         found = await self._secrets.get(name)
         if not found:
-            made = await asyncio.to_thread(pki.authority, "relay root", _ROOT)
+            made = await asyncio.to_thread(pki.authority, "relay root", _ROOT, None, self._now())
             data = {"tls.crt": made.chain, "tls.key": made.key, "ca.crt": made.chain}
             await self._secrets.create(name, data)
             found = await self._secrets.get(name)
@@ -260,6 +333,15 @@ class RelaySecrets:
             )
         root = self._pair(name, found)
         return root, found.get("ca.crt", root.chain)
+
+
+def _in_use(root: Data) -> x509.Certificate | None:
+    """The root that signs; where it is brought without its key, the one that lasts longest."""
+    try:
+        found = pki.certificates(root.get("tls.crt") or root.get("ca.crt", b""))
+    except pki.Unfit:
+        return None
+    return max(found, key=lambda one: one.not_valid_after_utc)
 
 
 def _text(data: Data, key: str) -> str:

@@ -5,6 +5,7 @@ carry.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,6 @@ import grpc
 from fingerpost.http import CannotListen
 from fingerpost.relay.frames import parse
 from fingerpost.relay.messages import goodbye, heartbeat
-from fingerpost.relay.pki import fingerprint
 from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import PROTOCOL, RelaySettings
 from fingerpost.relay.stream import Stream
@@ -22,7 +22,7 @@ from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay import identity
 from mgmt.relay.bootstrap import Bootstrap
 from mgmt.relay.instances import Instances
-from mgmt.relay.ports import Ingest, Metrics, NoMetrics, Publisher
+from mgmt.relay.ports import Ingest, Metrics, NoMetrics, Publisher, ShownCertificate
 from mgmt.relay.pull import PullSession
 from mgmt.relay.push import PushSession
 from mgmt.relay.scope_frames import Bodies
@@ -42,11 +42,13 @@ class RelayServer:
         metrics: Metrics,
         observe: Callable[[LinkLost, str, str], None],
         door: identity.Door,
+        ended: Callable[[str, str, str], None] = lambda _cluster, _peer, _why: None,
     ) -> None:
+        self._ended = ended
         self._ingest, self._publisher, self._settings, self._metrics = ingest, publisher, settings, metrics
         self._observe, self._door = observe, door
         self._streams: set[Stream] = set()
-        self._prints: dict[Stream, str] = {}  # fingerprints of the certificates behind them
+        self._shown: dict[Stream, ShownCertificate] = {}  # the certificates behind them
         self._idle = asyncio.Event()
         self._idle.set()
         self._pushes: dict[str, int] = {}
@@ -65,10 +67,16 @@ class RelayServer:
             },
         )
 
+    @property
+    def queues(self) -> dict[str, int]:
+        pushes, pulls = sum(self._pushes.values()), sum(self._pulls.values())
+        return {"push": pushes, "pull": pulls, "streams": len(self._streams)} | self.bodies.sizes
+
     async def drain(self) -> None:
         """Goodbye to all; returns when the streams have ended or the grace is over."""
         for stream in list(self._streams):
-            stream.finish(Refused(Reason.DRAINING, "the server stops", self._settings.drain_retry_after))
+            pause = random.uniform(0, self._settings.drain_spread)  # noqa: S311 - spreads agents, guards no secret
+            stream.finish(Refused(Reason.DRAINING, "the server stops", pause))
         try:
             async with asyncio.timeout(self._settings.drain_grace):
                 await self._idle.wait()
@@ -77,9 +85,9 @@ class RelayServer:
 
     def expel(self, blocked: frozenset[str]) -> None:
         """End the streams of whoever shows one of these certificates."""
-        for stream, shown in list(self._prints.items()):
-            if shown in blocked:
-                stream.finish(identity.Unproved("blocked", identity.blocked(shown)))
+        for stream, shown in list(self._shown.items()):
+            if shown.fingerprint in blocked:
+                stream.finish(identity.Unproved("blocked", identity.blocked(shown.fingerprint)))
 
     async def _push(self, _requests: object, context: _Context) -> None:
         stream = self._stream(context, lambda kind: pb.PushResponse(**kind))
@@ -90,14 +98,19 @@ class RelayServer:
         await self._hold(context, stream, pb.PullRequest(), self._pull_session)
 
     async def _push_session(self, hello: pb.Hello, peer: str, stream: Stream) -> None:
-        session = PushSession(hello, peer, stream, self._ingest, self._settings, self._metrics)
+        session = PushSession(hello, peer, stream, self._ingest, self._settings, self._metrics, self._shown.get(stream))
         self._pushing(hello.cluster, 1)
+        why = ""
         try:
             await stream.run(session.receive, session.produce, session.start())
+        except (Refused, LinkLost) as end:
+            why = str(end)
+            raise
         finally:
             self._pushing(hello.cluster, -1)
             self._count(stream, hello.cluster, "push")
             await session.ended()
+            self._ended(hello.cluster, peer, why)
 
     async def _pull_session(self, hello: pb.Hello, peer: str, stream: Stream) -> None:
         session = PullSession(
@@ -147,7 +160,7 @@ class RelayServer:
             self._observe(lost, cluster, context.peer())
         finally:
             self._streams.discard(stream)
-            self._prints.pop(stream, None)
+            self._shown.pop(stream, None)
             if not self._streams:
                 self._idle.set()
 
@@ -167,7 +180,7 @@ class RelayServer:
         caller = identity.Caller(context.peer(), context.invocation_metadata() or (), context.auth_context())
         certificate = await self._door.admit(caller, hello.cluster)
         if certificate is not None:
-            self._prints[stream] = fingerprint(certificate)
+            self._shown[stream] = identity.shown(certificate)
         if not hello.protocol_min <= PROTOCOL <= hello.protocol_max:
             raise Refused(
                 Reason.PROTOCOL,
@@ -213,14 +226,16 @@ async def serve(
     observe: Callable[[LinkLost, str, str], None] = lambda _lost, _cluster, _peer: None,
     door: identity.Door | None = None,
     bootstrap: Bootstrap | None = None,
+    ended: Callable[[str, str, str], None] = lambda _cluster, _peer, _why: None,
 ) -> AsyncIterator[RelayServer]:
-    """Listen on `address`, without a door in plaintext. `observe(why, cluster, peer)` hears of every stream that ended.
+    """Listen on `address`, without a door in plaintext. `observe(why, cluster, peer)` hears of every stream that ended,
+    `ended(cluster, peer, why)` of those with facts, also of ones that were not let in.
 
     Raises CannotListen.
     """
     chosen = settings or RelaySettings()
     door = door or identity.Plaintext()
-    relay = RelayServer(ingest, publisher, chosen, metrics or NoMetrics(), observe, door)
+    relay = RelayServer(ingest, publisher, chosen, metrics or NoMetrics(), observe, door, ended)
     server = grpc.aio.server(options=[*chosen.channel_options(), ("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((relay.handlers(), *([bootstrap.handlers()] if bootstrap else [])))
     credentials = door.credentials()

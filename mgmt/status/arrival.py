@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Never
 
 from fingerpost.objects import ObjectKey
-from mgmt.publish.arrival import Arrivals, ArrivalView
+from mgmt.publish.arrival import Arrivals, ArrivalView, GatewayState
 from mgmt.translate.scopes import GatewayKey
 from mgmt.translate.status import Status
 
@@ -31,6 +31,11 @@ def arrival_of(view: ArrivalView, generation: int) -> dict[str, Any]:
     return found
 
 
+def _key_of(name: str) -> GatewayKey:
+    cluster, _, scope = name.partition("/")
+    return cluster, scope
+
+
 class _Object:
     """One whose arrival is told. `due`: when it is next said what has not arrived; 0: nothing is awaited."""
 
@@ -43,7 +48,8 @@ class _Object:
 
 class ArrivalStatuses:
     """`write(key, status)` takes the whole status, `read(key)` gives what is there; `look()` answers for one moment how
-    far an object is. A cluster that is `elsewhere` reports to another replica: of its gateways nothing is known here.
+    far an object is. A gateway is `untold` when its agent is connected to a replica that has not spoken of it yet.
+    `states()`: what is known of all gateways.
     """
 
     def __init__(
@@ -53,10 +59,12 @@ class ArrivalStatuses:
         write: Callable[[ObjectKey, Mapping[str, Any] | None], None],
         read: Callable[[ObjectKey], Any],
         look: Callable[[], Callable[[ObjectKey], ArrivalView]],
-        elsewhere: Callable[[str], bool],
+        untold: Callable[[GatewayKey], bool],
+        states: Callable[[], Mapping[GatewayKey, GatewayState]],
     ) -> None:
         self._kinds, self._arrivals = kinds, arrivals
-        self._write, self._read, self._look, self._elsewhere = write, read, look, elsewhere
+        self._write, self._read, self._look = write, read, look
+        self._untold, self._states = untold, states
         self._objects: dict[ObjectKey, _Object] = {}
         self._keys: dict[str, ObjectKey] = {}  # by contribution
         self._pending: dict[ObjectKey, None] = {}
@@ -109,7 +117,7 @@ class ArrivalStatuses:
 
     def _compare(self) -> None:
         """What had arrived may not be there any more: a gateway is new, or says no."""
-        now = {g: frozenset(e.contribution for e in s.exceptions) for g, s in self._arrivals.gateways.items()}
+        now = {g: frozenset(e.contribution for e in s.exceptions) for g, s in self._states().items()}
         before, self._exceptions = self._exceptions, now
         if now.keys() != before.keys():
             self._await(list(self._objects))
@@ -144,7 +152,7 @@ class ArrivalStatuses:
 
     def _look_at(self, key: ObjectKey, view: ArrivalView) -> None:
         found, now = self._objects[key], asyncio.get_running_loop().time()
-        if any(self._elsewhere(missing.gateway.partition("/")[0]) for missing in view.missing):
+        if any(self._untold(_key_of(missing.gateway)) for missing in view.missing):
             return
         if view.complete:
             del self._pending[key]

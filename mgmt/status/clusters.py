@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+from fingerpost.api.admin.kubernetes_cluster import Approval
 from fingerpost.api.common import ApprovalState
 from mgmt.ingest.values import ClusterState, State
 from mgmt.translate.status import Status
@@ -15,6 +16,11 @@ from mgmt.translate.status import Status
 GRACE = 30  # seconds without an agent before a cluster is FAILED
 CONFLICT = 300  # seconds after the last attempt of a second cluster; an agent tries at least every minute
 _CONNECTED = (State.SYNCING, State.WARM)
+_REASONS = {
+    Approval.PENDING: "WaitingForApproval",
+    Approval.ACCEPTED: "Accepted",
+    Approval.REJECTED: "Rejected",
+}
 
 
 def cluster_status(
@@ -24,18 +30,22 @@ def cluster_status(
     ever: bool,
     now_unix_nanos: int,
     conflict: tuple[str, int] = ("", 0),
-    certificate_ends: int = 0,
+    requested_by: str = "",
 ) -> dict[str, Any]:
     """`own` is what the translator found wrong with the object; a mistake there wins over the agent's state.
 
-    `conflict`: what a second cluster of this name did last, and when. `certificate_ends`: of the last certificate seen,
-    in unix nanoseconds; 0: none was seen.
+    `conflict`: what a second cluster of this name did last, and when. `requested_by`: the agent for which the server
+    made the object.
     """
     approval: ApprovalState
     state = state or ClusterState(state=State.REGISTERED, ready=False)
     connected, since = state.state in _CONNECTED, state.since
     if own is not None and own.approval is not ApprovalState.ACCEPTED:
         approval, message = own.approval, own.message
+    elif state.approval is Approval.REJECTED:
+        approval, message = ApprovalState.FAILED, "rejected; fingerpost cluster accept takes that back"
+    elif state.approval is Approval.PENDING:
+        approval, message = ApprovalState.PENDING, f"not accepted: fingerpost cluster accept, or reject: {requested_by}"
     elif state.state is State.WARM:
         approval, message = ApprovalState.ACCEPTED, ""
     elif not ever:
@@ -54,8 +64,13 @@ def cluster_status(
     if conflict[0]:
         holds = now_unix_nanos - conflict[1] < CONFLICT * 1_000_000_000
         conditions.append(_condition("Conflict", holds, conflict[1]) | {"reason": "Duplicate", "message": conflict[0]})
-    if certificate_ends:
-        valid, ends = now_unix_nanos < certificate_ends, f"until {_time(certificate_ends)}"
+    if state.approval is not None:
+        accepted = state.approval is Approval.ACCEPTED
+        conditions.append(
+            _condition("Accepted", accepted, 0) | {"reason": _REASONS[state.approval], "message": requested_by}
+        )
+    if state.certificate_ends:
+        valid, ends = now_unix_nanos < state.certificate_ends, f"until {_time(state.certificate_ends)}"
         conditions.append(_condition("ClientCertificateValid", valid, 0) | {"message": ends})
     generation = own.observed_generation if own else 0
     common = {"State": {"observedGeneration": generation, "approval": approval.value, "message": message}}
@@ -78,14 +93,15 @@ class EverConnected:
     def __init__(self, read: Callable[[str], Any]) -> None:
         """`read(name)` gives the status of the KubernetesCluster as last written, None when there is none."""
         self._read = read
-        self._known: dict[str, bool] = {}
+        self._seen: set[str] = set()  # a no is not kept: the status may not have been read yet
 
     def __call__(self, name: str) -> bool:
-        if name not in self._known:
+        if name not in self._seen:
             status = self._read(name)
             conditions = status.get("conditions", ()) if isinstance(status, dict) else ()
-            self._known[name] = any(c.get("type") == "EverConnected" and c.get("status") == "True" for c in conditions)
-        return self._known[name]
+            if any(c.get("type") == "EverConnected" and c.get("status") == "True" for c in conditions):
+                self._seen.add(name)
+        return name in self._seen
 
     def saw(self, name: str) -> None:
-        self._known[name] = True
+        self._seen.add(name)

@@ -12,6 +12,12 @@ fp:1:{fp}:in:<set>      hash: "<namespace>/<name>" -> 32 bytes of hash + canonic
 fp:1:{fp}:fences        hash: source -> token of the last claim
 fp:1:{fp}:lease:<src>   string with expiry: the replica that holds an exclusive source
 fp:1:{fp}:alive:<id>    string with expiry: the replica runs
+fp:1:{fp}:hist:*        the history, in `mgmt.store.history`
+fp:1:{fp}:arrival       hash: "<replica> NUL <field>" -> what it tells of its gateways (mgmt/status/replicas.py)
+fp:1:{fp}:told          stream of changes of it: r replica, b the changed fields
+fp:1:{fp}:asked         hash: cluster -> how often replicas have asked for a new listing of it (mgmt/elsewhere.py)
+fp:1:{fp}:answered      hash: cluster -> the last of these questions that was answered
+fp:1:{fp}:serving       sorted set: replica that serves agents -> until when, in ms of Redis' clock
 """
 
 from __future__ import annotations
@@ -23,6 +29,9 @@ LAYOUT = 1
 SCHEMA = "fp:{fp}:schema"
 PREFIX = f"fp:{LAYOUT}:{{fp}}:"
 EPOCH, SEQ, STREAM, SETS = PREFIX + "epoch", PREFIX + "seq", PREFIX + "stream", PREFIX + "sets"
+
+ASKED, ANSWERED = PREFIX + "asked", PREFIX + "answered"
+ARRIVAL, TOLD = PREFIX + "arrival", PREFIX + "told"
 
 
 def inputs_of(set_: bytes) -> bytes:

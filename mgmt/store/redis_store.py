@@ -5,9 +5,11 @@ It keeps only the epoch it is attached to. Whoever calls decides what to do when
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from secrets import token_hex
 from typing import Any
+
+import msgspec
 
 from fingerpost.objects import ObjectKey
 from mgmt.store import layout, scripts
@@ -29,9 +31,11 @@ from mgmt.store.values import (
 
 _ATTACH, _WRITE, _CLAIM = Script(scripts.ATTACH), Script(scripts.WRITE), Script(scripts.CLAIM)
 _LEASE, _RELEASE, _RAISE = Script(scripts.LEASE), Script(scripts.RELEASE), Script(scripts.RAISE)
-_HASHES, _SUCCEED = Script(scripts.HASHES), Script(scripts.SUCCEED)
+_HASHES, _SUCCEED, _PRESENT = Script(scripts.HASHES), Script(scripts.SUCCEED), Script(scripts.PRESENT)
 _SETS_A_TRIP = 50
 _TAIL_COUNT = 5000
+_TOLD_MAX = 1000  # batches about arrival that are kept
+_batch = msgspec.json.Decoder(dict[str, str | None])
 _BULK_TIMEOUT = 60.0  # of reading everything
 _BYTES_A_SECOND = 20_000_000  # a slow Redis; makes the patience with a write follow its size
 
@@ -121,13 +125,14 @@ class RedisStore:
         size = 0
         for group in groups:
             arguments += (group.source, group.fence.token if group.fence else b"", _mode(group), len(group.writes))
-            for key, stored in group.writes:
+            for key, stored, origin in group.writes:
                 value = stored.hash + stored.body if stored is not None else b""
                 size += len(value)
                 arguments += (
                     layout.set_of(key.cluster, key.type),
                     layout.field_of(key.namespace, key.name),
                     value,
+                    origin,
                 )
         patience = self._settings.write_timeout + size / _BYTES_A_SECOND
         seq, gap, refused, dropped, missed = await self._client.script(_WRITE, *arguments, timeout=patience)
@@ -184,9 +189,85 @@ class RedisStore:
             if any(_replica_of(fields) != self.replica for _, fields in entries):
                 yield int(cursor.partition("-")[0])
 
+    async def tell(self, fields: Mapping[str, bytes | None]) -> None:
+        """What this replica says of its gateways, to all; None: nothing more."""
+        there: list[Value] = []
+        for field, value in fields.items():
+            if value is not None:
+                there += (f"{self.replica}\0{field}", value)
+        gone = [f"{self.replica}\0{field}" for field, value in fields.items() if value is None]
+        batch = msgspec.json.encode(
+            {field: value.decode() if value is not None else None for field, value in fields.items()}
+        )
+        commands: list[tuple[Value, ...]] = [
+            *([("HSET", layout.ARRIVAL, *there)] if there else []),
+            *([("HDEL", layout.ARRIVAL, *gone)] if gone else []),
+            ("XADD", layout.TOLD, "MAXLEN", "~", _TOLD_MAX, "*", "r", self.replica, "b", batch),
+        ]
+        await self._client.many(commands, self._settings.read_timeout)
+
+    async def hear(self) -> AsyncGenerator[dict[str, dict[str, bytes | None]], None]:
+        """Replica -> changed fields: all that is there, then what comes. Raises StoreUnavailable or StoreChanged."""
+        while True:
+            last = await self._client.run("XREVRANGE", layout.TOLD, "+", "-", "COUNT", 1)
+            cursor = last[0][0].decode() if last else "0-0"
+            yield await self._all_told()
+            while True:
+                answer = await self._client.run(
+                    *("XREAD", "COUNT", _TOLD_MAX // 2, "BLOCK", int(self._settings.block * 1000), "STREAMS"),
+                    *(layout.TOLD, cursor),
+                    timeout=self._settings.block + self._settings.read_timeout,
+                )
+                if not answer:
+                    if await self._client.run("GET", layout.EPOCH) != self._epoch.encode():
+                        raise StoreChanged(f"redis at {self.where} has lost or changed its memory")
+                    continue
+                entries = answer[0][1]
+                cursor = entries[-1][0].decode()
+                for _, fields in entries:
+                    if (replica := _replica_of(fields)) != self.replica:
+                        batch = _batch.decode(fields[b"b"])
+                        yield {
+                            replica: {
+                                name: value.encode() if value is not None else None for name, value in batch.items()
+                            }
+                        }
+                if len(entries) == _TOLD_MAX // 2:
+                    break  # so far behind that something may have left the stream
+
+    async def _all_told(self) -> dict[str, dict[str, bytes | None]]:
+        """Without the others of the name of this replica, and without those that are gone: these are forgotten."""
+        found: dict[str, dict[str, bytes | None]] = {}
+        for name, value in (await self._client.run("HGETALL", layout.ARRIVAL)).items():
+            replica, _, field = name.decode().partition("\0")
+            found.setdefault(replica, {})[field] = value
+        found.pop(self.replica, None)
+        dead = found.keys() - await self.beating(found.keys())
+        gone = [f"{replica}\0{field}" for replica in dead for field in found.pop(replica)]
+        if gone:
+            await self._client.run("HDEL", layout.ARRIVAL, *gone)
+        return found
+
+    async def ask_listing(self, cluster: str) -> int:
+        """The number of this question."""
+        return int(await self._client.run("HINCRBY", layout.ASKED, cluster, 1))
+
+    async def answer_listing(self, cluster: str, number: int) -> None:
+        await self._client.run("HSET", layout.ANSWERED, cluster, number)
+
+    async def listings(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """By cluster: the last question, the last one that was answered."""
+        commands: list[tuple[Value, ...]] = [("HGETALL", layout.ASKED), ("HGETALL", layout.ANSWERED)]
+        asked, answered = await self._client.many(commands, self._settings.read_timeout)
+        return {c.decode(): int(n) for c, n in asked.items()}, {c.decode(): int(n) for c, n in answered.items()}
+
     async def beat(self, ttl: float) -> None:
         """This replica runs."""
         await self._client.run("SET", layout.alive_of(self.replica), 1, "PX", int(ttl * 1000))
+
+    async def present(self, ttl: float, *, serving: bool) -> int:
+        """This replica serves agents for the next `ttl` seconds, or no longer. The answer: how many do."""
+        return int(await self._client.script(_PRESENT, self.replica, int(ttl * 1000) if serving else 0))
 
     async def beating(self, replicas: Collection[str]) -> frozenset[str]:
         """Those of `replicas` that have said so within their ttl."""
@@ -220,9 +301,9 @@ def _mode(group: Group) -> str:
 def _entries(dropped: list[bytes], missed: list[bytes]) -> Iterable[Entry]:
     for set_ in dropped:
         yield Entry(layout.key_from(set_, b""), None)
-    for i in range(0, len(missed), 3):
-        set_, field, value = missed[i : i + 3]
-        yield Entry(layout.key_from(set_, field), layout.stored_from(value))
+    for i in range(0, len(missed), 4):
+        set_, field, value, origin = missed[i : i + 4]
+        yield Entry(layout.key_from(set_, field), layout.stored_from(value), origin.decode())
 
 
 def _replica_of(fields: Any) -> str:

@@ -33,8 +33,10 @@ return {epoch, id(seq)}
 """
 )
 
-# ARGV: epoch, known seq, replica, stream_max, then groups: source, fence token, mode, n, n x (set, field, value).
-# mode: f fenced, u unfenced, r restore, p purge. value "": gone.
+# ARGV: epoch, known seq, replica, stream_max, then groups: source, fence token, mode, n, n x
+# (set, field, value, origin).
+# mode: f fenced, u unfenced, r restore, p purge, for which the fence of the source "server" is needed. value "": gone.
+# origin "": nobody knows. Of changes of one object that were missed together the first origin counts.
 WRITE = (
     _COMMON
     + """
@@ -55,21 +57,27 @@ if seq > known then
         seen[s .. '\\n' .. f] = true
         missed[#missed + 1] = s; missed[#missed + 1] = f
         missed[#missed + 1] = redis.call('HGET', P .. 'in:' .. s, f) or ''
+        missed[#missed + 1] = entry[2][10] or ''
       end
     end
   end
 end
 local stream, known_sets, refused = P .. 'stream', {}, {}
-local function note(s, f, h)
+local function note(s, f, h, o)
   seq = seq + 1
-  redis.call('XADD', stream, id(seq) .. '-0', 's', s, 'f', f, 'h', h, 'r', replica)
+  if o == '' then
+    redis.call('XADD', stream, id(seq) .. '-0', 's', s, 'f', f, 'h', h, 'r', replica)
+  else
+    redis.call('XADD', stream, id(seq) .. '-0', 's', s, 'f', f, 'h', h, 'r', replica, 'o', o)
+  end
 end
 local i = 5
 while i <= #ARGV do
   local source, token, mode, n = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   i = i + 4
   local held = redis.call('HGET', P .. 'fences', source)
-  if (mode == 'f' and held ~= token) or (mode == 'r' and held) then
+  if mode == 'p' then held = redis.call('HGET', P .. 'fences', 'server') end
+  if ((mode == 'f' or mode == 'p') and held ~= token) or (mode == 'r' and held) then
     refused[#refused + 1] = source
   elseif mode == 'p' then
     redis.call('HSET', P .. 'fences', source, 'purged ' .. id(seq))
@@ -78,27 +86,27 @@ while i <= #ARGV do
       if all[j + 1] == source then
         redis.call('DEL', P .. 'in:' .. all[j])
         redis.call('HDEL', P .. 'sets', all[j])
-        note(all[j], '', '')
+        note(all[j], '', '', '')
       end
     end
   else
-    for j = i, i + 3 * n - 1, 3 do
-      local s, f, value = ARGV[j], ARGV[j + 1], ARGV[j + 2]
+    for j = i, i + 4 * n - 1, 4 do
+      local s, f, value, origin = ARGV[j], ARGV[j + 1], ARGV[j + 2], ARGV[j + 3]
       local key = P .. 'in:' .. s
       if value == '' then
         redis.call('HDEL', key, f)
-        note(s, f, '')
+        note(s, f, '', origin)
       elseif mode ~= 'r' or redis.call('HEXISTS', key, f) == 0 then
         if not known_sets[s] then
           redis.call('HSET', P .. 'sets', s, source)
           known_sets[s] = true
         end
         redis.call('HSET', key, f, value)
-        note(s, f, string.sub(value, 1, 32))
+        note(s, f, string.sub(value, 1, 32), origin)
       end
     end
   end
-  i = i + 3 * n
+  i = i + 4 * n
 end
 if seq > began then
   redis.call('SET', P .. 'seq', id(seq))
@@ -181,6 +189,18 @@ if seq < least then
   redis.call('SET', P .. 'seq', id(seq))
 end
 return id(seq)
+"""
+)
+
+# ARGV: replica, ttl in ms; 0: it serves no longer. How many serve.
+PRESENT = (
+    _COMMON
+    + """
+local serving, at = P .. 'serving', redis.call('TIME')
+local now, ttl = at[1] * 1000 + math.floor(at[2] / 1000), tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', serving, '-inf', id(now))
+if ttl > 0 then redis.call('ZADD', serving, id(now + ttl), ARGV[1]) else redis.call('ZREM', serving, ARGV[1]) end
+return redis.call('ZCARD', serving)
 """
 )
 

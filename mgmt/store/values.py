@@ -28,10 +28,11 @@ class Stored(NamedTuple):
 
 
 class Write(NamedTuple):
-    """`stored` None: the object is gone."""
+    """`stored` None: the object is gone. `origin`: what its traces and measurements need, for the other replicas."""
 
     key: ObjectKey
     stored: Stored | None
+    origin: str = ""
 
 
 class Fence(NamedTuple):
@@ -52,7 +53,8 @@ class Group(NamedTuple):
 
     `restore`: only what is absent, and only while nobody has claimed the source.
 
-    `purge`: everything of the source goes, and every fence of it becomes worthless; `writes` is ignored.
+    `purge`: everything of the source goes, and every fence of it becomes worthless; `writes` is ignored. `fence` is the
+    one of SERVER.
     """
 
     source: Source
@@ -70,6 +72,7 @@ class Entry(NamedTuple):
 
     key: ObjectKey
     stored: Stored | None
+    origin: str = ""
 
     @property
     def drops_set(self) -> bool:

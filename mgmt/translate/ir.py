@@ -74,12 +74,15 @@ class Matcher(Value, frozen=True):
 
 
 class Destination(Value, frozen=True):
-    """A resolved destination: exactly one hostname and port. Equal values are one Envoy cluster."""
+    """A resolved destination: exactly one hostname and port. Equal values are one Envoy cluster. `workspace` is set for
+    a federated Service alone: the one whose settings federate it, which is that of the gateway.
+    """
 
     object: ObjectKey  # the Service, VirtualDestination or ExternalService
     host: str
     port: int
     subset: tuple[tuple[str, str], ...] = ()  # sorted
+    workspace: str = ""
 
     @property
     def subset_name(self) -> str:

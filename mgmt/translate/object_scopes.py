@@ -28,7 +28,7 @@ class ObjectScopes:
         steps: dict[ObjectClass, Counter[str]] = {}
         for key, (old, new) in changed.items():
             at = ObjectClass(cluster=key.cluster)
-            body = PieceList([piece(Role.TOP, new.contribution, new.body)]) if new is not None else None
+            body = pieces_of(new) if new is not None else None
             resources.setdefault(at, {})[OBJECT, name_of(key)] = body
             for obj, step in ((old, -1), (new, 1)):
                 if obj is not None:
@@ -47,3 +47,11 @@ class ObjectScopes:
             elif not before:
                 come.add(name)
         return frozenset(gone), frozenset(come)
+
+
+def resource_key(obj: IstioObject) -> ResourceKey:
+    return OBJECT, name_of(obj.key)
+
+
+def pieces_of(obj: IstioObject) -> PieceList:
+    return PieceList([piece(Role.TOP, obj.contribution, obj.body)])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import Piece, PieceList
@@ -17,7 +16,7 @@ from mgmt.translate.ir import Destination, Value
 from mgmt.translate.routing.gateway_plan import GatewayPlan, RouteConfigPlan
 
 ResourceKey = tuple[str, str]  # type ("cluster", "endpoints", "listener", "routes", "object"), name
-GatewayKey = tuple[str, str]  # cluster, "<namespace>/<name>" of the gateway Service; or ISTIO
+GatewayKey = tuple[str, str]  # cluster, "<namespace>/<name>" of the gateway Service; or ISTIO_SCOPE
 
 
 class RouteClass(Value, frozen=True):
@@ -42,13 +41,19 @@ class GatewayClass(Value, frozen=True):
 
 
 class ObjectClass(Value, frozen=True):
-    """The Istio objects of one cluster: a scope named `ISTIO`, guarded and kept like that of a gateway."""
+    """The Istio objects of one cluster: a scope named `ISTIO_SCOPE`, guarded and kept like that of a gateway."""
 
     cluster: str
 
 
-ScopeClass = GatewayClass | ObjectClass
-ISTIO: Final = "istio"
+class PinnedClass(Value, frozen=True):
+    """As `of`, but of gateways that get what older inputs give: those of `rollbacks`, newest first."""
+
+    rollbacks: tuple[str, ...]
+    of: GatewayClass | ObjectClass
+
+
+ScopeClass = GatewayClass | ObjectClass | PinnedClass
 
 
 class RouteContribution(Value, frozen=True):
@@ -161,6 +166,17 @@ class Composer:
             }
             out[gateway_class] = frozenset(left), frozenset(come.get(gateway_class, ()))
         return out
+
+    def resources(self, gateway_class: GatewayClass) -> dict[ResourceKey, PieceList]:
+        """All of a class, for one that is published anew; it walks everything, so it is only for rare occasions."""
+        members = self._members[gateway_class]
+        out: dict[ResourceKey, PieceList] = {}
+        for destination in members.uses:
+            out.update(self._destinations.get(destination, {}))
+        for route_class in gateway_class.routes:
+            if (pieces := self._routes.get(route_class)) is not None:
+                out["routes", route_class.config.name] = pieces
+        return out | dict(members.statics)
 
     def tables_of(self, gateway_class: GatewayClass) -> frozenset[str]:
         return frozenset().union(*(self._tables.get(r, ()) for r in gateway_class.routes))

@@ -7,19 +7,25 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from fingerpost.objects import ObjectKey
+from fingerpost.relay.objects import ISTIO_SCOPE
 from fingerpost.relay.pieces import PieceList
+from fingerpost.relay.route_forms import Form
 from mgmt.translate.emit.envoy.assemble import RouteConfigReducer
 from mgmt.translate.engine import Collection, Context, Engine, Failure
+from mgmt.translate.graph.accepted import decode, encode
 from mgmt.translate.graph.classes import GatewayClassGraph, RouteClassGraph
 from mgmt.translate.graph.destinations import Built, DestinationGraph
+from mgmt.translate.graph.forms import FormReducer
+from mgmt.translate.graph.freezing import FreezeGraph, pinned, unplaced
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import Inputs
 from mgmt.translate.graph.interests import InterestGraph
 from mgmt.translate.graph.istio import IstioGraph
+from mgmt.translate.graph.istio_routes import IstioRouteGraph
 from mgmt.translate.graph.ownership import OwnershipGraph, Place
 from mgmt.translate.graph.policies import PolicyGraph
 from mgmt.translate.graph.statuses import StatusGraph
@@ -27,9 +33,8 @@ from mgmt.translate.graph.tables import TableGraph
 from mgmt.translate.graph.warmup import Warmup
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.ir import Destination
-from mgmt.translate.object_scopes import ObjectScopes
+from mgmt.translate.object_scopes import ObjectScopes, pieces_of, resource_key
 from mgmt.translate.scopes import (
-    ISTIO,
     Composer,
     GatewayKey,
     ObjectClass,
@@ -60,12 +65,22 @@ class Translator:
         self.route_classes = RouteClassGraph(engine, self.gateways, self.tables)
         self.tables.serve(engine, self.route_classes.present)
         self.policies = PolicyGraph(engine, inputs, self.owners, self.views)
+        routes = IstioRouteGraph(engine, inputs, self.owners, self.gateways, self.tables, self.policies)
+        self.freeze = FreezeGraph(engine, self.tables, routes, inputs.accepted, decode)
+        self.tables.contribute(engine, self.freeze.frozen)
+        routes.finish(engine, self.freeze.frozen)
         members: Any = (self.route_classes.present, self.tables.contributions)
         self.routes: Collection[RouteClass, PieceList] = engine.fold(
             "route configurations",
             members,
             lambda key, _: (key if isinstance(key, RouteClass) else key[0],),
             RouteConfigReducer,
+        )
+        self.forms: Collection[RouteClass, Form] = engine.fold(
+            "forms of routes",
+            (self.tables.contributions,),
+            lambda key, _: (key[0],),
+            lambda route_class: FormReducer(route_class, place.scoped_from),
         )
         self.destinations = DestinationGraph(
             engine, inputs, self.owners, self.gateways, self.views, self.policies, self.tables.contributions
@@ -76,12 +91,12 @@ class Translator:
             self.owners,
             self.gateways,
             self.views,
-            self.tables,
+            routes,
             self.policies,
             self.destinations,
         )
-        self.classes = GatewayClassGraph(engine, self.gateways, self.route_classes, self.destinations)
-        self.interests = InterestGraph(engine, self.gateways, self.destinations)
+        self.classes = GatewayClassGraph(engine, self.gateways, self.route_classes, self.forms, self.destinations)
+        self.interests = InterestGraph(engine, self.gateways, self.views, self.destinations)
         self.statuses = StatusGraph(
             engine,
             inputs,
@@ -101,6 +116,8 @@ class Translator:
         self._warming = False
         self._failing: dict[ObjectKey, str] = {}
         self._translated: dict[ObjectKey, int] = {}  # the generation that is in force
+        # What is to be said in a status besides what was found here.
+        self.annotate: Callable[[ObjectKey, Status], Status] = lambda _, status: status
 
     def feed(self, changes: Iterable[tuple[ObjectKey, bytes | None]]) -> None:
         for key, body in changes:
@@ -132,7 +149,7 @@ class Translator:
             gateway_key(k): new for k, (_, new) in self.classes.of_gateway.delta.items()
         }
         for cluster, (_, new) in self.istio.clusters.delta.items():
-            gateways[cluster, ISTIO] = ObjectClass(cluster=cluster) if new else None
+            gateways[cluster, ISTIO_SCOPE] = ObjectClass(cluster=cluster) if new else None
         statuses = self._statuses()
         changed: dict[ScopeClass, Mapping[ResourceKey, PieceList | None]] = dict([*classes.items(), *objects.items()])
         contributed: dict[ScopeClass, tuple[frozenset[str], frozenset[str]]] = dict(
@@ -145,10 +162,23 @@ class Translator:
             statuses=statuses,
             interests=self.interests.changed(),
             warming=self._warm(),
+            kept=self.kept(),
+            accepted=pinned(self.freeze.frozen, () if self._cold else self.inputs.accepted.items, encode),
             steps=steps,
         )
         self.engine.settle()
         return turn
+
+    def kept(self) -> dict[str, str]:
+        """Contributions of frozen tables whose content nobody here knows, or not for all of their gateways: whoever
+        holds them keeps them.
+        """
+        out = {}
+        for key, frozen in self.freeze.frozen.items.items():
+            places = (route_class for route_class, _ in self.tables.former(key))
+            if unplaced(frozen.content, places):
+                out[key.contribution] = f"configuration is frozen: {frozen.reason}"
+        return out
 
     def _warm(self) -> Mapping[ScopeClass, Mapping[str, str]] | None:
         if not self._cold and not self._warming:
@@ -181,7 +211,8 @@ class Translator:
     def _shown(self, key: ObjectKey, status: Status) -> Status:
         """A unit that raised is FAILED, and the generation in force is the one before (M-54)."""
         wrong = self._failing.get(key)
-        return status if wrong is None else failed(status, key, wrong, self._translated.get(key, 0))
+        shown = status if wrong is None else failed(status, key, wrong, self._translated.get(key, 0))
+        return self.annotate(key, shown)
 
     def status(self, key: ObjectKey) -> Status | None:
         status = self._found(key)
@@ -192,8 +223,17 @@ class Translator:
             for key, status in collection.items.items():
                 yield key, self._shown(key, status)
 
+    def sizes(self) -> list[dict[str, int | str]]:
+        """Of each node of the engine: how much it holds, and how often it ran."""
+        return self.engine.sizes()
+
     def failures(self) -> list[Failure]:
         return self.engine.failures()
+
+    def objects_of(self, cluster: str) -> tuple[dict[ResourceKey, PieceList], frozenset[str]]:
+        """All Istio objects of a cluster, and the contributions that they are of. It looks at every object there is."""
+        mine = [obj for key, obj in self.istio.objects.items.items() if key.cluster == cluster]
+        return {resource_key(o): pieces_of(o) for o in mine}, frozenset(o.contribution for o in mine)
 
     def peek(self) -> Context:
         """For questions from outside (explain, describe): reads that nobody needs to remember."""

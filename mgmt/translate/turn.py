@@ -15,7 +15,8 @@ from mgmt.translate.status import Status
 
 class Turn(msgspec.Struct, kw_only=True):
     """`contributions`: per class the contributions that went and that came. `warming` None: unchanged; else the whole
-    of it.
+    of it. `kept`: all contributions that whoever holds them keeps, with the reason. `accepted`: the last accepted
+    output of tables that are frozen now, to be kept; None: it is of no use any more.
     """
 
     classes: Mapping[ScopeClass, Mapping[ResourceKey, PieceList | None]] = {}
@@ -25,4 +26,6 @@ class Turn(msgspec.Struct, kw_only=True):
     interests: Mapping[str, Interest] = {}
     statuses: Mapping[ObjectKey, Status | None] = {}
     warming: Mapping[ScopeClass, Mapping[str, str]] | None = None
+    kept: Mapping[str, str] = {}
+    accepted: Mapping[ObjectKey, bytes | None] = {}
     steps: int = 0

@@ -43,12 +43,16 @@ def validate_manifests(manifests: Manifests, place: Place) -> Report:
     bodies = {key: written.body for key, written in manifests.objects.items()}
     objects, notes = complete(place, bodies)
     translator, _ = translate(place, objects)
-    gateways = any(key.type == GATEWAY for key in objects)
-    findings = [*manifests.findings, *(notes if bodies else ())]
-    for problem in _problems(translator, manifests.objects):
-        findings.append(_finding(manifests.objects, problem, gateways))
-    findings += _failures(translator)
+    findings = [*manifests.findings, *(notes if bodies else ()), *findings_of(translator, manifests)]
     return Report(checked=manifests.checked, findings=in_order(findings))
+
+
+def findings_of(translator: Translator, manifests: Manifests) -> Iterable[Finding]:
+    """What the translator says of the objects that were written."""
+    gateways = bool(translator.inputs[GATEWAY].items)
+    for problem in _problems(translator, manifests.objects):
+        yield _finding(manifests.objects, problem, gateways)
+    yield from _failures(translator)
 
 
 def _problems(translator: Translator, objects: Mapping[ObjectKey, Written]) -> Iterable[Problem]:

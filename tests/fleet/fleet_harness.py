@@ -18,9 +18,10 @@ from agent.settings import Settings as AgentSettings
 from agent.xds.bootstrap import bootstrap
 from fingerpost.secrets.folder import FolderSecrets
 from fingerpost.telemetry import Telemetry
-from mgmt.app import Server, running_server
+from mgmt.app import Server
 from mgmt.relay.secrets import Plan as SecretPlan
 from mgmt.relay.secrets import RelaySecrets
+from mgmt.running import running_server
 from mgmt.settings import Settings as ServerSettings
 from tests.fleet import fleet_manifests as m
 from tests.fleet import fleet_processes as processes
@@ -99,6 +100,7 @@ class Fleet:
                 "relay_address": "127.0.0.1:0",
                 "admin_address": "127.0.0.1:0",
                 "heartbeat": _HEARTBEAT,
+                "drain_spread": 0.0,
                 "secrets_dir": self.secrets("mgmt"),
                 **changed,
             }
@@ -142,11 +144,13 @@ class Fleet:
             "relay_address": f"127.0.0.1:{relay or free_port()}",
             "admin_address": "127.0.0.1:0",
             "heartbeat": _HEARTBEAT,
+            "drain_spread": 0,
             "secrets_dir": self.secrets("mgmt"),
             **flags,
         }
         self._stack.callback(kill_redis, state / "redis")
-        process = processes.module("mgmt", self.root / "mgmt.log", **settings)
+        given = {name: value for name, value in settings.items() if value is not None}
+        process = processes.module("mgmt", self.root / "mgmt.log", **given)
         self._stack.push_async_callback(process.stop)
         return process
 

@@ -53,6 +53,15 @@ def workspace(name: str = "all", clusters: Sequence[str] = ("*",), namespaces: S
     return gloo("Workspace", ADMIN_NAMESPACE, name, spec, "admin")
 
 
+def settings(namespace: str, *, imports: Sequence[str] = (), exports: Sequence[str] = ()) -> Object:
+    """Of the workspace that owns the namespace."""
+    spec = {
+        "importFrom": [{"workspaces": [{"name": w} for w in imports]}],
+        "exportTo": [{"workspaces": [{"name": w} for w in exports]}],
+    }
+    return gloo("WorkspaceSettings", namespace, "own", spec, "admin")
+
+
 def virtual_gateway(name: str = "edge", namespace: str = "gw", listeners: Sequence[Object] = ()) -> Object:
     return gloo("VirtualGateway", namespace, name, {"listeners": [{"http": {}, "port": {"number": 80}}, *listeners]})
 

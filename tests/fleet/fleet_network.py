@@ -156,6 +156,63 @@ class Client:
         await self._http.aclose()
 
 
+class Spreader:
+    """Plays the Service: each new connection goes to one of `ports`, as chance has it, that takes it. `delay`: seconds
+    that each piece takes either way.
+    """
+
+    def __init__(self, *ports: int, delay: float = 0.0) -> None:
+        self.ports, self.delay = list(ports), delay
+        self.port = 0
+        self._random = random.Random(7)
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        for port in self._random.sample(self.ports, len(self.ports)):
+            try:
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                continue
+            self._writers.add(far_writer)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._copy(reader, far_writer), name="spreader.up")
+                group.create_task(self._copy(far_reader, writer), name="spreader.down")
+            self._writers.discard(far_writer)
+            break
+        self._writers.discard(writer)
+        writer.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                await asyncio.sleep(self.delay)
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+
+    def move(self, *ports: int) -> None:
+        """To other targets; what is connected now is cut off."""
+        self.ports = list(ports)
+        for writer in list(self._writers):
+            writer.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Spreader]:
+        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for writer in list(self._writers):
+                writer.close()
+            await server.wait_closed()
+
+
 class Tap:
     """Stands between an agent and its server and keeps all that passes. The relay is plaintext on loopback."""
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from fingerpost.cluster.directory.statuses import StatusFiles
+from fingerpost.objects import ObjectKey, type_of
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet, running_fleet
 from tests.fleet.fleet_network import Client, until
 from tests.fleet.fleet_processes import module
+from tests.kube.refusals import Refusal, state_of, stored_refusals, words_of
 
 pytestmark = [pytest.mark.fleet, pytest.mark.redis]
 _GONE = {"ref": {"name": "gone", "namespace": "shop", "cluster": "east"}, "port": {"number": 80}}
@@ -72,6 +75,31 @@ async def test_each_mistake_is_named_and_everything_else_is_served(tmp_path: Pat
         assert (await fleet.get("east", "/hi")).text == "hi"
 
 
+@pytest.mark.envoy
+@pytest.mark.spec("M-68")
+async def test_what_is_there_against_a_rule_is_invalid_with_its_text_and_stops_nothing(tmp_path: Path) -> None:
+    """No API server stands before a folder, so it may hold one object against every rule."""
+    old = stored_refusals()
+    async with running_fleet(tmp_path, "east") as fleet:
+        fleet.write_world()
+        fleet.write("east", "old.yaml", *(one.manifest for one in old))
+        fleet.write("east", "good.yaml", m.table("good", [m.says("/hi", "good")]))
+        server = await fleet.start_server()
+        fleet.start_envoy(await fleet.start_agent("east", server.relay.port))
+        await fleet.answers("east", "/hi", "good", host="good.example")
+        statuses = StatusFiles(tmp_path / "agent-east" / "cluster" / "status")
+
+        def state(one: Refusal) -> tuple[str, str]:
+            obj = one.manifest
+            key = ObjectKey(type_of(obj["apiVersion"], obj["kind"]), "east", "shop", obj["metadata"]["name"])
+            path = statuses.path(key)
+            return state_of({"status": json.loads(path.read_text())} if path.exists() else {})
+
+        for one in old:
+            await until(lambda one=one: state(one)[0] == "INVALID", why=f"{one}")
+            assert any(words in state(one)[1] for words in words_of(one)), (one, state(one))
+
+
 async def _last_words(state: Path, **flags: object) -> str:
     """Of a server that ends with 1."""
     server = module("mgmt", state.with_name("log"), state_dir=state, **flags)
@@ -106,7 +134,7 @@ async def test_a_redis_that_is_away_does_not_keep_the_server_from_starting(tmp_p
     try:
         ready = await server.ready("mgmt.server.ready")
         said = await client.text(ready["admin"], "/readyz")
-        assert "redis is away" in said
+        assert "redis has not been reached since the start" in said
     finally:
         await client.close()
         await server.stop()

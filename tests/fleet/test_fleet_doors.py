@@ -106,12 +106,36 @@ async def _redis_content(socket: Path) -> bytes:
     found = bytearray()
     async for key in redis.scan_iter("*"):
         kind = await redis.type(key)
-        read = {b"hash": redis.hgetall, b"stream": redis.xrange, b"set": redis.smembers, b"string": redis.get}[kind]
-        found += key + repr(await read(key)).encode()
+        if kind == b"zset":
+            content = await redis.zrange(key, 0, -1)
+        else:
+            read = {b"hash": redis.hgetall, b"stream": redis.xrange, b"set": redis.smembers, b"string": redis.get}
+            content = await read[kind](key)
+        found += key + repr(content).encode()
         if kind == b"hash":
             found += b"".join(await redis.hvals(key))
     await redis.aclose()
     return bytes(found)
+
+
+_OF_SERVER = (
+    "/debug/tasks",
+    "/debug/memory?types=100",
+    "/debug/engine",
+    "/debug/queues",
+    "/events",
+    "/trace?kind=RouteTable",
+    "/metrics",
+)
+_OF_AGENT = (
+    "/snapshots/input",
+    "/snapshots/output",
+    "/debug/tasks",
+    "/debug/memory?types=100",
+    "/debug/queues",
+    "/gateways",
+    "/metrics",
+)
 
 
 @pytest.mark.spec("M-6")
@@ -154,14 +178,20 @@ async def test_a_secret_never_leaves_its_cluster(tmp_path: Path) -> None:
                 "output snapshot": (await fleet.client.text(ready["admin"], "/snapshots/output")).encode(),
                 "objects": (await fleet.client.text(ready["admin"], "/objects?kind=RouteTable&detail=true")).encode(),
                 "log": (tmp_path / "mgmt.log").read_bytes(),
+                **{path: (await fleet.client.text(ready["admin"], path)).encode() for path in _OF_SERVER},
+                **{f"agent {path}": (await fleet.client.text(agent.admin_port, path)).encode() for path in _OF_AGENT},
             }
         await server.stop()
         for path in (tmp_path / "mgmt").rglob("*"):
             if path.is_file():
                 places[str(path)] = path.read_bytes()
-        for place in ("pushes", "redis", "input snapshot"):
+        for place in ("pushes", "redis", "input snapshot", "agent /snapshots/input"):
             assert b"late.example" in places[place], f"{place} was not read"
         assert b"www-tls" in places["output snapshot"]
+        assert b"www-tls" in places["agent /snapshots/output"]
+        assert b"agent.watch" in places["agent /debug/tasks"]
+        assert b"mgmt.relist" in places["/debug/tasks"]
+        assert b"Connected" in places["/events"]
         traces = list(_traces([tls.key_pem, rotated.key_pem, password]))
         leaks = [(place, trace) for place, content in places.items() for trace in traces if trace in content]
         assert leaks == []

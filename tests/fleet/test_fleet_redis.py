@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from mgmt.store.embedded import EmbeddedRedis
+from mgmt.store.embedded import EmbeddedRedis, embedded_redis
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, running_fleet
-from tests.fleet.fleet_network import free_port, settled, steadily, until
+from tests.fleet.fleet_network import Spreader, free_port, settled, steadily, until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
 
@@ -127,3 +127,74 @@ async def test_an_embedded_redis_that_is_killed_is_started_again(tmp_path: Path)
         fleet.write("east", "own.yaml", m.table("own", [m.says("/own", "from east")]))
         fleet.start_envoy(agent)
         await fleet.answers("east", "/own", "from east", host="own.example")
+
+
+@pytest.mark.spec("M-39")
+async def test_an_empty_redis_at_another_address_is_filled_by_two_servers(tmp_path: Path) -> None:
+    """What was acknowledged is in the new one, and no gateway loses anything."""
+    ports = free_port(), free_port()
+    async with (
+        running_fleet(tmp_path) as fleet,
+        embedded_redis(tmp_path / "new", port=ports[1]) as fresh,
+        Spreader(ports[0]).running() as address,
+    ):
+        fleet.write_world()
+        shared = {"redis_url": f"redis://127.0.0.1:{address.port}", "ca_dir": tmp_path / "ca"}
+        async with embedded_redis(tmp_path / "old", port=ports[0]) as former:
+            servers = [await fleet.start_server(**shared, replica="first")]
+            servers.append(
+                await fleet.start_server(**shared, replica="second", state_dir=tmp_path / "second", directory=None)
+            )
+            agents = [await fleet.start_agent(c, s.relay.port) for c, s in zip(fleet.clusters, servers, strict=True)]
+            fleet.write("west", "own.yaml", m.table("own", [m.says("/own", "from west")]))
+            await until(lambda: all(effective(a) for a in agents), why="all are served")
+            await until(lambda: all(a.push.in_step for a in agents), why="all is acknowledged")
+            await settled(lambda: [effective(a) for a in agents], 1)
+            served, stored = [effective(a) for a in agents], await _inputs(former)
+            assert any(b"from west" in value for value in stored.values())
+            epoch = servers[0].ingest.epoch
+            address.move(ports[1])
+
+        async def filled() -> bool:
+            return await _inputs(fresh) == stored
+
+        await until(filled, 30, "the new one holds all that the former held")
+        await until(lambda: all(s.ingest.synced and s.ingest.epoch != epoch for s in servers))
+        await steadily(lambda: [effective(a) for a in agents] == served, 1, "a gateway was changed")
+        fleet.write("west", "own.yaml", m.table("own", [m.says("/own", "and edited")]))
+        await until(lambda: all(effective(a) != before for a, before in zip(agents, served, strict=True)), 20)
+
+
+async def test_a_server_with_a_slow_way_to_redis_keeps_up(tmp_path: Path) -> None:
+    port = free_port()
+    async with (
+        running_fleet(tmp_path) as fleet,
+        embedded_redis(tmp_path / "redis", port=port),
+        Spreader(port, delay=0.1).running() as slow,
+    ):
+        fleet.write_world()
+        first = await fleet.start_server(redis_url=f"redis://127.0.0.1:{port}", ca_dir=tmp_path / "ca", replica="first")
+        second = await fleet.start_server(
+            redis_url=f"redis://127.0.0.1:{slow.port}",
+            ca_dir=tmp_path / "ca",
+            replica="second",
+            state_dir=tmp_path / "second",
+            directory=None,
+        )
+        east = await fleet.start_agent("east", first.relay.port)
+        west = await fleet.start_agent("west", second.relay.port)
+        await until(lambda: east.push.in_step and west.push.in_step and effective(east) and effective(west))
+        keys = set(effective(east)), set(effective(west))
+        for number in range(20):
+            fleet.write_www(f"/cart{number}")
+            fleet.write("west", "own.yaml", m.table("own", [m.says("/own", f"{number}")]))
+        await until(lambda: west.push.in_step, why="it is acknowledged")
+
+        def agree() -> bool:
+            one, two = ({k: s.hash for k, s in server.ingest.inputs.items()} for server in (first, second))
+            return one == two and any(b'"/cart19"' in s.body for _, s in second.ingest.inputs.items())
+
+        await until(agree, 30, "both hold the same")
+        assert first.ingest.synced
+        assert second.ingest.synced
+        await until(lambda: keys[0] <= set(effective(east)) and keys[1] <= set(effective(west)))

@@ -145,8 +145,35 @@ async def test_check_names_what_keeps_an_agent_away(tmp_path: Path) -> None:
         m.write_text(contexts, f"current: f\ncontexts: {{f: {{{server_}, {agents}}}}}\n")
         code, said = await command("check", "--config", str(contexts))
         assert code != 0
-        assert "CHK044 east: the certificate of the server at" in said.replace(f"127.0.0.1:{server.relay.port}: ", "")
+        assert "CHK143 east: the certificate of the server at" in said.replace(f"127.0.0.1:{server.relay.port}: ", "")
         assert "names gloo-mesh-mgmt-server.gloo-mesh, expected is relay.example;" in said
+
+
+@pytest.mark.fleet
+@pytest.mark.redis
+@pytest.mark.spec("C-14")
+async def test_check_tells_an_agent_at_the_door_from_one_whose_name_is_taken(tmp_path: Path) -> None:
+    async with running_fleet(tmp_path, "east") as fleet, AsyncExitStack() as stack:
+        server = await fleet.start_server()
+        agent = await fleet.start_agent("east", server.relay.port)
+        await until(lambda: _codes(agent) == ["RelayNotRegistered"], why="nobody has registered it")
+        assert "there is no KubernetesCluster east" in agent.findings()[0]["message"]
+        fleet.write_world()
+        await until(lambda: _state(server, "east") is State.WARM and agent.push.in_step)
+        assert _codes(agent) == []
+        second = await _second(fleet, stack, server.relay.port, token=False)
+        await until(lambda: _codes(second) == ["RelayDuplicate"], why="its name is taken")
+        contexts = tmp_path / "contexts.yaml"
+        agents = f"agents: {{east: 'http://127.0.0.1:{second.admin_port}'}}"
+        server_ = f"server: 'http://127.0.0.1:{server.admin_port}'"
+        m.write_text(contexts, f"current: f\ncontexts: {{f: {{{server_}, {agents}}}}}\n")
+        _, said = await command("check", "--config", str(contexts))
+        assert "CHK148 east: " in said
+        assert f"belongs to the cluster with uid {agent._folder.uid}" in said
+
+
+def _codes(agent: Agent) -> list[str]:
+    return [found["code"] for found in agent.findings() if found["code"].startswith("Relay")]
 
 
 @pytest.mark.fleet

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.app import Agent
+from agent.apply.journal import Journal
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet, effective, running_fleet
 from tests.fleet.fleet_network import Tap, free_port, settled, until
@@ -19,11 +20,24 @@ _BUDGET = 64_000
 
 def _written(fleet: Fleet) -> dict[str, int]:
     """Everything that agents keep, and the statuses that the server writes; not those about its agents themselves, and
-    no file that is being written.
+    no file that is being written. Of gateways see `_served`: while one agent is back and the other is not, it is told
+    to keep what depends on the other, and notes that.
     """
     folders = [fleet.root / "mgmt" / "cluster" / "status", *(fleet.root / f"agent-{c}" for c in fleet.clusters)]
-    found = [p for folder in folders for p in folder.rglob("*") if not p.name.startswith(".") and p.suffix != ".new"]
+    passing = (".new", ".state")
+    found = [p for folder in folders for p in folder.rglob("*") if p.name[0] != "." and p.suffix not in passing]
     return {str(p): p.stat().st_mtime_ns for p in found if p.is_file() and "KubernetesCluster" not in str(p)}
+
+
+def _served(fleet: Fleet) -> dict[str, object]:
+    """What an agent that starts without its server would serve."""
+    found: dict[str, object] = {}
+    for cluster in fleet.clusters:
+        for path in (fleet.root / f"agent-{cluster}").rglob("*.state"):
+            state = Journal(path).load()
+            assert state is not None
+            found[f"{cluster}/{path.name}"] = {key: pieces.digest for key, pieces in state.effective.items()}
+    return found
 
 
 async def _updates(fleet: Fleet, admin_port: int) -> list[str]:
@@ -56,11 +70,13 @@ async def test_a_restart_with_nothing_changed_moves_and_writes_nothing(tmp_path:
             await fleet.answers("east", "/who", f"table {_TABLES - 1}", host=f"e{_TABLES - 1}.example")
             await until(lambda: _in_step(agents), why="all is stored")
             await until(lambda: not any(a._keeper._dirty for a in agents.values()), why="all is kept")  # type: ignore[attr-defined]
+            await until(lambda: _all_told(fleet), 30, "the statuses tell that it has arrived")
             await settled(lambda: _written(fleet), 2)
             for tap in taps.values():
                 assert tap.total > 3 * _BUDGET, "at first all of it moves: only then the limit means something"
             served = {c: effective(a) for c, a in agents.items()}
-            written, updates = _written(fleet), await _updates(fleet, admin_port)
+            written, kept, updates = _written(fleet), _served(fleet), await _updates(fleet, admin_port)
+            assert kept
             assert updates
             if redis_too:
                 os.kill(int((tmp_path / "mgmt" / "redis" / "redis.pid").read_text()), signal.SIGKILL)
@@ -77,9 +93,16 @@ async def test_a_restart_with_nothing_changed_moves_and_writes_nothing(tmp_path:
             assert {c: effective(a) for c, a in agents.items()} == served
             now = _written(fleet)
             assert sorted(p for p in now.keys() | written.keys() if now.get(p) != written.get(p)) == []
+            assert _served(fleet) == kept
             assert await _updates(fleet, admin_port) == updates
             fleet.write_www("/basket")  # and it works
             await fleet.answers("east", "/basket", "east 0")
+
+
+def _all_told(fleet: Fleet) -> bool:
+    tables = fleet.root.glob("mgmt/cluster/status/*RouteTable/*/*.json")
+    told = ['"gateways":"2/2"' in path.read_text() for path in tables]
+    return len(told) > _TABLES and all(told)
 
 
 def _in_step(agents: dict[str, Agent]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,6 @@ _HOLD = 1.0  # seconds in which a change would long have come
 _HELD = "networking.gloo.solo.io/RouteTable/mgmt/shop/www"
 
 
-def _settings(namespace: str, *, imports: Sequence[str] = (), exports: Sequence[str] = ()) -> m.Object:
-    spec = {
-        "importFrom": [{"workspaces": [{"name": w} for w in imports]}],
-        "exportTo": [{"workspaces": [{"name": w} for w in exports]}],
-    }
-    return m.gloo("WorkspaceSettings", namespace, "own", spec, "admin")
-
-
 def _write_world(fleet: Fleet) -> None:
     """`shop` is everywhere, `solo` only in clusters one and two; both put tables on the gateways of `edge`."""
     near = ("mgmt", "one", "two")
@@ -43,9 +35,9 @@ def _write_world(fleet: Fleet) -> None:
         m.workspace("edge", near, ["gw"]),
         m.workspace("shop", ["*"], ["shop"]),
         m.workspace("solo", near, ["solo"]),
-        _settings("gw", imports=["shop", "solo"]),
-        _settings("shop", exports=["edge"]),
-        _settings("solo", exports=["edge"]),
+        m.settings("gw", imports=["shop", "solo"]),
+        m.settings("shop", exports=["edge"]),
+        m.settings("solo", exports=["edge"]),
         m.virtual_gateway(),
         m.virtual_destination("cart"),
     )
@@ -114,7 +106,7 @@ async def _amnesia(root: Path, **settings: Any) -> AsyncIterator[Plane]:
                 await until(lambda: plane.reaches("one", "two", "three"), why="cart is everywhere")
                 await until(lambda: all(_ejects_at(a) == {7} for a in agents.values()), why="the policy applies")
                 await until(lambda: three.push.in_step, why="three is in step")
-                await until(lambda: all(server.ever(c) for c in fleet.clusters), why="all were connected")
+                await until(lambda: all(server.clusters.ever(c) for c in fleet.clusters), why="all were connected")
         shutil.rmtree(root / "mgmt" / "redis")
         served = {c: effective(a) for c, a in agents.items()}
         seen: set[str] = set()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.fleet_network import until
 from tests.kube import tools
 from tests.kube.api_server import ApiServer
 from tests.kube.kube_client import KubeClient, open_crd
@@ -38,10 +37,8 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServe
 
 async def _with_kinds(server: ApiServer) -> None:
     await server.start()
-    crd = open_crd()
     async with KubeClient(server) as kube:
-        await kube.apply(crd)
-        await until(lambda: kube.established(crd), why="RouteTables are served")
+        await kube.install(open_crd())
 
 
 @pytest.fixture

@@ -34,14 +34,12 @@ _MESH = {"enableAutoMtls": False, "ingressControllerMode": "OFF", "defaultProvid
 
 
 def istio_crds() -> list[Object]:
-    return [crd for crd in yaml.safe_load_all(tools.istio_crds().read_text()) if crd]
+    return [crd for crd in yaml.load_all(tools.istio_crds().read_bytes(), yaml.CSafeLoader) if crd]
 
 
 async def install_crds(kube: KubeClient) -> None:
-    crds = istio_crds()
-    await kube.apply(namespace("istio-system"), *crds)
-    for crd in crds:
-        await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
+    await kube.apply(namespace("istio-system"))
+    await kube.install(*istio_crds())
 
 
 class Istiod:

@@ -10,6 +10,7 @@ import httpx
 
 from fingerpost.api.kinds import BY_TYPE
 from fingerpost.objects import type_of
+from tests.fleet.fleet_network import until
 from tests.kube.api_server import ADMIN, ApiServer
 
 Object = dict[str, Any]
@@ -25,6 +26,7 @@ _CORE = {
 _OTHER = {
     "EndpointSlice": "endpointslices",
     "Deployment": "deployments",
+    "PodDisruptionBudget": "poddisruptionbudgets",
     "Role": "roles",
     "RoleBinding": "rolebindings",
     "ClusterRole": "clusterroles",
@@ -34,6 +36,7 @@ _OTHER = {
     "DestinationRule": "destinationrules",
 }
 _ISTIO = {
+    "EnvoyFilter": "envoyfilters",
     "Gateway": "gateways",
     "VirtualService": "virtualservices",
     "DestinationRule": "destinationrules",
@@ -94,9 +97,23 @@ class KubeClient:
         found: Object = answer.json()
         return found
 
-    async def established(self, crd: Object) -> bool:
+    async def install(self, *crds: Object) -> None:
+        """From then on objects of these kinds are taken."""
+        await self.apply(*crds)
+        await self.served(*crds)
+
+    async def served(self, *crds: Object, timeout: float = 20) -> None:
+        """Waits for kinds that somebody defines."""
+        for crd in crds:
+            await until(lambda crd=crd: self._established(crd), timeout, f"{crd['metadata']['name']} is served")
+
+    async def _established(self, crd: Object) -> bool:
         status = (await self.get(crd)).get("status", {})
         return any(c["type"] == "Established" and c["status"] == "True" for c in status.get("conditions") or ())
+
+
+def where(obj: Object) -> str:
+    return f"{_path(obj)}/{obj['metadata']['name']}"
 
 
 def _path(obj: Object) -> str:

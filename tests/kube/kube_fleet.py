@@ -16,7 +16,6 @@ from fingerpost.crd.definition import definition, users_kinds
 from mgmt.settings import Settings as ServerSettings
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet
-from tests.fleet.fleet_network import until
 from tests.kube.api_server import ApiServer
 from tests.kube.faulty_api import FaultyApi, faulty_api
 from tests.kube.kube_client import KubeClient, namespace
@@ -54,10 +53,8 @@ class KubeFleet(Fleet):
         self._stack.push_async_callback(server.close)
         await server.start()
         kube = self.kubes[name] = await self._stack.enter_async_context(KubeClient(server))
-        crds = [definition(kind) for kind in stored_kinds()]
-        await kube.apply(*crds, *(namespace(n) for n in _NAMESPACES))
-        for crd in crds:
-            await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
+        await kube.install(*(definition(kind) for kind in stored_kinds()))
+        await kube.apply(*(namespace(n) for n in _NAMESPACES))
 
     async def apply(self, cluster: str, *objects: m.Object) -> None:
         await self.kubes[cluster].apply(*objects)
@@ -96,8 +93,9 @@ def stored_kinds() -> list[Kind]:
 
 
 @asynccontextmanager
-async def running_kube_fleet(root: Path, *clusters: str) -> AsyncIterator[KubeFleet]:
-    async with AsyncExitStack() as stack, asyncio.timeout(100):
+async def running_kube_fleet(root: Path, *clusters: str, limit: float = 100) -> AsyncIterator[KubeFleet]:
+    """`limit`: seconds for a whole test."""
+    async with AsyncExitStack() as stack, asyncio.timeout(limit):
         fleet = KubeFleet(root, clusters or ("east", "west"), stack)
         stack.callback(fleet.telemetry.close)
         stack.push_async_callback(fleet.client.close)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
+from fingerpost.api.decode import decode
 from fingerpost.crd.rules import external_endpoint as endpoint
 from fingerpost.crd.rules import external_service as service
 from fingerpost.crd.rules import kubernetes_cluster as cluster
 from fingerpost.crd.rules import outlier_detection_policy as outlier
 from fingerpost.crd.rules import virtual_destination as destination
 from fingerpost.crd.rules import workspace
+from fingerpost.crd.rules import workspace_settings as settings
+from fingerpost.objects import ObjectKey, canonical, trim, type_of
+from fingerpost.problems import Severity
+from mgmt.translate.check import check_object
 from tests.unit.check.test_check_admission import GATEWAYS, LIMITS, ONE_OFS, TABLES, gateway, table, tls
 
 ADMIN = "admin.gloo.solo.io/v2"
@@ -35,6 +40,30 @@ def manifest(api_version: str, kind: str, spec: dict[str, Any] | None, name: str
 
 def refusals() -> list[Refusal]:
     return [*_tables_and_gateways(), *_destinations(), *_external(), *_admin(), *_outliers()]
+
+
+def stored_refusals() -> list[Refusal]:
+    """One per rule of ours, named so that all can be in one namespace."""
+    found = [r for r in refusals() if r.message and r.manifest["metadata"]["namespace"] == "shop"]
+    return [
+        r._replace(manifest=r.manifest | {"metadata": {"name": f"old-{n}", "namespace": "shop"}})
+        for n, r in enumerate(found)
+    ]
+
+
+def words_of(one: Refusal) -> tuple[str, ...]:
+    """Of the rule: in CEL, where they cannot hold the values, and as the command line says them with the values."""
+    obj = one.manifest
+    key = ObjectKey(type_of(obj["apiVersion"], obj["kind"]), "east", "shop", obj["metadata"]["name"])
+    decoded, problems = decode(key, canonical(trim(key.type, obj)))
+    found = (*problems, *(check_object(key, decoded) if decoded is not None else ()))
+    return (one.message, *(p.message for p in found if p.severity is Severity.INVALID))
+
+
+def state_of(obj: dict[str, Any]) -> tuple[str, str]:
+    """(approval, message)."""
+    state = obj.get("status", {}).get("common", {}).get("State", {})
+    return state.get("approval", ""), state.get("message", "")
 
 
 def accepted() -> list[dict[str, Any]]:
@@ -275,6 +304,11 @@ def _admin() -> list[Refusal]:
             "spec.workloadClusters",
             workspace.NOTHING_SELECTED,
         ),
+        Refusal(
+            manifest(ADMIN, "WorkspaceSettings", {"options": {"federation": {"hostSuffix": "*.global"}}}),
+            "spec.options.federation.hostSuffix",
+            settings.SUFFIX,
+        ),
         Refusal(manifest(ADMIN, "WorkspaceSettings", override(port=1)), f"{addresses}.addr"),
         Refusal(manifest(ADMIN, "WorkspaceSettings", override(addr="192.0.2.1")), f"{addresses}.port"),
         Refusal(manifest(ADMIN, "WorkspaceSettings", override(addr="192.0.2.1", port=65536)), f"{addresses}.port"),
@@ -299,7 +333,7 @@ def _outliers() -> list[Refusal]:
         Refusal(
             manifest(RESILIENCE, "OutlierDetectionPolicy", {"applyToDestinations": [{}]}),
             "spec.applyToDestinations[0].kind",
-            outlier.NOT_A_SERVICE,
+            outlier.UNSUPPORTED,
         ),
         *(
             Refusal(manifest(RESILIENCE, "OutlierDetectionPolicy", {"config": bad}), f"spec.config.{name}", words)

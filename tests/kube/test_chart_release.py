@@ -61,11 +61,6 @@ def install(config: Config, chart: Path, given: dict[str, Any], *, upgrade: bool
         return act(loaded, chart.name, given)
 
 
-async def established(kube: KubeClient, crds: list[Object]) -> None:
-    for crd in crds:
-        await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
-
-
 async def generations(kube: KubeClient, given: dict[str, Any]) -> dict[str, int]:
     """A Deployment makes new pods when its generation has changed, and only then."""
     found = {}
@@ -82,7 +77,7 @@ async def test_kinds_are_installed_upgraded_and_removed_by_their_chart(server: A
         await kube.apply(namespace(NAMESPACE))
         with helm(server) as config:
             install(config, crds_chart(tmp_path, old), {})
-            await established(kube, [old])
+            await kube.served(old)
             install(config, crds_chart(tmp_path, new), {"rbac": {"aggregate": True}}, upgrade=True)
             found = (await kube.get(new))["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
             assert found["description"] == "{{ as it stands }}"
@@ -104,7 +99,7 @@ async def test_values_written_for_the_reference_install_with_warnings_only(
         await kube.apply(namespace(NAMESPACE))
         with helm(server) as config:
             install(config, crds_chart(tmp_path, *definitions()), {})
-            await established(kube, definitions())
+            await kube.served(*definitions())
             release = install(config, PLATFORM, values(name))
         assert release["status"] == "deployed"
         notes = release["notes"]
@@ -128,7 +123,7 @@ async def test_an_upgrade_changes_nothing_and_an_uninstall_leaves_what_is_the_us
         await kube.apply(namespace(NAMESPACE), namespace("shop"), *mine)
         with helm(server) as config:
             install(config, crds_chart(tmp_path, *definitions()), {})
-            await established(kube, definitions())
+            await kube.served(*definitions())
             install(config, PLATFORM, given)
             await kube.apply(table)
             before = await generations(kube, given)
@@ -148,4 +143,4 @@ async def test_an_upgrade_changes_nothing_and_an_uninstall_leaves_what_is_the_us
             assert answer.status_code == 404 or answer.json()["metadata"].get("deletionTimestamp"), answer.text
         assert [(await kube.get(one))["metadata"]["resourceVersion"] for one in mine] == secrets
         assert (await kube.get(table))["spec"]["hosts"] == ["a.example"]
-        await established(kube, definitions())
+        await kube.served(*definitions())

@@ -16,7 +16,7 @@ from agent.app import TYPES as TYPES_OF_AGENT
 from fingerpost.api.kinds import KINDS
 from fingerpost.cluster.kubernetes.api import connected
 from fingerpost.cluster.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
-from fingerpost.cluster.protocol import Batch, ClusterFailed
+from fingerpost.cluster.protocol import Batch, ClusterFailed, NotWritten
 from fingerpost.objects import ObjectKey
 from fingerpost.secrets.kubernetes import KubernetesSecrets
 from fingerpost.secrets.protocol import BLOCKLIST, SecretsFailed
@@ -50,9 +50,8 @@ async def _with_kinds(server: ApiServer) -> None:
     for crd, kind in zip(crds, (k for k in KINDS if k.group in GROUPS), strict=True):
         crd["spec"]["versions"][0]["name"] = kind.version
     async with KubeClient(server) as kube:
-        await kube.apply(*crds, *(namespace(name) for name in (NAMESPACE, "shop", "gw")))
-        for crd in crds:
-            await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
+        await kube.install(*crds)
+        await kube.apply(*(namespace(name) for name in (NAMESPACE, "shop", "gw")))
         await kube.apply(route_table("shop", "www", "a.example"), service("shop", "cart"))
         await kube.apply(secret("gw", "tls", key="x"), secret("shop", "other", key="x"))
 
@@ -131,10 +130,11 @@ OF_ALL_AGENTS = (
     rules("", ["nodes"], "list watch")
     | rules(INTERNAL, ["xdsconfigs"], "list")
     | rules("authentication.k8s.io", ["tokenreviews"], "create")
+    | rules("", ["configmaps"], "list watch", ("istio",))
 )
 OF_ISTIO = rules(
     "networking.istio.io",
-    ["destinationrules", "gateways", "serviceentries", "virtualservices", "workloadentries"],
+    ["destinationrules", "envoyfilters", "gateways", "serviceentries", "virtualservices", "workloadentries"],
     "get list watch create patch delete",
 )
 DISCOVERY = (
@@ -144,6 +144,7 @@ DISCOVERY = (
 )
 SECRETS = rules("", ["secrets"], "list watch")
 TOKEN, ROOT, CLIENT = "relay-identity-token-secret", "relay-root-tls-secret", "relay-client-tls-secret"
+ROLLBACKS = "fingerpost-rollbacks"
 SIGNING, SERVED = "relay-tls-signing-secret", "relay-server-tls-secret"
 
 
@@ -172,9 +173,9 @@ OF_SERVER = (
     OF_BLOCKLIST
     | rules("admin.gloo.solo.io", ["kubernetesclusters"], "patch")
     | named_secrets(
-        (f"{TOKEN.removesuffix('-secret')}-mgmt", GATEWAY_ROOT),
+        (f"{TOKEN.removesuffix('-secret')}-mgmt", GATEWAY_ROOT, ROLLBACKS),
         (TOKEN, ROOT, SIGNING, SERVED),
-        (TOKEN, ROOT, SIGNING, SERVED),
+        (TOKEN, ROOT, SIGNING, SERVED, ROLLBACKS),
     )
 )
 
@@ -186,20 +187,45 @@ async def test_the_agent_can_do_what_it_does(kube: KubeClient, cluster: ApiServe
         account(kube, cluster, given, AGENT) as kubeconfig,
         kubernetes_cluster("one", TYPES_OF_AGENT, kubeconfig=kubeconfig) as source,
     ):
+        source.want("core/ConfigMap", [("istio-system", "istio")])
         listing = await _listing(source)
         await all_read(source, listing)
         assert {key.type for key, _ in listing.changes} >= {TABLE, "core/Service", "core/Namespace"}
         assert await source.account_of("made up") is None, "it may ask whose token it is"
-        source.want_secrets([("gw", "tls")])
+        source.want("core/Secret", [("gw", "tls")])
         await until(lambda: source_has(source, "gw", "tls"), why="a Secret that a gateway needs")
         assert source.findings == ()
         key = ObjectKey(TABLE, "one", "shop", "www")
         await source.write_status(key, {"state": "ACCEPTED"})
         assert (await kube.get(route_table("shop", "www", "")))["status"] == {"state": "ACCEPTED"}
-        source.want_secrets([("shop", "other")])
+        source.want("core/Secret", [("shop", "other")])
         await until(lambda: source.findings, why="Secrets of other namespaces are not its own")
         assert source.findings[0].code == "NotAllowed"
         assert "secrets other in namespace shop" in source.findings[0].message
+
+
+@pytest.mark.spec("M-73")
+@pytest.mark.parametrize("required", [False, True])
+async def test_the_server_makes_clusters_only_where_approval_is_required(
+    kube: KubeClient, cluster: ApiServer, required: bool
+) -> None:
+    given = values("register-cluster")
+    relay = given["glooMgmtServer"].get("relay", {}) | {"requireApproval": required}
+    given = given | {"glooMgmtServer": given["glooMgmtServer"] | {"relay": relay}}
+    async with account(kube, cluster, given, SERVER) as kubeconfig:
+        found = await _reviewed(kube, kubeconfig.read_text(), NAMESPACE)
+        verbs = {verb for verb, _, resource, _ in found if resource == "kubernetesclusters"}
+        assert verbs == ({"patch", "create"} if required else {"patch"})
+        opened = kubernetes_cluster("one", ["admin.gloo.solo.io/*"], kubeconfig=kubeconfig)
+        async with opened as source:
+            await source.own("admin.gloo.solo.io/KubernetesCluster")  # what is served is known
+            key = ObjectKey("admin.gloo.solo.io/KubernetesCluster", "one", NAMESPACE, "asks")
+            obj = {"metadata": {"name": key.name, "namespace": NAMESPACE}, "spec": {}}
+            if required:
+                assert (await source.create(key, obj), await source.create(key, obj)) == (True, False)
+            else:
+                with pytest.raises(NotWritten, match="403"):
+                    await source.create(key, obj)
 
 
 @pytest.mark.spec("M-73")
@@ -323,7 +349,7 @@ async def test_an_agent_without_the_role_cannot_write_a_status(kube: KubeClient,
             "register-cluster",
             SERVER,
             NAMESPACE,
-            EVERYWHERE | KINDS_OF_USERS | OF_SERVER,
+            EVERYWHERE | KINDS_OF_USERS | OF_SERVER | lease(SERVER),
         ),
         ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS),
         ("register-cluster", "gloo-mesh-redis", NAMESPACE, set()),

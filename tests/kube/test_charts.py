@@ -18,7 +18,6 @@ import mgmt.settings
 from fingerpost import __version__
 from fingerpost.api.kinds import KINDS
 from fingerpost.config import load
-from tests.fleet.fleet_network import until
 from tests.kube.api_server import ApiServer
 from tests.kube.charts import CRDS, NAMES, NAMESPACE, PLATFORM, ROOT, Paths, Rendered, environment, faults, pods, values
 from tests.kube.kube_client import KubeClient, namespace, open_crd
@@ -49,9 +48,8 @@ async def _with_kinds(server: ApiServer) -> None:
         crd["spec"]["versions"][0]["name"] = "v1"
         crds.append(crd)
     async with KubeClient(server) as kube:
-        await kube.apply(*crds, *(namespace(name) for name in NAMESPACES))
-        for crd in crds:
-            await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
+        await kube.install(*crds)
+        await kube.apply(*(namespace(name) for name in NAMESPACES))
 
 
 @pytest.fixture
@@ -278,10 +276,10 @@ def test_a_misspelt_key_or_a_wrong_value_is_refused_with_its_path(where: str, gi
 
 
 def sections(part: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """All that have keys of their own; what is passed on to Kubernetes as it is has those of Kubernetes."""
+    """All that have keys of their own; what is passed on as it is has those of whoever reads it."""
     yield path
     for name, below in part.items():
-        if isinstance(below, dict) and below and name != "resources":
+        if isinstance(below, dict) and below and name not in ("resources", "telemetryCollector"):
             yield from sections(below, (*path, name))
 
 
@@ -365,7 +363,9 @@ def test_images_hold_what_the_charts_start() -> None:
     """Each image installs the extra of its process at exact versions and starts the chart's command as its user."""
     for name, extra, command in (("mgmt", "mgmt", "fingerpost-mgmt"), ("agent", "agent", "fingerpost-agent")):
         text = (ROOT / "docker" / f"{name}.Dockerfile").read_text()
-        assert re.search(rf"pip install .*-c constraints\.txt .*\.\[{extra}\]", text)
+        extra_at = re.search(rf"pip install .*-c constraints\.txt .*\.\[{extra}\]", text)
+        mended_at = re.search(r"pip install .*--force-reinstall -c constraints\.txt opentelemetry-proto", text)
+        assert extra_at and mended_at and extra_at.start() < mended_at.start(), "traces could not be sent"
         assert f'ENTRYPOINT ["{command}"]' in text
         assert "USER 10101" in text
         assert os.path.exists(ROOT / "constraints.txt")

@@ -69,6 +69,19 @@ async def test_every_ready_pod_of_the_server_is_asked(plane: Plane) -> None:
     assert (await plane.fingerpost("release", "mgmt")).out == "nothing of mgmt was held\n"
 
 
+@pytest.mark.spec("C-43")
+async def test_a_table_that_is_applied_already_is_no_difference(plane: Plane) -> None:
+    """Although the API server has added fields of its own to it."""
+    order = ("diff", "-f", str(plane.home / "www.yaml"), "--prune", "namespace")
+    m.write(plane.home / "www.yaml", m.table("www", [m.says("/hi", "hi")], host=m.HOST))
+    same = await plane.fingerpost(*order)
+    assert (same.code, same.out) == (0, "no difference\n"), same
+    m.write(plane.home / "www.yaml", m.table("www", [m.says("/ho", "ho")], host=m.HOST))
+    other = await plane.fingerpost(*order, "-o", "json")
+    assert other.code == 1, other
+    assert [(o["change"], o["name"]) for o in other.document["spec"]["objects"]] == [("change", "www")]
+
+
 @pytest.mark.spec("C-9", "C-10", "C-16")
 async def test_check_tells_of_kinds_deployments_and_agents(plane: Plane) -> None:
 

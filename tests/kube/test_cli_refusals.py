@@ -16,7 +16,6 @@ import pytest_asyncio
 from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
 from fingerpost.api.kinds import KINDS
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_network import until
 from tests.fleet.fleet_processes import ROOT
 from tests.kube.api_server import running_api_server
 from tests.kube.charts import NAMESPACE
@@ -48,9 +47,8 @@ async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
         KubeClient(east) as workload,
     ):
         (kind,) = [k for k in KINDS if k.kind == "KubernetesCluster"]
-        crd = open_crd(kind.kind, kind.plural, kind.group)
-        await management.apply(namespace(NAMESPACE), crd, *server_objects())
-        await until(lambda: management.established(crd), why="clusters can be registered")
+        await management.install(open_crd(kind.kind, kind.plural, kind.group))
+        await management.apply(namespace(NAMESPACE), *server_objects())
         kubeconfig = both(folder, mgmt.kubeconfig(), east.kubeconfig())
         yield Pair(management, workload, CommandLine(folder, kubeconfig), CommandLine(folder, kubeconfig, helm=False))
 
@@ -114,6 +112,26 @@ async def test_a_dry_run_and_refusals_change_nothing(pair: Pair) -> None:
     assert await written(pair.east) == {}
 
 
+async def test_an_install_of_nothing_is_refused_before_anything_is_written(pair: Pair) -> None:
+    """Of the cluster nothing is even asked: the last one is not there."""
+    for arguments in ((), ("--set", "networkPolicies.enabled=true"), ("--dry-run",), ("--kubeconfig", os.devnull)):
+        result = await pair.fingerpost("install", "--kubecontext", "east", *arguments)
+        assert (result.code, "enable no component" in result.err) == (2, True), result
+        assert "--profiles: mgmt-server, agent" in result.err
+    assert (await pair.east.http.get(f"/api/v1/namespaces/{NAMESPACE}")).status_code == 404
+
+
+async def test_a_release_of_nothing_can_be_taken_away(pair: Pair) -> None:
+    environment = pair.fingerpost.environment
+    path = ROOT / "charts" / "gloo-platform"
+    command = ("helm", "install", "gloo-platform", str(path), "-n", NAMESPACE, "--create-namespace")
+    helm = await asyncio.create_subprocess_exec(*command, "--kube-context", "east", env=environment)
+    assert await helm.wait() == 0
+    gone = await pair.fingerpost("uninstall", "--yes", "--kubecontext", "east")
+    assert (gone.code, "gloo-platform uninstalled" in gone.out) == (0, True), gone
+    assert (await pair.east.http.get(f"/api/v1/namespaces/{NAMESPACE}/secrets")).json()["items"] == []
+
+
 @pytest.mark.spec("C-5")
 async def test_a_name_that_belongs_to_another_cluster_is_refused_unless_it_was_rebuilt(pair: Pair) -> None:
     other = m.registered("east")
@@ -127,6 +145,17 @@ async def test_a_name_that_belongs_to_another_cluster_is_refused_unless_it_was_r
         "metadata"
     ]
     assert (await pair.mgmt.get(other))["metadata"]["annotations"] == {CLUSTER_UID: own["uid"]}
+
+
+@pytest.mark.spec("C-5")
+async def test_an_agent_of_another_name_is_not_taken_over(pair: Pair) -> None:
+    """After the one above, which registered east."""
+    before = await written(pair.mgmt), await written(pair.east)
+    for arguments in (("--no-wait",), ("--no-wait", "--rebind"), ("--dry-run",)):
+        result = await pair.fingerpost(*REGISTER[:2], "west", *REGISTER[3:], *ADDRESS, *arguments)
+        assert (result.code, "of context east is that of cluster east" in result.err) == (7, True), result
+        assert "fingerpost cluster deregister east" in result.err
+    assert (await written(pair.mgmt), await written(pair.east)) == before
 
 
 async def test_an_agent_without_pods_is_told(pair: Pair) -> None:

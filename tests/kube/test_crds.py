@@ -27,6 +27,7 @@ REFUSALS = refusals()
 
 # What `validate` finds and an API server cannot or must not refuse, by code and path.
 LATER = {
+    "Frozen": (".*", "what was accepted before is served, and no rule of a schema knows it (routing.md §13)"),
     "NotReachable": (".*", "needs other objects"),
     "Misplaced": (".*", "the place of an object is no rule of its schema (relay.md §10)"),
     "NoEndpoints": (".*", "needs other objects"),

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from fingerpost.cluster.protocol import Why
 from tests.fleet.fleet_network import until
-from tests.kube import tools
 from tests.kube.api_server import ApiServer, running_api_server
 from tests.kube.faulty_api import Fault, faulty_api
+from tests.kube.istiod import istio_crds
 from tests.kube.kube_client import KubeClient, Object, namespace
 from tests.kube.test_objects import _SCOPE, Rig, _gone, _hosts, _virtual_service, rigged
 
@@ -21,8 +20,8 @@ from tests.kube.test_objects import _SCOPE, Rig, _gone, _hosts, _virtual_service
 @pytest.fixture
 async def istio(folder: Path) -> AsyncIterator[ApiServer]:
     async with running_api_server("one", folder) as server, KubeClient(server) as kube:
-        await kube.apply(_crd(), namespace("shop"))
-        await until(lambda: kube.established(_crd()), why="served")
+        await kube.install(_crd())
+        await kube.apply(namespace("shop"))
         yield server
 
 
@@ -33,12 +32,7 @@ async def kube(istio: ApiServer) -> AsyncIterator[KubeClient]:
 
 
 def _crd() -> Object:
-    found: Object = next(
-        crd
-        for crd in yaml.load_all(tools.istio_crds().read_bytes(), yaml.CSafeLoader)
-        if crd and crd["spec"]["names"]["kind"] == "VirtualService"
-    )
-    return found
+    return next(crd for crd in istio_crds() if crd["spec"]["names"]["kind"] == "VirtualService")
 
 
 async def _trouble(rig: Rig, why: Why) -> str:
@@ -82,8 +76,7 @@ async def test_a_kind_that_is_removed_and_put_back(istio: ApiServer, kube: KubeC
         await until(away, 20, "the CRD is gone")
         await rig.arrived(rig.want(_virtual_service("shop", "changed.example")))
         assert "install its CRD" in await _trouble(rig, Why.KIND_MISSING)
-        await kube.apply(_crd())
-        await until(lambda: kube.established(_crd()), why="served again")
+        await kube.install(_crd())
         await until(lambda: _there(kube, "changed.example"), 40, "and written as it is wanted now")
 
 

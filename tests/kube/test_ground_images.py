@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from fingerpost.api.kinds import KINDS
-from tests.fleet.fleet_network import until
 from tests.kube.cluster import running_cluster
 from tests.kube.kube_client import Object, namespace, open_crd
 from tests.kube.test_ground import deployment, ready_pods
@@ -43,7 +42,8 @@ async def test_server_and_agent_run_as_pods(tmp_path: Path) -> None:
     server["spec"]["template"]["spec"]["containers"].append(agent)
     crds = [open_crd(k.kind, k.plural, k.group) for k in KINDS if k.written_by_users and k.model is not None]
     async with running_cluster("one", tmp_path) as cluster:
-        await cluster.kube.apply(namespace(WHERE), *crds)
+        await cluster.kube.apply(namespace(WHERE))
+        await cluster.kube.install(*crds)
         binding = {
             "apiVersion": f"{RBAC}/v1",
             "kind": "ClusterRoleBinding",
@@ -57,8 +57,6 @@ async def test_server_and_agent_run_as_pods(tmp_path: Path) -> None:
             "metadata": {"name": "mgmt", "namespace": WHERE},
             "spec": {"clusterDomain": "cluster.local"},
         }
-        for crd in crds:
-            await until(lambda crd=crd: cluster.kube.established(crd), why=crd["metadata"]["name"])
         await cluster.kube.apply(binding, own, server)
         (pod,) = await ready_pods(cluster, WHERE, "gloo-mesh-mgmt-server")
         assert [c["restartCount"] for c in pod["status"]["containerStatuses"]] == [0, 0]

@@ -29,6 +29,7 @@ async def test_emitted_objects_are_taken(folder: Path) -> None:
         "Gateway",
         "VirtualService",
         "DestinationRule",
+        "EnvoyFilter",
         "ServiceEntry",
         "WorkloadEntry",
     }

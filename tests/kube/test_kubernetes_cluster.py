@@ -159,7 +159,7 @@ async def test_secrets_are_read_by_name_only(shared_server: ApiServer, kube: Kub
     async with watching(shared_server, ("core/Namespace", "core/Secret"), "agent") as (cluster, seen):
         await until(lambda: seen.listed, why="listed")
         assert not [key for key in seen.objects if key.type == "core/Secret"]
-        cluster.want_secrets([("vault", "mine")])
+        cluster.want("core/Secret", [("vault", "mine")])
         await until(lambda: seen.names("core/Secret", "vault") == {"mine"}, why="the named Secret")
         assert await cluster.read_secret("vault", "mine") == {"key": b"canary"}
         await kube.apply(secret("vault", "mine", key="renewed"))
@@ -168,10 +168,10 @@ async def test_secrets_are_read_by_name_only(shared_server: ApiServer, kube: Kub
             return await cluster.read_secret("vault", "mine") == {"key": b"renewed"}
 
         await until(renewed, why="the new content")
-        cluster.want_secrets([])
+        cluster.want("core/Secret", [])
         await until(lambda: not seen.names("core/Secret", "vault"), why="forgotten")
         assert cluster.findings == ()
-        cluster.want_secrets([("vault", "other")])
+        cluster.want("core/Secret", [("vault", "other")])
         await until(lambda: cluster.findings, why="this right is missing")
         assert cluster.findings[0].code == "NotAllowed"
         assert "secrets other in namespace vault" in cluster.findings[0].message
@@ -223,8 +223,7 @@ async def test_a_kind_whose_crd_comes_later_goes_and_comes_back(folder: Path) ->
         await kube.apply(namespace("shop"))
         async with watching(server) as (cluster, seen):
             await until(lambda: seen.listed, why="listed without the kind")
-            await kube.apply(crd)
-            await until(lambda: kube.established(crd), why="served")
+            await kube.install(crd)
             await kube.apply(route_table("shop", "www", "a.example"))
             await until(lambda: seen.names(TABLES, "shop") == {"www"}, 10, "the kind is watched")
             await kube.delete(crd)
@@ -238,8 +237,7 @@ async def test_a_kind_whose_crd_comes_later_goes_and_comes_back(folder: Path) ->
                 20,
                 "its end is seen",
             )
-            await kube.apply(crd)
-            await until(lambda: kube.established(crd), 20, why="served again")
+            await kube.install(crd)
             await until(lambda: _taken(kube, route_table("shop", "new", "a.example")), 20, "and takes objects")
             await until(lambda: "new" in seen.names(TABLES, "shop"), 20, "and watched again")
             await until(lambda: cluster.findings == (), 20, lambda: cluster.findings)
@@ -301,7 +299,9 @@ async def _first_event(api: Api, version: str) -> None:
 
 
 class Ignored:
-    def listed(self, scope: Scope, objects: Iterable[dict[str, Any]]) -> None: ...
+    def read(self, scope: Scope, obj: dict[str, Any]) -> None: ...
+
+    def listed(self, scope: Scope, objects: Iterable[None]) -> None: ...
 
     def changed(self, scope: Scope, obj: dict[str, Any], *, gone: bool) -> None: ...
 

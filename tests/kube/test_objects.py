@@ -9,7 +9,6 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
-import yaml
 
 from agent.apply.objects import Objects
 from agent.apply.wanted import Object
@@ -17,9 +16,9 @@ from fingerpost.cluster.kubernetes.cluster import KubernetesCluster, kubernetes_
 from fingerpost.cluster.protocol import Why
 from fingerpost.objects import ObjectKey, canonical
 from tests.fleet.fleet_network import settled, until
-from tests.kube import tools
 from tests.kube.api_server import ApiServer
 from tests.kube.faulty_api import FaultyApi
+from tests.kube.istiod import istio_crds
 from tests.kube.kube_client import KubeClient, namespace
 
 _NET = "networking.istio.io"
@@ -40,11 +39,8 @@ def istio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 async def _with_istio(server: ApiServer) -> None:
     await server.start()
-    crds = [crd for crd in yaml.load_all(tools.istio_crds().read_bytes(), yaml.CSafeLoader) if crd]
     async with KubeClient(server) as kube:
-        await kube.apply(*crds)
-        for crd in crds:
-            await until(lambda crd=crd: kube.established(crd), why=crd["metadata"]["name"])
+        await kube.install(*istio_crds())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from fingerpost.cluster.kubernetes.api import connected
+from fingerpost.relay import pki
 from fingerpost.secrets.kubernetes import KubernetesSecrets
 from fingerpost.secrets.protocol import BLOCKLIST, SecretsFailed
 from mgmt.ingest.values import State
+from mgmt.relay.secrets import Plan, RelaySecrets
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_network import until
 from tests.kube.api_server import ApiServer
@@ -105,3 +108,38 @@ async def test_registration_by_hand_with_api_servers(tmp_path: Path) -> None:
         assert {f["manager"] for f in made["metadata"]["managedFields"]} == {"gloo-mesh-agent"}
         await stack.enter_async_context(fleet.agent("east", server.relay.port, **where))
         await until(warm, why="warm again without a token")
+
+
+async def test_a_root_is_succeeded_by_the_leader_and_the_other_replica_follows(
+    shared_server: ApiServer, kube: KubeClient
+) -> None:
+    root, server, signing, token = Plan().root, Plan().server, Plan().signing, Plan().token
+    where = "gloo-mesh-rotation"
+    await kube.apply(namespace(where), *_rights("agent", (root, server, signing, token)))
+    later = datetime.timedelta(0)
+
+    def now() -> datetime.datetime:
+        return datetime.datetime.now(datetime.UTC) + later
+
+    async with _secrets(shared_server, "agent", where) as one, _secrets(shared_server, "agent", where) as two:
+        leader, other = RelaySecrets(one, Plan(), now=now), RelaySecrets(two, Plan(), now=now)
+        await leader.begin()
+        await other.begin()
+        first = (await one.get(root))["tls.crt"]
+        following = asyncio.ensure_future(other.run())
+        later = datetime.timedelta(days=9 * 365)
+        try:
+            await leader.make(lambda _: False)
+            await until(lambda: len(pki.certificates(other.roots)) == 2, why="the other replica hands out both")
+            assert (await one.get(root))["tls.crt"] == first
+            assert len(pki.certificates((await one.get(server))["ca.crt"])) == 2
+            former = other.signing
+            await leader.make(lambda _: True)
+            await until(lambda: other.signing not in (None, former), why="the other replica signs with the new one")
+            successor = (await two.get(root))["tls.crt"]
+            assert successor != first
+            assert other.signing is not None
+            other.signing.leaf.verify_directly_issued_by(pki.certificates(successor)[0])
+        finally:
+            following.cancel()
+            await asyncio.wait([following])

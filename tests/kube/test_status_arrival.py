@@ -10,6 +10,7 @@ import pytest
 
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_network import settled, until
+from tests.kube.faulty_api import FaultyApi
 from tests.kube.kube_fleet import KubeFleet, running_kube_fleet
 
 _TABLES = "/apis/networking.gloo.solo.io/v2/namespaces/shop/routetables"
@@ -50,14 +51,14 @@ async def test_the_status_tells_where_a_change_is_and_costs_few_writes(tmp_path:
         row = await _row(fleet)
         assert (row["State"], row["Gateways"], row["Message"]) == ("ACCEPTED", "2/2", "")
 
-        await settled(lambda: door.count("PATCH"), 2)
+        await settled(lambda: _patches(door), 2)
         door.asked.clear()
         await fleet.apply("mgmt", fleet.www("/basket"))
         await _arrived(fleet, 2, "2/2")
-        await settled(lambda: door.count("PATCH"), 3)
+        await settled(lambda: _patches(door), 3)
         assert (await _status(fleet))["common"]["State"]["observedGeneration"] == 2
         assert 1 <= door.count("PATCH", "/routetables/www") <= 2
-        assert door.count("PATCH") <= 3, "and nobody else's status is written anew"
+        assert _patches(door) <= 3, "and nobody else's status is written anew"
 
         await stack.aclose()
         await fleet.apply("mgmt", fleet.www("/trolley"))
@@ -79,6 +80,11 @@ async def test_the_status_tells_where_a_change_is_and_costs_few_writes(tmp_path:
         row = await _row(fleet)
         assert row["State"] in ("INVALID", "WARNING")
         assert "nowhere" in row["Message"]
+
+
+def _patches(door: FaultyApi) -> int:
+    """Apart from renewals of the Lease."""
+    return door.count("PATCH") - door.count("PATCH", "/leases/")
 
 
 def _nowhere() -> m.Object:

@@ -55,9 +55,8 @@ async def reads(kube: KubeClient, where: str, status: Any, name: str = "www", ti
 @pytest.mark.spec("M-57")
 async def test_what_an_outage_kept_from_being_written_is_written_after_it(folder: Path) -> None:
     async with running_api_server("one", folder) as server, KubeClient(server) as kube:
-        crd = open_crd()
-        await kube.apply(crd, namespace("shop"))
-        await until(lambda: kube.established(crd), why="served")
+        await kube.install(open_crd())
+        await kube.apply(namespace("shop"))
         await kube.apply(route_table("shop", "www", "a.example"), route_table("shop", "more", "a.example"))
         async with writing(server.kubeconfig()) as (cluster, writer):
             await until(lambda: cluster.held(key("shop", "more")), why="listed")

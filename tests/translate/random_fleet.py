@@ -17,7 +17,14 @@ WORKLOADS = ("east", "west", "north")
 NAMESPACES = ("shop", "pay", "gw")
 WORKSPACES = ("one", "two", "three")
 HOSTS = ("www.shop.example", "api.shop.example", "*.shop.example", "*")
-MESH_HOSTS = ("cart.mesh", "pay.mesh", "more.mesh", "out.mesh", "cart.shop.svc.cluster.local")
+MESH_HOSTS = (
+    "cart.mesh",
+    "pay.mesh",
+    "more.mesh",
+    "out.mesh",
+    "cart.shop.svc.cluster.local",
+    "cart.shop.svc.east.global",
+)
 APPS = ("cart", "pay")
 _NET, _ADMIN = "networking.gloo.solo.io/v2", "admin.gloo.solo.io/v2"
 _TIMES = ("", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
@@ -120,6 +127,15 @@ def _options(random: Random) -> Json:
             out["eastWestGateways"][0]["hostInfoOverrides"] = [{"addr": "192.0.2.7", "port": 9443}]
     if some(random):
         out["virtualDestClientMode"] = {random.choice(("auto", "sniRouting", "tlsTermination")): {}}
+    if some(random):
+        federation: Json = {"enabled": some(random, 0.9)}
+        if some(random, 0.3):
+            federation["hostSuffix"] = random.choice(("global", "mesh.example"))
+        if some(random, 0.5):
+            federation["serviceSelector"] = [{"cluster": random.choice(WORKLOADS)}, {"name": random.choice(APPS)}]
+        if some(random, 0.3):
+            federation["ports"] = [{"name": "http"}]
+        out["federation"] = federation
     return out
 
 

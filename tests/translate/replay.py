@@ -44,6 +44,7 @@ class Replay:
             self._gateways.pop(gateway, None)
             if now is not None:
                 self._gateways[gateway] = now
+                self._sets.setdefault(now, ResourceSet())  # without resources nothing is told of it
         for key, status in turn.statuses.items():
             self._statuses.pop(key, None)
             if status is not None:

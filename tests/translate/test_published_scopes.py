@@ -9,8 +9,9 @@ import pytest
 from random_fleet import PLACE, edited, edits, fleet
 from replay import rebuilt
 
+from fingerpost.relay.objects import CLUSTER_SCOPE
 from fingerpost.relay.pieces import join
-from mgmt.publish.publisher import CLUSTER_SCOPE, Publisher
+from mgmt.publish.publisher import Publisher
 from mgmt.translate.translator import Translator
 
 

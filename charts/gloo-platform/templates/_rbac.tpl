@@ -47,7 +47,7 @@
 {{/* What an agent writes for the Istio gateways of its cluster. Of objects without its labels it reads, and writes none. */}}
 {{- define "fingerpost.rules.istio" -}}
 - apiGroups: [networking.istio.io]
-  resources: [destinationrules, gateways, serviceentries, virtualservices, workloadentries]
+  resources: [destinationrules, envoyfilters, gateways, serviceentries, virtualservices, workloadentries]
   verbs: [get, list, watch, create, patch, delete]
 {{- end -}}
 

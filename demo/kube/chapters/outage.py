@@ -16,7 +16,14 @@ from demo.waiting import until
 from tests.kube.release import ready
 
 _SERVER = "gloo-mesh-mgmt-server"
-_ISTIO = ("gateways", "virtualservices", "destinationrules", "serviceentries", "workloadentries")
+_ISTIO = {
+    "gateways": "v1beta1",
+    "virtualservices": "v1beta1",
+    "destinationrules": "v1beta1",
+    "envoyfilters": "v1alpha3",
+    "serviceentries": "v1beta1",
+    "workloadentries": "v1beta1",
+}
 _WITHIN = 60.0
 _PAUSE = 0.01  # between requests: the machine has other work
 
@@ -86,8 +93,8 @@ def _istio(plane: Plane) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for cluster in ISTIO:
         found[cluster] = {}
-        for kind in _ISTIO:
-            for obj in plane.ask(cluster, f"/apis/networking.istio.io/v1beta1/{kind}")["items"]:
+        for kind, version in _ISTIO.items():
+            for obj in plane.ask(cluster, f"/apis/networking.istio.io/{version}/{kind}")["items"]:
                 meta = obj["metadata"]
                 found[cluster][f"{kind} {meta['namespace']}/{meta['name']}"] = (
                     f"{meta['uid']} {meta['resourceVersion']}"

@@ -1,5 +1,7 @@
-"""KubernetesCluster: a registered cluster."""
+"""KubernetesCluster: a registered cluster, or one that asks to be."""
 
+import enum
+from collections.abc import Mapping
 from typing import ClassVar
 
 from fingerpost.api.base import ApiStruct, ObjectMeta
@@ -7,6 +9,24 @@ from fingerpost.api.common import Condition, Status
 
 # The annotation that holds the UID of kube-system of the first cluster that came under this name (relay.md §4.3).
 CLUSTER_UID = "relay.gloo.solo.io/cluster-uid"
+# Whether the cluster may take part (relay.md §4.3). One without this annotation was registered by a person, so it may.
+APPROVAL = "relay.gloo.solo.io/approval"
+# Who asked: uid, peer and certificate of the agent for which the server made the object.
+REQUESTED_BY = "relay.gloo.solo.io/requested-by"
+
+
+class Approval(enum.StrEnum):
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+def approval_of(annotations: Mapping[str, str]) -> Approval | None:
+    """None: nobody asked. A word that is none of ours admits nobody."""
+    said = annotations.get(APPROVAL)
+    if said is None:
+        return None
+    return Approval(said) if said in tuple(Approval) else Approval.PENDING
 
 
 class KubernetesClusterSpec(ApiStruct, frozen=True):

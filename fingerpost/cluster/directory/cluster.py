@@ -143,7 +143,7 @@ class DirectoryCluster:
     def outputs(self) -> None:
         """The folder is the users'."""
 
-    def want_secrets(self, names: Collection[tuple[str, str]]) -> None:
+    def want(self, type_: str, names: Collection[tuple[str, str]]) -> None:
         """A folder is read whole."""
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """The connection to an API server: raw JSON in and out, and the client's errors turned into ours.
 
-It knows nothing of kinds. The client package brings kubeconfig, in-cluster credentials and their renewal.
+It knows nothing of kinds, and `credentials` knows as whom it asks.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import aiohttp
 import msgspec
-import yaml
-from kubernetes.aio import client, config
-from kubernetes.aio.config.config_exception import ConfigException
 
+from fingerpost import __version__
+from fingerpost.cluster.kubernetes.credentials import Credentials, credentials
 from fingerpost.cluster.protocol import ClusterFailed
 
 _TIMEOUT = 30.0  # of one request that is no watch
-_NOT_ITS_SHAPE = (TypeError, KeyError, AttributeError, ValueError)  # what the client makes of any other file
 _UNKNOWN_CALLER = 401
 _SLACK = 15.0  # beyond the time after which the API server ends a watch by itself
+_LINE = 2**21  # bytes: half the longest event of a watch, which is one line and holds an object
+_AGENT = f"fingerpost/{__version__}"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
@@ -41,11 +41,13 @@ class ApiFailed(ClusterFailed):
 
 
 class Api:
-    """Use `connected`."""
+    """Use `connected`. Who asks decides what is tried again."""
 
-    def __init__(self, configuration: Any) -> None:
-        self._client: Any = client.ApiClient(configuration)  # annotated in part only
-        self.where = str(configuration.host)
+    def __init__(self, chosen: Credentials) -> None:
+        self._credentials, self.where = chosen, chosen.host.rstrip("/")
+        # no limit to connections: every watch holds one
+        connector = aiohttp.TCPConnector(limit=0, ssl=chosen.tls)
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=_LINE)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json") -> bytes:
         status, body, _ = await self._ask("GET", path, query, {"Accept": accept})
@@ -80,13 +82,13 @@ class Api:
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """Raises ApiFailed; a refusal bears no words of the API server's, since none arrive."""
         try:
-            _, url, headers, *_ = await self._client.param_serialize(
-                "GET", path, query_params=list(query.items()), auth_settings=["BearerToken"]
-            )
-            rest = self._client.rest_client
-            rest.pool_manager = rest.pool_manager or rest._create_pool_manager()
-            line = await rest.pool_manager.ws_connect(
-                url, headers=headers, protocols=(protocol,), max_msg_size=0, proxy=rest.proxy
+            line = await self._session.ws_connect(
+                self.where + path,
+                params=query,
+                headers=await self._headers({}),
+                protocols=(protocol,),
+                max_msg_size=0,
+                **self._credentials.connection,
             )
         except aiohttp.WSServerHandshakeError as refused:
             raise _failed(self.where, path, refused.status, b"", refused.headers or {}) from refused
@@ -116,27 +118,33 @@ class Api:
         timeout: float,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            prepared = await self._client.param_serialize(
+            response = await self._session.request(
                 method,
-                path,
-                query_params=list(query.items()),
-                header_params={"Accept": "application/json", **headers},
-                body=body,
-                auth_settings=["BearerToken"],
+                self.where + path,
+                params=query,
+                headers=await self._headers(headers),
+                data=None if body is None else msgspec.json.encode(body),
+                timeout=aiohttp.ClientTimeout(total=timeout),
+                **self._credentials.connection,
             )
-            answered = await self._client.call_api(*prepared, _request_timeout=timeout)
             try:
-                yield answered.response
+                yield response
             finally:
-                answered.response.close()
+                response.close()  # a watch that is left has its connection ended
         except aiohttp.ClientConnectorCertificateError as error:
             raise ApiFailed(_unproved(self.where, error.certificate_error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             said = str(error) or type(error).__name__
             raise ApiFailed(f"the API server at {self.where} does not answer {method} {path}: {said}") from error
 
+    async def _headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Raises OSError, ValueError when the credentials cannot be renewed."""
+        said = await self._credentials.authorization()
+        named = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": _AGENT, **given}
+        return {**named, "Authorization": said} if said else named
+
     async def close(self) -> None:
-        await self._client.close()
+        await self._session.close()
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -180,21 +188,7 @@ def _failed(where: str, path: str, status: int, raw: bytes, headers: Mapping[str
 @asynccontextmanager
 async def connected(kubeconfig: Path | None = None, context: str = "") -> AsyncIterator[Api]:
     """Without a kubeconfig: as the pod's service account. Raises ClusterFailed when there are no usable credentials."""
-    configuration = client.Configuration()
-    try:
-        if kubeconfig is None:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=str(kubeconfig), context=context or None, client_configuration=configuration
-            )
-    except (ConfigException, OSError, yaml.YAMLError, *_NOT_ITS_SHAPE) as error:
-        what = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
-        said = "it is no kubeconfig" if isinstance(error, _NOT_ITS_SHAPE) else str(error)
-        raise ClusterFailed(f"{what} cannot be used: {said}; name another, or correct it") from error
-    configuration.retries = None  # who asks decides; 0 would be for ever, in silence
-    configuration.connection_pool_maxsize = 0  # no limit: every watch holds a connection
-    api = Api(configuration)
+    api = Api(await credentials(kubeconfig, context))
     try:
         yield api
     finally:

@@ -57,6 +57,17 @@ class Applying:
         except ApiFailed as error:
             raise _not_written(key, error) from error
 
+    async def create(self, resource: Resource, key: ObjectKey, obj: Mapping[str, Any]) -> bool:
+        """False when there is one of that name, whoever made it. Raises NotWritten."""
+        body = {**obj, "apiVersion": resource.api_version, "kind": key.kind}
+        try:
+            await self._api.post(resource.where(key.namespace), body, {"fieldManager": self._manager})
+        except ApiFailed as error:
+            if error.status == _CONFLICT:
+                return False
+            raise _not_written(key, error) from error
+        return True
+
     async def annotate(self, resource: Resource, key: ObjectKey, uid: str, annotations: Mapping[str, str]) -> None:
         """Of an object of the users', without force. Raises ApiFailed."""
         named = {"name": key.name, "namespace": key.namespace, "uid": uid, "annotations": annotations}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple, Never, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Never, Protocol, TypeVar
 
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
@@ -15,6 +15,7 @@ from fingerpost.cluster.kubernetes.api import Api, ApiFailed, status_of
 from fingerpost.cluster.kubernetes.discovery import Resource
 
 _T = TypeVar("_T")
+_K = TypeVar("_K")  # what is kept of an object
 _PAGE = 500
 _WATCH_SECONDS = (240, 480)  # watches end at different times, so that an API server is not asked for all at once
 _MISSING = 404
@@ -41,8 +42,11 @@ class Scope(NamedTuple):
         return f"{self.resource.plural}{f' {self.name}' if self.name else ''}{where}"
 
 
-class Sink(Protocol):
-    def listed(self, scope: Scope, objects: Iterable[dict[str, Any]]) -> None:
+class Sink(Protocol[_K]):
+    def read(self, scope: Scope, obj: dict[str, Any]) -> _K:
+        """What is kept of an object; nothing else of it has to stay in memory."""
+
+    def listed(self, scope: Scope, objects: Sequence[_K]) -> None:
         """All there are; what is not among them is gone."""
 
     def changed(self, scope: Scope, obj: dict[str, Any], *, gone: bool) -> None: ...
@@ -61,7 +65,7 @@ class _Meta(msgspec.Struct, frozen=True, rename="camel"):
 
 class _List(msgspec.Struct, frozen=True):
     metadata: _Meta = _Meta()
-    items: list[dict[str, Any]] = []
+    items: list[msgspec.Raw] = []
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -74,10 +78,10 @@ _events: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
 _objects: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 
-class Reflector:
+class Reflector(Generic[_K]):
     """`run` never returns; `relist` waits for a listing that began after the call."""
 
-    def __init__(self, api: Api, scope: Scope, sink: Sink, *, first: float = 0.1, ceiling: float = 15.0) -> None:
+    def __init__(self, api: Api, scope: Scope, sink: Sink[_K], *, first: float = 0.1, ceiling: float = 15.0) -> None:
         self.scope = scope
         self._api, self._sink = api, sink
         self._first, self._ceiling = first, ceiling
@@ -121,16 +125,19 @@ class Reflector:
         return await retrying(work)
 
     async def _list(self) -> str:
-        """A consistent read in pages, never from the API server's cache. The version to watch from."""
+        """A consistent read in pages, never from the API server's cache. The version to watch from.
+
+        The objects of a page are read one by one: decoded they are many times as large.
+        """
         self._anew.clear()
         asked, self._asked = self._asked, []
-        objects: list[dict[str, Any]] = []
+        objects: list[_K] = []
         more = version = ""
         try:
             while True:
                 query = {**self.scope.query, "limit": str(_PAGE), **({"continue": more} if more else {})}
                 page = _lists.decode(await self._api.get(self.scope.path, query))
-                objects += page.items
+                objects += [self._sink.read(self.scope, _objects.decode(item)) for item in page.items]
                 version, more = page.metadata.resource_version or version, page.metadata.more
                 if not more:
                     break

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fingerpost.api.common import (
     ClientMode,
+    DestinationKind,
     DestinationReference,
     HeaderMatcher,
     HTTPRequestMatcher,
@@ -47,3 +50,22 @@ RULES: Constraints = {
     TCPRequestMatcher: (limit("port", maximum=LARGEST_PORT),),
     TLSRequestMatcher: (limit("port", maximum=LARGEST_PORT),),
 }
+
+
+def supported(kinds: Sequence[DestinationKind]) -> str:
+    """Of a DestinationSelector: that its kind, SERVICE when absent, is one of `kinds`.
+
+    By what it must not be: an API server reckons `in` of a list so dear that it refuses the rule for many selectors.
+    """
+    others = [kind for kind in DestinationKind if kind not in kinds]
+    none_of = " && ".join(f"self.kind != '{kind.value}'" for kind in others) or "true"
+    if DestinationKind.SERVICE in kinds:
+        return f"!has(self.kind) || {none_of}"
+    return f"has(self.kind) && {none_of}"
+
+
+def supported_words(kinds: Sequence[DestinationKind]) -> str:
+    others = [kind for kind in DestinationKind if kind not in kinds]
+    not_these = " or ".join(kind.value for kind in others)
+    absent = ", which it also is when absent" if DestinationKind.SERVICE in others else ""
+    return f"must be {' or '.join(kind.value for kind in kinds)}, not {not_these}{absent}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fingerpost.api.common import DestinationKind
 from fingerpost.api.resilience.outlier_detection_policy import Config, OutlierDetectionPolicySpec
 from fingerpost.crd.constraints import Constraints, Rule, limit
+from fingerpost.crd.rules.common import supported, supported_words
 
 LARGEST_COUNT = 2**31 - 1
-NOT_A_SERVICE = "must be VIRTUAL_DESTINATION or EXTERNAL_SERVICE, not SERVICE, which it also is when absent"
+SUPPORTED = (DestinationKind.VIRTUAL_DESTINATION, DestinationKind.EXTERNAL_SERVICE)
+UNSUPPORTED = supported_words(SUPPORTED)
 WHOLE_MILLISECONDS = "must be whole milliseconds and at least 1ms"
 # CEL cannot take a duration modulo another; this reads the same from how it is written.
 _WHOLE = (
@@ -14,9 +17,7 @@ _WHOLE = (
 )
 
 RULES: Constraints = {
-    OutlierDetectionPolicySpec: (
-        Rule("has(self.kind) && self.kind != 'SERVICE'", NOT_A_SERVICE, at="applyToDestinations[]", about="kind"),
-    ),
+    OutlierDetectionPolicySpec: (Rule(supported(SUPPORTED), UNSUPPORTED, at="applyToDestinations[]", about="kind"),),
     Config: (
         limit("consecutiveErrors", minimum=1, maximum=LARGEST_COUNT),
         limit("consecutiveGatewayErrors", maximum=LARGEST_COUNT),

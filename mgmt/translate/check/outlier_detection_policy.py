@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fingerpost.api.base import Duration
-from fingerpost.api.common import DestinationKind
 from fingerpost.api.resilience.outlier_detection_policy import OutlierDetectionPolicy
 from fingerpost.crd.rules import outlier_detection_policy as rules
 from fingerpost.problems import Reporter
@@ -17,8 +16,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 def check(policy: OutlierDetectionPolicy, report: Reporter) -> None:
     for i, selector in enumerate(policy.spec.apply_to_destinations):
         path = f"spec.applyToDestinations[{i}]"
-        if selector.kind is DestinationKind.SERVICE:
-            refuse(report, f"{path}.kind", rules.NOT_A_SERVICE)
+        if selector.kind not in rules.SUPPORTED:
+            refuse(report, f"{path}.kind", rules.UNSUPPORTED)
         check_port(report, f"{path}.port", selector.port)
     config = policy.spec.config
     if config is None:

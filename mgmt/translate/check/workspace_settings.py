@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fingerpost.api.admin.workspace_settings import EastWestGatewaySelector, WorkspaceObjectSelector, WorkspaceSettings
+from fingerpost.crd.rules import workspace_settings as rules
 from fingerpost.problems import Reporter
 from mgmt.translate.check.rules import check_client_mode, check_port, check_port_number, refuse
+from mgmt.translate.routing.hosts import host_problem
 
 _CODE = "SelectsNothing"
 
@@ -21,6 +23,9 @@ def check(settings: WorkspaceSettings, report: Reporter) -> None:
     for i, gateway in enumerate(spec.options.east_west_gateways):
         _check_gateway(report, f"{path}.eastWestGateways[{i}]", gateway)
     if spec.options.federation is not None:
+        suffix = spec.options.federation.host_suffix
+        if suffix and ("*" in suffix or host_problem(suffix)):
+            refuse(report, f"{path}.federation.hostSuffix", f'"{suffix}" {rules.SUFFIX}')
         for i, port in enumerate(spec.options.federation.ports):
             check_port(report, f"{path}.federation.ports[{i}]", port)
     check_client_mode(report, f"{path}.virtualDestClientMode", spec.options.virtual_dest_client_mode)

@@ -7,5 +7,6 @@ raises keeps its last good output.
 
 from mgmt.translate.engine.collections import Collection, Context, Index, Input
 from mgmt.translate.engine.graph import Engine, Failure
+from mgmt.translate.engine.steps import Present
 
-__all__ = ["Collection", "Context", "Engine", "Failure", "Index", "Input"]
+__all__ = ["Collection", "Context", "Engine", "Failure", "Index", "Input", "Present"]

@@ -67,6 +67,13 @@ class Engine:
         for node in self._nodes:
             node.settle()
 
+    def sizes(self) -> list[dict[str, int | str]]:
+        """`runs` 0: an input, which never runs."""
+        return [
+            {"name": one.name, "items": len(one.items), "runs": getattr(one, "runs", 0)}
+            for one in (*self._inputs, *self._nodes)
+        ]
+
     def failures(self) -> list[Failure]:
         return [
             Failure(node.name, key, error)

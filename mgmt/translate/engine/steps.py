@@ -82,6 +82,19 @@ class Reducer(Protocol[Item, Result]):
         ...
 
 
+class Present:
+    """A reducer that only tells whether anything is in the group: True or nothing."""
+
+    def __init__(self, group: object) -> None:
+        self._count = 0
+
+    def change(self, key: object, old: object | None, new: object | None) -> None:
+        self._count += (new is not None) - (old is not None)
+
+    def result(self) -> bool | None:
+        return True if self._count else None
+
+
 class Fold(Collection[G, Out], Generic[K, V, G, Out]):
     """Groups the items of collections (with distinct keys) and reduces each group incrementally."""
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import PieceList
+from fingerpost.relay.route_forms import Form
 from mgmt.translate.emit.envoy.listener import (
     eastwest_listener_name,
     encode_eastwest_listener,
     encode_listener,
     listener_name,
 )
-from mgmt.translate.engine import Context, Engine
+from mgmt.translate.engine import Collection, Context, Engine, Present
 from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph, PlannedGateway
 from mgmt.translate.graph.tables import TableGraph
@@ -28,26 +29,13 @@ class PartResources(Value, frozen=True):
     resources: Mapping[ResourceKey, PieceList]
 
 
-class Count:
-    """Whether a group has members; True or nothing."""
-
-    def __init__(self, group: object) -> None:
-        self._count = 0
-
-    def change(self, key: object, old: object | None, new: object | None) -> None:
-        self._count += (new is not None) - (old is not None)
-
-    def result(self) -> bool | None:
-        return True if self._count else None
-
-
 class RouteClassGraph:
     """Which classes of RouteConfigurations there are; made before the tables are resolved for them."""
 
     def __init__(self, engine: Engine, gateways: GatewayGraph, tables: TableGraph) -> None:
         self._tables = tables
-        self.of_gateway = engine.step("route classes", gateways.plans, self._routes)
-        self.present = engine.fold("route classes present", (self.of_gateway,), lambda _, found: found, Count)
+        self.of_gateway = engine.step("route classes", gateways.envoy.plans, self._routes)
+        self.present = engine.fold("route classes present", (self.of_gateway,), lambda _, found: found, Present)
 
     def _routes(
         self, context: Context, key: ObjectKey, planned: PlannedGateway
@@ -71,14 +59,16 @@ class GatewayClassGraph:
         engine: Engine,
         gateways: GatewayGraph,
         routes: RouteClassGraph,
+        forms: Collection[RouteClass, Form],
         destinations: DestinationGraph,
     ) -> None:
         self._gateways = gateways
+        self._forms = forms
         self._routes = routes
         self._destinations = destinations
         self.east_west = engine.step("east-west listeners", destinations.at_gateway, self._east_west)
-        self.of_gateway = engine.step("gateway classes", gateways.plans, self._class)
-        self.present = engine.fold("gateway classes present", (self.of_gateway,), lambda _, c: (c,), Count)
+        self.of_gateway = engine.step("gateway classes", gateways.envoy.plans, self._class)
+        self.present = engine.fold("gateway classes present", (self.of_gateway,), lambda _, c: (c,), Present)
         self.statics = engine.step("resources of classes", self.present, self._statics)
 
     def _east_west(
@@ -113,8 +103,9 @@ class GatewayClassGraph:
 
     def _statics(self, context: Context, gateway_class: GatewayClass, _: bool) -> dict[GatewayClass, PartResources]:
         resources: Resources = {}
+        forms = {r.config.name: context.get(self._forms, r) or Form.PLAIN for r in gateway_class.routes}
         for port in gateway_class.plan.ports:
-            resources["listener", listener_name(port.port)] = PieceList(encode_listener(port))
+            resources["listener", listener_name(port.port)] = PieceList(encode_listener(port, forms))
         for _name, key in gateway_class.parts:
             part = context.get(self.east_west, key)
             if part is not None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from fingerpost.api.common import ClientMode
 from fingerpost.api.internal.service_facts import ServiceFactsSpec
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
 from fingerpost.relay.pieces import PieceList
 from mgmt.translate.emit.envoy.cluster import encode_cluster
 from mgmt.translate.emit.envoy.endpoints import encode_endpoints
-from mgmt.translate.engine import Collection, Context, Engine
+from mgmt.translate.engine import Collection, Context, Engine, Present
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import SERVICE_FACTS, SETTINGS, Inputs
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.policies import PolicyGraph
-from mgmt.translate.graph.world import ViewGraph
+from mgmt.translate.graph.world import FederatedKey, ViewGraph
 from mgmt.translate.ir import Destination, Value
 from mgmt.translate.routing.destination_upstreams import (
     Resolved,
@@ -38,6 +39,7 @@ from mgmt.translate.routing.eastwest import (
     without_taken,
 )
 from mgmt.translate.routing.external_services import ExternalBacking, external_upstream, resolve_external
+from mgmt.translate.routing.federation import federated_backing
 from mgmt.translate.routing.virtual_destinations import Backing, select_backing
 from mgmt.translate.scopes import RouteClass, RouteContribution
 from mgmt.translate.workspace.ownership import WorkspaceView
@@ -58,19 +60,6 @@ class ExposedSet(Value, frozen=True):
 
     exposures: tuple[Exposure, ...]
     gateways: tuple[ObjectKey, ...]
-
-
-class _Present:
-    """A fold that only tells whether anything is in the group."""
-
-    def __init__(self, group: object) -> None:
-        self._count = 0
-
-    def change(self, key: object, old: object | None, new: object | None) -> None:
-        self._count += (new is not None) - (old is not None)
-
-    def result(self) -> bool | None:
-        return True if self._count else None
 
 
 class _AtGateway:
@@ -110,14 +99,18 @@ class DestinationGraph:
         self.backing = engine.step("backing services", views.virtual, self._back)
         self.external = engine.step("external backing", views.external, self._back_external)
         self.east_west = engine.step("east-west gateways", owners.workspaces, self._select_east_west)
-        self.used = engine.fold("destinations used", (contributions,), lambda _, c: c.uses, _Present)
+        self.used = engine.fold("destinations used", (contributions,), lambda _, c: c.uses, Present)
         self._used_by_object = self.used.index(lambda d, _: (d.object,))
         self.exposed = engine.step("exposed", self.backing, self._expose)
-        self.at_gateway = engine.fold("exposed at gateways", (self.exposed,), lambda _, e: e.gateways, _AtGateway)
-        self._holders = engine.fold("hosts at clusters", (self.exposed,), lambda key, _: (key[1],), _HostsOf)
+        self.exposed_federated = engine.step("exposed federated", views.federated, self._expose_federated)
+        exposed: Any = (self.exposed, self.exposed_federated)
+        self.at_gateway = engine.fold("exposed at gateways", exposed, lambda _, e: e.gateways, _AtGateway)
+        self._holders = engine.fold(
+            "hosts at clusters", exposed, lambda _, e: {gateway.cluster for gateway in e.gateways}, _HostsOf
+        )
         self._local = engine.step("local destinations", self.at_gateway, self._locals)
         sources: Any = (self.used, self._local)
-        self.needed = engine.fold("destinations", sources, self._needed, _Present)
+        self.needed = engine.fold("destinations", sources, self._needed, Present)
         self.built = engine.step("clusters and endpoints", self.needed, self._build)
         self.built_by_object = self.built.index(lambda d, _: (d.object,))
 
@@ -148,7 +141,7 @@ class DestinationGraph:
         about = effective.chosen if effective and effective.chosen else workspace.key._replace(type=SETTINGS)
 
         def taken(key: ObjectKey) -> frozenset[int]:
-            planned = context.get(self._gateways.plans, key)
+            planned = context.get(self._gateways.envoy.plans, key)
             return frozenset(port.port for port in planned.plan.ports) if planned else frozenset()
 
         return {name: without_taken(select_east_west(about, selectors, candidates), about, taken)}
@@ -159,9 +152,13 @@ class DestinationGraph:
         return lambda cluster: tuple(g for g in found if g.key.cluster == cluster)
 
     def mode(self, context: Context, view: VirtualDestinationView) -> Mode:
+        return self.mode_of(context, view.workspace, view.spec.client_mode)
+
+    def mode_of(self, context: Context, workspace: str, own: ClientMode | None = None) -> Mode:
+        """`own` is what a destination says for itself."""
         everywhere = self._owners.global_settings(context)
-        own = self._owners.spec(context, view.workspace)
-        return client_mode(view.spec.client_mode, everywhere.options if everywhere else None, own.options)
+        spec = self._owners.spec(context, workspace)
+        return client_mode(own, everywhere.options if everywhere else None, spec.options)
 
     def facts(self, context: Context) -> Callable[[ObjectKey], ServiceFactsSpec | None]:
         def read(key: ObjectKey) -> ServiceFactsSpec | None:
@@ -180,16 +177,33 @@ class DestinationGraph:
         view = context.get(self._views.virtual, key)
         if view is None or not backing.services:
             return {}
-        mode, gateways = self.mode(context, view), self._east_west_of(context, view.workspace)
-        subsets = sorted({d.subset for d in context.by(self._used_by_object, key)})
         out = {}
         for cluster in sorted({b.key.cluster for b in backing.services}):
-            chosen = tuple(g.key for g in gateways(cluster) if g.termination and g.termination.target)
-            domain = self._domain(context, cluster)
-            found = exposures(view, backing, cluster, domain, mode, self.facts(context), subsets)
-            if found and chosen:
-                out[key, cluster] = ExposedSet(exposures=found, gateways=chosen)
+            found = self._exposed_at(context, view, backing, cluster, "")
+            if found is not None:
+                out[key, cluster] = found
         return out
+
+    def _expose_federated(
+        self, context: Context, key: FederatedKey, view: VirtualDestinationView
+    ) -> dict[FederatedKey, ExposedSet]:
+        claims = context.get(self._views.hosts, view.workspace)
+        if claims and claims.holders.get(view.hosts[0], view.key) != view.key:
+            return {}
+        found = self._exposed_at(context, view, federated_backing(view), key[0].cluster, view.workspace)
+        return {key: found} if found else {}
+
+    def _exposed_at(
+        self, context: Context, view: VirtualDestinationView, backing: Backing, cluster: str, workspace: str
+    ) -> ExposedSet | None:
+        """`workspace` as in the destinations that name it."""
+        used = context.by(self._used_by_object, view.key)
+        subsets = sorted({d.subset for d in used if d.workspace == workspace})
+        gateways = self._east_west_of(context, view.workspace)(cluster)
+        chosen = tuple(g.key for g in gateways if g.termination and g.termination.target)
+        domain, mode = self._domain(context, cluster), self.mode(context, view)
+        found = exposures(view, backing, cluster, domain, mode, self.facts(context), subsets)
+        return ExposedSet(exposures=found, gateways=chosen) if found and chosen else None
 
     def _locals(
         self, context: Context, gateway: ObjectKey, found: tuple[Exposure, ...]
@@ -204,9 +218,15 @@ class DestinationGraph:
     def resolve(self, context: Context, destination: Destination) -> Resolved | None:
         """None when the object is gone in the same wave in which its last user goes."""
         key = destination.object
+        if destination.workspace:
+            federated = context.get(self._views.federated, (key, destination.workspace))
+            if federated is None or federated.hosts[0] != destination.host:
+                return None
+            return self._beyond(context, federated, federated_backing(federated), destination)
         found = context.get(self._views.services, key)
         if found is not None:
-            return service_upstream(found[0], destination)
+            settings = self._policies.settings(context, found[1] or "", key, destination.port)
+            return service_upstream(found[0], destination, settings)
         external = context.get(self.external, key)
         if external is not None:
             view = context.get(self._views.external, key)
@@ -218,6 +238,12 @@ class DestinationGraph:
         backing = context.get(self.backing, key)
         if virtual is None or backing is None:
             return None
+        return self._beyond(context, virtual, backing, destination)
+
+    def _beyond(
+        self, context: Context, virtual: VirtualDestinationView, backing: Backing, destination: Destination
+    ) -> Resolved:
+        """What may have endpoints in several clusters."""
         around = Surroundings(
             facts=self.facts(context),
             gateways=self._east_west_of(context, virtual.workspace),
@@ -225,7 +251,8 @@ class DestinationGraph:
             trust_domain=lambda _: DEFAULT_TRUST_DOMAIN,
             holds_host=lambda cluster: self._holds(context, cluster, virtual),
         )
-        settings = self._policies.settings(context, virtual.workspace, key, destination.port)
+        owner = self._owners.owner(context, virtual.key) or ""  # of a federated Service not the one that federates it
+        settings = self._policies.settings(context, owner, virtual.key, destination.port)
         return virtual_upstream(virtual, destination, backing, self.mode(context, virtual), around, settings)
 
     def _holds(self, context: Context, cluster: str, view: VirtualDestinationView) -> bool:

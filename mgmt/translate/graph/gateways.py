@@ -56,16 +56,15 @@ Placed = tuple[ObjectKey, ObjectKey]  # VirtualGateway, gateway Service (as Disc
 
 
 class GatewayGraph:
+    """`envoy`: what plain Envoys listen on. Those of Istio are made later, with what else is for Istio."""
+
     def __init__(self, engine: Engine, inputs: Inputs, owners: OwnershipGraph) -> None:
         self._owners = owners
         self.gateways = engine.step("gateways", inputs[GATEWAY], self._gateway)
         self.by_workspace = self.gateways.index(lambda _, g: (g.workspace,) if g.workspace else ())
         self.virtual = engine.step("virtual gateways", inputs[VIRTUAL_GATEWAY], self._virtual)
         self.selections = engine.step("selected gateways", self.virtual, self._select)
-        self.placements = engine.step("resolved listeners", self.selections, self._place)
-        self._by_gateway = self.placements.index(lambda key, _: (key[1],))
-        self.by_virtual = self.placements.index(lambda key, _: (key[0],))
-        self.plans = engine.step("gateway plans", self.gateways, self._plan)
+        self.envoy = PlacementGraph(engine, self, GatewayKind.ENVOY)
 
     def _gateway(self, context: Context, key: ObjectKey, decoded: Decoded) -> dict[ObjectKey, GatewayView]:
         if decoded.obj is None:
@@ -91,22 +90,33 @@ class GatewayGraph:
         candidates = tuple(context.by(self.by_workspace, view.workspace).values())
         return {key: select_gateways(key, view.spec, view.workspace, candidates)}
 
+
+class PlacementGraph:
+    """What the gateways of one data plane listen on: each VirtualGateway on each gateway, then each gateway's plan."""
+
+    def __init__(self, engine: Engine, gateways: GatewayGraph, kind: GatewayKind) -> None:
+        self._gateways, self._kind = gateways, kind
+        self.placements = engine.step(f"{kind.value} listeners", gateways.selections, self._place)
+        self._by_gateway = self.placements.index(lambda key, _: (key[1],))
+        self.by_virtual = self.placements.index(lambda key, _: (key[0],))
+        self.plans = engine.step(f"{kind.value} gateway plans", gateways.gateways, self._plan)
+
     def _place(self, context: Context, key: ObjectKey, selection: Selection) -> dict[Placed, Placement]:
-        view = context.get(self.virtual, key)
+        view = context.get(self._gateways.virtual, key)
         if view is None:
             return {}
         placed = {}
-        for gateway in selection.of(GatewayKind.ENVOY):
+        for gateway in selection.of(self._kind):
             listeners, misses = resolve_listeners(view.plans, gateway.key, gateway.spec)
             placed[key, gateway.key] = Placement(listeners=listeners, misses=misses)
         return placed
 
     def _plan(self, context: Context, key: ObjectKey, gateway: GatewayView) -> dict[ObjectKey, PlannedGateway]:
-        if gateway.spec.gateway_kind is not GatewayKind.ENVOY:
+        if gateway.spec.gateway_kind is not self._kind:
             return {}
         mine = []
         for (virtual, _), placement in context.by(self._by_gateway, key).items():
-            view = context.get(self.virtual, virtual)
+            view = context.get(self._gateways.virtual, virtual)
             if view is not None:
                 mine.append((seniority(view.created or None, virtual), GatewayListeners(virtual, placement.listeners)))
         mine.sort(key=lambda m: m[0])

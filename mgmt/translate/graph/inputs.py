@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
 from mgmt.translate.check import check_object
 from mgmt.translate.engine import Collection, Context, Engine, Input
+from mgmt.translate.graph.freezing import key_of_pin
 from mgmt.translate.ir import Value
 
 ROUTE_TABLE = "networking.gloo.solo.io/RouteTable"
@@ -26,6 +28,7 @@ OUTLIER_DETECTION = "resilience.policy.gloo.solo.io/OutlierDetectionPolicy"
 NAMESPACE = "core/Namespace"
 SERVICE = "core/Service"
 GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
+PIN = "fingerpost.dev/Pin"  # as `mgmt.ingest` writes it
 SERVICE_FACTS = "fingerpost.dev/ServiceFacts"
 
 # Every kind with a model takes part; `StatusGraph` insists on a status step for each.
@@ -85,6 +88,7 @@ class Inputs:
         for type_ in (*USERS, *FACTS):
             self._raw[type_] = engine.input(type_)
             self._decoded[type_] = engine.step(f"decode {type_}", self._raw[type_], self._step)
+        self.accepted: Input[ObjectKey, bytes] = engine.input("accepted")  # of frozen tables, by table
         self._others: Input[ObjectKey, bytes] = engine.input("others")
         self.others: Collection[ObjectKey, Decoded] = engine.step("decode others", self._others, self._step)
         self._settings: dict[ObjectKey, Any] = {}
@@ -95,6 +99,10 @@ class Inputs:
     def feed(self, key: ObjectKey, body: bytes | None) -> None:
         """None removes. Of the kinds without a model only users' kinds are kept."""
         raw = self._raw.get(key.type)
+        if key.type == PIN:
+            if (table := key_of_pin(key.name)) is not None:
+                self.accepted.put(table, body)
+            return
         if raw is None:
             if not key.type.partition("/")[0].endswith("solo.io"):
                 return
@@ -102,6 +110,14 @@ class Inputs:
         raw.put(key, body)
         if body is None:
             self._settings.pop(key, None)
+
+    def body(self, key: ObjectKey) -> bytes | None:
+        return self._raw.get(key.type, self._others).items.get(key)
+
+    def items(self) -> Iterator[tuple[ObjectKey, bytes]]:
+        """Everything that was fed and is still there."""
+        for raw in (*self._raw.values(), self._others):
+            yield from raw.items.items()
 
     def _step(self, context: Context, key: ObjectKey, body: bytes) -> dict[ObjectKey, Decoded]:
         decoded = _decode(key, body)

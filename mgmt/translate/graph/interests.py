@@ -12,7 +12,9 @@ from fingerpost.relay.interest import Interest
 from mgmt.translate.engine import Context, Engine
 from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph, PlannedGateway
+from mgmt.translate.graph.world import FederatedKey, ViewGraph
 from mgmt.translate.ir import Destination
+from mgmt.translate.routing.destination_views import VirtualDestinationView
 from mgmt.translate.routing.gateway_plan import needed_secrets
 from mgmt.translate.routing.virtual_destinations import Backing
 
@@ -38,11 +40,14 @@ class _Wants:
 
 
 class InterestGraph:
-    def __init__(self, engine: Engine, gateways: GatewayGraph, destinations: DestinationGraph) -> None:
-        self._of_gateways = engine.step("secrets wanted", gateways.plans, self._secrets)
+    def __init__(
+        self, engine: Engine, gateways: GatewayGraph, views: ViewGraph, destinations: DestinationGraph
+    ) -> None:
+        self._of_gateways = engine.step("secrets wanted", gateways.envoy.plans, self._secrets)
         self._of_backing = engine.step("services wanted", destinations.backing, self._services)
+        self._of_federated = engine.step("federated services wanted", views.federated, self._federated)
         self._of_uses = engine.step("labels wanted", destinations.used, self._labels)
-        sources: Any = (self._of_gateways, self._of_backing, self._of_uses)
+        sources: Any = (self._of_gateways, self._of_backing, self._of_federated, self._of_uses)
         self._wanted = engine.fold("interest", sources, lambda key, _: (key[1][0],), _Wants)
         self._told: dict[str, Interest] = {}
 
@@ -53,6 +58,12 @@ class InterestGraph:
     def _services(self, context: Context, key: ObjectKey, backing: Backing) -> dict[tuple[Any, Want], bool]:
         services = (b.key for b in backing.services)
         return {(key, (s.cluster, "services", f"{s.namespace}/{s.name}")): True for s in services}
+
+    def _federated(
+        self, context: Context, key: FederatedKey, view: VirtualDestinationView
+    ) -> dict[tuple[Any, Want], bool]:
+        service = view.key
+        return {(key, (service.cluster, "services", f"{service.namespace}/{service.name}")): True}
 
     def _labels(self, context: Context, destination: Destination, _: bool) -> dict[tuple[Any, Want], bool]:
         return {(destination, ("", "label_keys", name)): True for name, _ in destination.subset}

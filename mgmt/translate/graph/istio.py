@@ -10,15 +10,14 @@ from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
 from mgmt.translate.emit.istio.objects import Emitted, IstioObject
 from mgmt.translate.engine import Collection, Engine
-from mgmt.translate.graph.classes import Count
 from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import Inputs
 from mgmt.translate.graph.istio_destinations import IstioDestinationGraph
+from mgmt.translate.graph.istio_doors import IstioDoorGraph
 from mgmt.translate.graph.istio_routes import IstioRouteGraph, TableObjects
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.policies import PolicyGraph
-from mgmt.translate.graph.tables import TableGraph
 from mgmt.translate.graph.world import ViewGraph
 
 
@@ -75,26 +74,29 @@ class IstioGraph:
         owners: OwnershipGraph,
         gateways: GatewayGraph,
         views: ViewGraph,
-        tables: TableGraph,
+        routes: IstioRouteGraph,
         policies: PolicyGraph,
         destinations: DestinationGraph,
     ) -> None:
-        self.routes = IstioRouteGraph(engine, inputs, gateways, tables)
+        self.routes = routes
+        self.doors = IstioDoorGraph(engine, inputs, owners, gateways, views, destinations, self.routes)
         self.destinations = IstioDestinationGraph(
-            engine, inputs, owners, gateways, views, policies, destinations, self.routes
+            engine, owners, views, policies, destinations, self.routes, self.doors
         )
         sources: Any = (
             self.routes.gateway_objects,
-            self.routes.tables,
+            self.routes.live,
+            self.routes.kept,
             self.routes.service_rules,
             self.destinations.virtual,
             self.destinations.external,
-            self.destinations.passthrough,
-            self.destinations.terminated,
+            self.destinations.federated,
+            self.destinations.at_home,
+            self.doors.passthrough,
+            self.doors.terminated,
         )
         tagged: Any = tuple(engine.step(f"{s.name} by source", s, _tag(s.name)) for s in sources)
-        # The clusters whose Istio this system writes to: those with a gateway that a workspace owns.
-        self.clusters = engine.fold("istio clusters", (self.destinations.seats,), lambda key, _: (key.cluster,), Count)
+        self.clusters = self.doors.clusters
         self.objects: Collection[ObjectKey, IstioObject] = engine.fold(
             "istio objects", tagged, lambda _, found: [obj.key for obj in _objects(found)], _One
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from fingerpost.api.internal.discovered_gateway import GatewayKind
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
@@ -14,19 +16,25 @@ from mgmt.translate.emit.istio.gateway import admitted, emit_gateway, gateway_na
 from mgmt.translate.emit.istio.labels import Site
 from mgmt.translate.emit.istio.objects import Emitted, cannot
 from mgmt.translate.emit.istio.virtual_service import Door, Served, emit_virtual_services
-from mgmt.translate.engine import Context, Engine
-from mgmt.translate.graph.gateways import GatewayGraph, Placed, Placement, PlannedGateway
+from mgmt.translate.engine import Collection, Context, Engine
+from mgmt.translate.graph.freezing import Frozen
+from mgmt.translate.graph.gateways import GatewayGraph, Placed, Placement, PlacementGraph
 from mgmt.translate.graph.inputs import ROUTE_TABLE, Inputs
+from mgmt.translate.graph.ownership import OwnershipGraph
+from mgmt.translate.graph.policies import PolicyGraph
 from mgmt.translate.graph.tables import TableGraph, TableInfo
 from mgmt.translate.ir import Destination, Value
 from mgmt.translate.routing.binding import intersect
-from mgmt.translate.routing.gateway_plan import GatewayListeners, merge_gateway
-from mgmt.translate.routing.gateways import GatewayView, Selection
-from mgmt.translate.routing.listeners import ResolvedListener, resolve_listeners
-from mgmt.translate.workspace.seniority import seniority
+from mgmt.translate.routing.gateways import GatewayView
+from mgmt.translate.routing.listeners import ResolvedListener
 
 Where = tuple[str, str]  # cluster, namespace
 RuleGroup = tuple[str, str, str, ObjectKey]  # cluster, namespace, workspace, Service
+SubsetGroup = tuple[str, ObjectKey, str]  # cluster or "", destination, the workspace that federates it or ""
+
+
+# Where, labels of the proxies, listening port, host: Istio has one list of routes for each.
+Heard = tuple[Where, Labels, int, str]
 
 
 class TableSite(Value, frozen=True):
@@ -43,98 +51,116 @@ class TableSite(Value, frozen=True):
 
 
 class TableObjects(Value, frozen=True):
-    """`uses` are the destinations of the routes."""
+    """`uses` are the destinations of the routes, `gateways` the VirtualGateways that lead to them."""
 
     workspace: str
     emitted: Emitted
     uses: frozenset[Destination]
+    gateways: tuple[ObjectKey, ...] = ()
 
 
 class _Used:
     """The destinations of one object in the routes of a group of tables, counted."""
 
-    def __init__(self, wanted: ObjectKey) -> None:
-        self._object = wanted
+    def __init__(self, wanted: ObjectKey, workspace: str = "") -> None:
+        """`workspace` as in the destinations: set for a federated Service alone."""
+        self._object, self._workspace = wanted, workspace
         self.counts: Counter[Destination] = Counter()
 
     def change(self, key: object, old: TableObjects | None, new: TableObjects | None) -> None:
         for found, step in ((new, 1), (old, -1)):
             for destination in found.uses if found else ():
-                if destination.object == self._object and destination.subset:
+                mine = (destination.object, destination.workspace) == (self._object, self._workspace)
+                if mine:
                     self.counts[destination] += step
                     if not self.counts[destination]:
                         del self.counts[destination]
 
 
-class _ServiceRule(_Used):
-    """All subsets of a Service in the routes at one namespace's gateways."""
+class _UsedOfService(_Used):
+    """What routes at one namespace's gateways use of a Service."""
 
     def __init__(self, group: RuleGroup) -> None:
-        cluster, namespace, workspace, service = group
-        super().__init__(service)
-        self._site = Site(cluster=cluster, namespace=namespace, workspace=workspace)
+        super().__init__(group[3])
 
-    def result(self) -> Emitted | None:
-        used = sorted(self.counts, key=lambda d: (d.host, d.subset))
-        return emit_service_rule(self._site, self._object, used) if used else None
+    def result(self) -> tuple[Destination, ...] | None:
+        return tuple(sorted(self.counts, key=lambda d: (d.host, d.port, d.subset))) or None
 
 
 class _Subsets(_Used):
     """The subsets of a destination that routes of one cluster use, or ("") those of any."""
 
-    def __init__(self, group: tuple[str, ObjectKey]) -> None:
-        super().__init__(group[1])
+    def __init__(self, group: SubsetGroup) -> None:
+        super().__init__(group[1], group[2])
 
     def result(self) -> tuple[Labels, ...] | None:
-        return tuple(sorted({d.subset for d in self.counts})) or None
+        return tuple(sorted({d.subset for d in self.counts if d.subset})) or None
 
 
 class IstioRouteGraph:
-    def __init__(self, engine: Engine, inputs: Inputs, gateways: GatewayGraph, tables: TableGraph) -> None:
-        self._inputs = inputs
+    """`finish` adds what depends on which tables are frozen."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        inputs: Inputs,
+        owners: OwnershipGraph,
+        gateways: GatewayGraph,
+        tables: TableGraph,
+        policies: PolicyGraph,
+    ) -> None:
+        self._inputs, self._owners, self._policies = inputs, owners, policies
         self._gateways = gateways
         self._tables = tables
-        self.placements = engine.step("istio listeners", gateways.selections, self._place)
-        self._by_gateway = self.placements.index(lambda key, _: (key[1],))
-        self.by_virtual = self.placements.index(lambda key, _: (key[0],))
-        self.plans = engine.step("istio gateway plans", gateways.gateways, self._plan)
-        self.gateway_objects = engine.step("istio Gateways", self.placements, self._gateway)
+        self.placed = PlacementGraph(engine, gateways, GatewayKind.ISTIO)
+        self.gateway_objects = engine.step("istio Gateways", self.placed.placements, self._gateway)
         self.sites = engine.step("istio tables", tables.tables, self._sites)
-        self._by_host = self.sites.index(
-            lambda key, site: {(key[0], host) for served in site.served for host in served.hosts}
-        )
+        self._by_host = self.sites.index(lambda key, site: set(_heard(key[0], site)))
         self.sites_by_table = self.sites.index(lambda key, _: (key[1],))
-        self.tables = engine.step("istio VirtualServices", self.sites, self._virtual_services)
-        self.service_rules = engine.fold(
-            "istio DestinationRules of Services", (self.tables,), self._rule_groups, _ServiceRule
+        self.made = engine.step("istio VirtualServices", self.sites, self._virtual_services)
+        self._made_by_table = self.made.index(lambda key, _: (key[1],))
+
+    def finish(self, engine: Engine, frozen: Collection[ObjectKey, Frozen]) -> None:
+        self._frozen = frozen
+        self.live = engine.step("istio live tables", self.made, self._live)
+        self.kept = engine.step("istio frozen tables", frozen, self._kept)
+        self._by_table = [tables.index(lambda key, _: (key[1],)) for tables in (self.live, self.kept)]
+        tables = (self.live, self.kept)
+        self._used_of_services = engine.fold("istio Services used", tables, self._rule_groups, _UsedOfService)
+        self.service_rules = engine.step(
+            "istio DestinationRules of Services", self._used_of_services, self._service_rule
         )
-        self.subsets = engine.fold("istio subsets", (self.tables,), self._subset_groups, _Subsets)
+        self.subsets = engine.fold("istio subsets", tables, self._subset_groups, _Subsets)
 
-    def _place(self, context: Context, key: ObjectKey, selection: Selection) -> dict[Placed, Placement]:
-        view = context.get(self._gateways.virtual, key)
-        if view is None:
-            return {}
-        placed = {}
-        for gateway in selection.of(GatewayKind.ISTIO):
-            listeners, misses = resolve_listeners(view.plans, gateway.key, gateway.spec)
-            placed[key, gateway.key] = Placement(listeners=listeners, misses=misses)
-        return placed
+    # ---------------------------------------------------------------- frozen tables
 
-    def _plan(self, context: Context, key: ObjectKey, gateway: GatewayView) -> dict[ObjectKey, PlannedGateway]:
-        if gateway.spec.gateway_kind is not GatewayKind.ISTIO:
-            return {}
-        mine = []
-        for (virtual, _), placement in context.by(self._by_gateway, key).items():
-            view = context.get(self._gateways.virtual, virtual)
-            if view is not None:
-                mine.append((seniority(view.created or None, virtual), GatewayListeners(virtual, placement.listeners)))
-        mine.sort(key=lambda m: m[0])
-        plan, problems = merge_gateway([listeners for _, listeners in mine])
-        return {key: PlannedGateway(workspace=gateway.workspace or "", plan=plan, problems=problems)}
+    def _live(
+        self, context: Context, key: tuple[Where, ObjectKey], made: TableObjects
+    ) -> dict[tuple[Where, ObjectKey], TableObjects]:
+        return {key: made} if context.get(self._frozen, key[1]) is None else {}
+
+    def _kept(self, context: Context, key: ObjectKey, frozen: Frozen) -> dict[tuple[Where, ObjectKey], TableObjects]:
+        """Only where there still are gateways of the table's VirtualGateways."""
+        return {
+            (where, key): objects
+            for where, objects in (frozen.content.objects if frozen.content else ())
+            if any(context.get(self._gateways.virtual, virtual) is not None for virtual in objects.gateways)
+        }
+
+    def in_force(self) -> dict[tuple[Where, ObjectKey], TableObjects]:
+        return {**self.live.items, **self.kept.items}
+
+    def errors(self, context: Context, key: ObjectKey) -> Iterable[Problem]:
+        for _, made in sorted(context.by(self._made_by_table, key).items(), key=lambda item: item[0]):
+            yield from made.emitted.problems
+
+    def former(self, key: ObjectKey) -> Iterable[tuple[Where, TableObjects]]:
+        """What the table adds as of the last turn."""
+        return [(at, found) for index in self._by_table for (at, _), found in index.buckets.get(key, {}).items()]
 
     def _gateway(self, context: Context, key: Placed, placement: Placement) -> dict[Placed, Emitted]:
         virtual, service = key
-        planned, view = context.get(self.plans, service), context.get(self._gateways.gateways, service)
+        planned, view = context.get(self.placed.plans, service), context.get(self._gateways.gateways, service)
         if planned is None or view is None:
             return {}
         site = Site(cluster=service.cluster, namespace=service.namespace, workspace=planned.workspace)
@@ -151,8 +177,8 @@ class IstioRouteGraph:
             bound = context.get(self._tables.bound, (key, virtual))
             if bound is None or not bound.bindings:
                 continue
-            for placed, placement in context.by(self.by_virtual, virtual).items():
-                planned = context.get(self.plans, placed[1])
+            for placed, placement in context.by(self.placed.by_virtual, virtual).items():
+                planned = context.get(self.placed.plans, placed[1])
                 if planned is None:
                     continue
                 where = (placed[1].cluster, placed[1].namespace)
@@ -214,29 +240,62 @@ class IstioRouteGraph:
         if info is None or decoded is None or decoded.obj is None:
             return {}
         resolved, warnings = self._tables.resolved(context, info, site.workspace, cluster)
-        served = [
-            Served(
-                hosts=group.hosts,
-                doors=group.doors,
-                shared=frozenset(h for h in group.hosts if len(context.by(self._by_host, (key[0], h))) > 1),
-            )
-            for group in site.served
-        ]
+        served = [part for group in site.served for part in self._judged(context, key[0], group)]
         place = Site(cluster=cluster, namespace=namespace, workspace=site.workspace)
         annotations = decoded.obj.spec.virtual_service_annotations
         found = emit_virtual_services(place, table, resolved.routes, served, annotations)
         emitted = Emitted(found.objects, (*site.problems, *resolved.problems, *warnings, *found.problems))
         uses = frozenset(resolved.destinations)
-        return {key: TableObjects(workspace=site.workspace, emitted=emitted, uses=uses)}
+        found_objects = TableObjects(workspace=site.workspace, emitted=emitted, uses=uses, gateways=info.gateways)
+        return {key: found_objects}
+
+    def _judged(self, context: Context, where: Where, group: Served) -> Iterable[Served]:
+        """Tables share a host only on ports where both serve it."""
+        parts: dict[tuple[tuple[Door, ...], bool], list[str]] = {}
+        for host in group.hosts:
+            for shared in (False, True):
+                doors = []
+                for door in group.doors:
+                    feeds = tuple(
+                        feed
+                        for feed in door.feeds
+                        if (len(context.by(self._by_host, (where, door.selector, feed[1], host))) > 1) is shared
+                    )
+                    if feeds:
+                        narrow = door.narrow or len(feeds) < len(door.feeds)
+                        doors.append(replace(door, feeds=feeds, narrow=narrow))
+                if doors:
+                    parts.setdefault((tuple(doors), shared), []).append(host)
+        for (found, shared), hosts in parts.items():
+            yield Served(hosts=tuple(hosts), doors=found, shared=frozenset(hosts if shared else ()))
 
     def _rule_groups(self, key: tuple[Where, ObjectKey], found: TableObjects) -> Iterable[RuleGroup]:
         (cluster, namespace), _ = key
         for used in found.uses:
-            if used.object.kind == "Service" and used.subset:
+            if used.object.kind == "Service" and not used.workspace:
                 yield cluster, namespace, found.workspace, used.object
 
-    def _subset_groups(self, key: tuple[Where, ObjectKey], found: TableObjects) -> Iterable[tuple[str, ObjectKey]]:
-        return {(at, used.object) for used in found.uses if used.subset for at in ("", key[0][0])}
+    def _service_rule(
+        self, context: Context, group: RuleGroup, used: tuple[Destination, ...]
+    ) -> dict[RuleGroup, Emitted]:
+        cluster, namespace, workspace, service = group
+        owner = self._owners.owner(context, service) or ""
+        ports = sorted({destination.port for destination in used})
+        settings = [(port, self._policies.settings(context, owner, service, port)) for port in ports]
+        site = Site(cluster=cluster, namespace=namespace, workspace=workspace)
+        return {group: emit_service_rule(site, service, used, settings)}
+
+    def _subset_groups(self, key: tuple[Where, ObjectKey], found: TableObjects) -> Iterable[SubsetGroup]:
+        return {(at, used.object, used.workspace) for used in found.uses if used.subset for at in ("", key[0][0])}
+
+
+def _heard(where: Where, site: TableSite) -> Iterable[Heard]:
+    """On which ports of which proxies each host is served."""
+    for served in site.served:
+        for door in served.doors:
+            for _, listening in door.feeds:
+                for host in served.hosts:
+                    yield where, door.selector, listening, host
 
 
 def _selector(view: GatewayView) -> Labels:

@@ -11,7 +11,7 @@ from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, NAMESPACE, SETTINGS,
 from mgmt.translate.ir import Value
 from mgmt.translate.workspace.ownership import Ownership, WorkspaceView, owner_of
 from mgmt.translate.workspace.seniority import seniority
-from mgmt.translate.workspace.settings import SettingsView, effective_settings, is_global, pick_settings
+from mgmt.translate.workspace.settings import GLOBAL, SettingsView, effective_settings, is_global, pick_settings
 from mgmt.translate.workspace.sharing import Sharing, WorkspaceId, sharing_between
 
 Pair = tuple[str, str]  # cluster, namespace
@@ -35,10 +35,14 @@ class Effective(Value, frozen=True):
 
 
 class Place(Value, frozen=True):
-    """Where the management plane lives."""
+    """Where the management plane lives, and what else of its settings decides what is made.
+
+    `scoped_from`: the number of hosts from which a RouteConfiguration is served as scoped routes; 0: never.
+    """
 
     cluster: str
     admin_namespace: str
+    scoped_from: int = 0
 
 
 class OwnershipGraph:
@@ -134,9 +138,7 @@ class OwnershipGraph:
         mine = [self._view(context, key) for key in context.by(self._settings_by_workspace, name)]
         candidates = sorted((v for v in mine if v), key=lambda v: seniority(v.created, v.key))
         chosen, losers = pick_settings(candidates)
-        everywhere = self._view(
-            context, ObjectKey(SETTINGS, self._place.cluster, self._place.admin_namespace, "global")
-        )
+        everywhere = self._view(context, ObjectKey(SETTINGS, self._place.cluster, self._place.admin_namespace, GLOBAL))
         spec = effective_settings(chosen.spec if chosen else None, everywhere.spec if everywhere else None)
         return {name: Effective(spec=spec, chosen=chosen.key if chosen else None, losers=tuple(v.key for v in losers))}
 
@@ -145,7 +147,7 @@ class OwnershipGraph:
         return effective.spec if effective else WorkspaceSettingsSpec()
 
     def global_settings(self, context: Context) -> WorkspaceSettingsSpec | None:
-        key = ObjectKey(SETTINGS, self._place.cluster, self._place.admin_namespace, "global")
+        key = ObjectKey(SETTINGS, self._place.cluster, self._place.admin_namespace, GLOBAL)
         view = self._view(context, key)
         return view.spec if view else None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection as Some
 from typing import Any
 
+from fingerpost.api.common import DestinationKind
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
 from mgmt.translate.engine import Collection, Context, Engine
@@ -14,7 +16,7 @@ from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.ir import DestinationSettings, Value
 from mgmt.translate.policy import DESTINATION_POLICIES
 from mgmt.translate.policy.destination_policies import DestinationPolicy, apply_in_order, settle_destinations
-from mgmt.translate.policy.selectors import DestinationPort, Selectable
+from mgmt.translate.policy.selectors import DestinationPort, Selectable, selectable
 from mgmt.translate.routing.destination_views import ExternalServiceView, VirtualDestinationView
 from mgmt.translate.workspace.ownership import WorkspaceView
 
@@ -60,12 +62,18 @@ class PolicyGraph:
             return {}
         return {key: DestinationPolicy(key, decoded.created, workspace, decoded.obj.spec)}
 
-    def _selectable(self, context: Context, workspace: str) -> list[Selectable]:
-        views: list[VirtualDestinationView | ExternalServiceView] = [
-            *self._views.available_virtual(context, workspace),
-            *self._views.available_external(context, workspace),
-        ]
-        return [Selectable(key=v.key, workspace=v.workspace, labels=v.labels, ports=v.named_ports) for v in views]
+    def _selectable(self, context: Context, workspace: str, kinds: Some[DestinationKind]) -> list[Selectable]:
+        """Of the kinds asked for only: of Services there may be very many."""
+        found: list[Selectable] = []
+        views: list[VirtualDestinationView | ExternalServiceView] = []
+        if DestinationKind.SERVICE in kinds:
+            for view in self._views.available_services(context, workspace):
+                found.append(selectable(view, self._owners.owner(context, view.key)))
+        if DestinationKind.VIRTUAL_DESTINATION in kinds:
+            views += self._views.available_virtual(context, workspace)
+        if DestinationKind.EXTERNAL_SERVICE in kinds:
+            views += self._views.available_external(context, workspace)
+        return found + [selectable(view, view.workspace) for view in views]
 
     def _settle(self, context: Context, name: str, workspace: WorkspaceView) -> dict[str, PoliciesOf]:
         winners: dict[str, Mapping[DestinationPort, ObjectKey]] = {}
@@ -77,7 +85,7 @@ class PolicyGraph:
             if not policies:
                 continue
             mine = list(policies.values())
-            applied = settle_destinations(kind, mine, lambda w: self._selectable(context, w))
+            applied = settle_destinations(kind, mine, self._of_kinds(context, kind.supported))
             winners[kind.type] = applied.winners
             selected.update(applied.selected)
             specs.update({p.key: p.spec for p in mine})
@@ -85,6 +93,9 @@ class PolicyGraph:
         if not selected:
             return {}
         return {name: PoliciesOf(winners=winners, specs=specs, selected=selected, problems=tuple(problems))}
+
+    def _of_kinds(self, context: Context, kinds: Some[DestinationKind]) -> Callable[[str], Iterable[Selectable]]:
+        return lambda workspace: self._selectable(context, workspace, kinds)
 
     def settings(self, context: Context, workspace: str, target: ObjectKey, port: int) -> DestinationSettings:
         policies = context.get(self.of, workspace)

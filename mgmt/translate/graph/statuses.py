@@ -33,6 +33,7 @@ from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.policy import outlier_detection_policy
 from mgmt.translate.routing import route_table
 from mgmt.translate.routing.external_services import outside_fleet
+from mgmt.translate.routing.federation import federation_problem, reach_problems
 from mgmt.translate.routing.listeners import port_problems
 from mgmt.translate.routing.virtual_destinations import clash_problem, host_claims, service_name_problems
 from mgmt.translate.status import Status, fold
@@ -105,7 +106,9 @@ class StatusGraph:
         info = context.get(self._tables.tables, key)
         served = context.get(self._tables.served, key)
         bound = context.by(self._tables.bound_by_table, key)
-        problems = [*info.plan.problems] if info else []
+        frozen = context.get(self._tables.frozen, key)
+        problems = [frozen.problem(key)] if frozen else []
+        problems += info.plan.problems if info else ()
         for _, binding in sorted(bound.items()):
             problems += binding.problems
         sites = context.by(self._istio.routes.sites_by_table, key).values()
@@ -144,13 +147,14 @@ class StatusGraph:
         if view is None or selection is None:
             return [], {}
         problems = [*view.problems, *selection.problems]
-        routes = self._istio.routes
-        found = [*context.by(self._gateways.by_virtual, key).items(), *context.by(routes.by_virtual, key).items()]
-        placements = sorted(found, key=lambda item: item[0])
+        planes = (self._gateways.envoy, self._istio.routes.placed)
+        placements = sorted(
+            (item for plane in planes for item in context.by(plane.by_virtual, key).items()), key=lambda item: item[0]
+        )
         problems += port_problems(key, view.plans, [p.misses for _, p in placements], selection.implicit)
         for (_, gateway), _placement in placements:
-            planned = context.get(self._gateways.plans, gateway) or context.get(routes.plans, gateway)
-            problems += [p for p in planned.problems if p.ref == key] if planned else []
+            plans = [planned for plane in planes if (planned := context.get(plane.plans, gateway))]
+            problems += [p for planned in plans for p in planned.problems if p.ref == key]
         bound = context.by(self._tables.bound_by_gateway, key)
         counts = {
             "routeTablesCount": len(bound),
@@ -254,11 +258,34 @@ class StatusGraph:
             problems.append(Problem(ref=key, severity=Severity.INVALID, code="AlreadyConfigured", message=message))
         selection = context.get(self._destinations.east_west, workspace)
         problems += [p for p in selection.problems if p.ref == key] if selection else []
+        federated = context.by(self._views.federated_count_by_workspace, workspace)
+        if effective and effective.chosen == key:
+            problems += self._federation(context, key, workspace)
         counts = {
             "numSelectedEastWestGateways": len(selection.gateways) if selection else 0,
-            "numFederatedServices": 0,
+            "numFederatedServices": sum(federated.values()),
         }
         return {key: fold(problems, decoded.generation, workspace, counts)}
+
+    def _federation(self, context: Context, key: ObjectKey, workspace: str) -> Iterable[Problem]:
+        """What is wrong with the names of federated Services, which have no status of their own."""
+        counts = context.by(self._views.federated_count_by_workspace, workspace)
+        if not counts:
+            return
+        selection = context.get(self._destinations.east_west, workspace)
+        mode = self._destinations.mode_of(context, workspace)
+        asking = {gateway.key.cluster for gateway in context.by(self._gateways.by_workspace, workspace).values()}
+        # A cluster that nobody could call from has nothing to be reached by.
+        services = {cluster: n for (_, cluster), n in counts.items() if asking - {cluster}}
+        yield from reach_problems(key, services, selection.gateways if selection else (), mode)
+        claims = context.get(self._views.hosts, workspace)
+        lost = {claim.key: claim for claim in claims.lost} if claims else {}
+        for service, _ in sorted(context.by(self._views.federated_by_workspace, workspace)):
+            if claims and service in lost:
+                yield federation_problem(key, clash_problem(lost[service], claims.lost[lost[service]]))
+            limits: tuple[Problem, ...] | None = context.get(self._istio.problems, service)
+            for problem in limits or ():
+                yield federation_problem(key, problem)
 
     def _cluster(self, context: Context, key: ObjectKey, decoded: Decoded) -> dict[ObjectKey, Status]:
         problems = list(decoded.problems)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fingerpost.api.common import DestinationReference
+from fingerpost.api.networking.route_table import FailureMode
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter
 from mgmt.translate import ir
 from mgmt.translate.emit.envoy.route_config import table_pieces
 from mgmt.translate.engine import Collection, Context, Engine
+from mgmt.translate.graph.freezing import Frozen, alike
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import ROUTE_TABLE, Decoded, Inputs
 from mgmt.translate.graph.ownership import OwnershipGraph
@@ -35,6 +37,7 @@ class TableInfo(ir.Value, frozen=True):
     gateways: tuple[ObjectKey, ...]
     order: tuple[str, str, str, str]
     clusters: frozenset[str]
+    freezes: bool = False
 
 
 class BoundTable(ir.Value, frozen=True):
@@ -97,7 +100,7 @@ def on_one_port(routes: Sequence[ir.Route], feeds: Sequence[Feed]) -> Sequence[i
 
 
 class TableGraph:
-    """Part one: tables and where they bind. `serve` adds part two, once the classes are known."""
+    """Tables and where they bind. `serve` adds part two, once the classes are known, `contribute` the last."""
 
     def __init__(
         self, engine: Engine, inputs: Inputs, owners: OwnershipGraph, gateways: GatewayGraph, views: ViewGraph
@@ -126,6 +129,7 @@ class TableGraph:
             gateways=referenced_gateways(key, decoded.obj.spec.virtual_gateways),
             order=seniority(decoded.created or None, key),
             clusters=clusters,
+            freezes=decoded.obj.spec.failure_mode is FailureMode.FREEZE_CONFIG,
         )
         return {key: info}
 
@@ -151,6 +155,10 @@ class TableGraph:
     def serve(self, engine: Engine, classes: Collection[RouteClass, bool]) -> None:
         self._classes_by_gateway = classes.index(lambda c, _: {feed.gateway for feed in c.config.feeds})
         self.served = engine.step("served tables", self.tables, self._serve)
+
+    def contribute(self, engine: Engine, frozen: Collection[ObjectKey, Frozen]) -> None:
+        """Part three: what is served, or what was when it was without error."""
+        self.frozen = frozen
         self.contributions = engine.step("contributions", self.served, self._contribute)
         self.contributions_by_host = self.contributions.index(lambda key, c: [(key[0], h) for h in c.hosts])
         self.contributions_by_table = self.contributions.index(lambda key, _: (key[1],))
@@ -213,4 +221,18 @@ class TableGraph:
     def _contribute(
         self, context: Context, key: ObjectKey, served: ServedTable
     ) -> dict[tuple[RouteClass, ObjectKey], RouteContribution]:
-        return {(route_class, key): contribution for route_class, contribution in served.contributions}
+        frozen = context.get(self.frozen, key)
+        if frozen is None:
+            return {(route_class, key): contribution for route_class, contribution in served.contributions}
+        out: dict[tuple[RouteClass, ObjectKey], RouteContribution] = {}
+        for then, contribution in frozen.content.routes if frozen.content else ():
+            for gateway in {feed.gateway for feed in then.config.feeds}:
+                for now in context.by(self._classes_by_gateway, gateway):
+                    if now == then or (alike(then, now) and (now, key) not in out):
+                        out[now, key] = contribution
+        return out
+
+    def former(self, key: ObjectKey) -> Iterable[tuple[RouteClass, RouteContribution]]:
+        """What the table adds as of the last turn."""
+        found = self.contributions_by_table.buckets.get(key, {})
+        return [(route_class, contribution) for (route_class, _), contribution in found.items()]

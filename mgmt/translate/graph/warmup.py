@@ -58,9 +58,10 @@ class Warmup:
                     keep[root.contribution] = f"WaitingForCluster: {clusters}"
             out[gateway_class] = keep
         carriers: dict[str, set[str]] = {}
-        for gateway, workspace in self._istio.destinations.seats.items.items():
+        for gateway, workspace in self._istio.doors.seats.items.items():
             carriers.setdefault(gateway.cluster, set()).add(workspace)
-            out.setdefault(ObjectClass(cluster=gateway.cluster), dict(homes))
+        for cluster in self._istio.clusters.items:
+            out.setdefault(ObjectClass(cluster=cluster), dict(homes))
         for key, obj in self._istio.objects.items.items():
             at = ObjectClass(cluster=key.cluster)
             needed = [waiting(parent, *carriers.get(key.cluster, ())) for parent in obj.parents]

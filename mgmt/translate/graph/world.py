@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from fingerpost.api.admin.workspace_settings import Federation
 from fingerpost.api.common import DestinationKind
 from fingerpost.objects import ObjectKey
 from mgmt.translate.engine import Collection, Context, Engine
@@ -28,8 +29,37 @@ from mgmt.translate.routing.destination_views import (
     virtual_destination_view,
 )
 from mgmt.translate.routing.external_services import ExternalEndpointView
+from mgmt.translate.routing.federation import federate
 from mgmt.translate.routing.virtual_destinations import HostClaims, claim_hosts, host_claims
 from mgmt.translate.workspace.ownership import WorkspaceView
+
+FederatedKey = tuple[ObjectKey, str]  # Service, the workspace whose settings federate it
+
+
+class _Members:
+    """All workspaces' views of one federated name."""
+
+    def __init__(self, name: tuple[ObjectKey, str]) -> None:
+        self._views: dict[FederatedKey, VirtualDestinationView] = {}
+
+    def change(self, key: FederatedKey, old: VirtualDestinationView | None, new: VirtualDestinationView | None) -> None:
+        self._views.pop(key, None)
+        if new is not None:
+            self._views[key] = new
+
+    def result(self) -> tuple[VirtualDestinationView, ...] | None:
+        return tuple(view for _, view in sorted(self._views.items())) or None
+
+
+class _Number:
+    def __init__(self, group: object) -> None:
+        self._count = 0
+
+    def change(self, key: object, old: object | None, new: object | None) -> None:
+        self._count += (new is not None) - (old is not None)
+
+    def result(self) -> int | None:
+        return self._count or None
 
 
 class ViewGraph:
@@ -47,6 +77,17 @@ class ViewGraph:
         self.external_by_workspace = self.external.index(lambda _, v: (v.workspace,))
         self.endpoints = engine.step("external endpoints", inputs[EXTERNAL_ENDPOINT], self._endpoint)
         self.endpoints_by_workspace = self.endpoints.index(self._workspaces)
+        self.federations = engine.step("federations", owners.workspaces, self._federation)
+        self.federated = engine.step("federated services", self.services, self._federate)
+        self.federated_by_workspace = self.federated.index(lambda key, _: (key[1],))
+        self.federated_by_service = self.federated.index(lambda key, _: (key[0],))
+        self.federated_names = engine.fold(
+            "federated names", (self.federated,), lambda key, view: ((key[0], view.hosts[0]),), _Members
+        )
+        self.federated_count = engine.fold(
+            "federated services by cluster", (self.federated,), lambda key, _: ((key[1], key[0].cluster),), _Number
+        )
+        self.federated_count_by_workspace = self.federated_count.index(lambda key, _: (key[0],))
         self.hosts = engine.step("hosts held", owners.workspaces, self._hosts)
 
     def _workspaces(self, key: ObjectKey, view: object) -> Iterable[str]:
@@ -79,6 +120,23 @@ class ViewGraph:
         labels = tuple(sorted(decoded.labels.items()))
         view = ExternalEndpointView(key=key, spec=decoded.obj.spec, labels=labels)
         return {key: (view, self.owners.config_owner(context, key))}
+
+    def _federation(self, context: Context, name: str, workspace: WorkspaceView) -> dict[str, Federation]:
+        options = self.owners.spec(context, name).options
+        federation = options.federation if options else None
+        return {name: federation} if federation and federation.enabled else {}
+
+    def _federate(
+        self, context: Context, key: ObjectKey, service: tuple[ServiceView, str | None]
+    ) -> dict[FederatedKey, VirtualDestinationView]:
+        view, owner = service
+        found = {}
+        for workspace, federation in context.all(self.federations).items():
+            if self.owners.available(context, key, dict(view.labels), workspace):
+                federated = federate(view, owner, workspace, federation)
+                if federated is not None:
+                    found[key, workspace] = federated
+        return found
 
     # ---------------------------------------------------------------- what a workspace can see
 
@@ -113,6 +171,7 @@ class ViewGraph:
         views: list[VirtualDestinationView | ExternalServiceView] = [
             *self.available_virtual(context, name),
             *self.available_external(context, name),
+            *context.by(self.federated_by_workspace, name).values(),
         ]
         return {name: claim_hosts(claim for view in views for claim in host_claims(view))}
 
@@ -135,6 +194,9 @@ class TrackedWorld:
 
     def external_service(self, key: ObjectKey) -> ExternalServiceView | None:
         return self._context.get(self._views.external, key)
+
+    def federated(self, key: ObjectKey, workspace: str) -> VirtualDestinationView | None:
+        return self._context.get(self._views.federated, (key, workspace))
 
     def find(self, kind: DestinationKind, namespace: str, name: str) -> Iterable[ObjectKey]:
         if kind is DestinationKind.VIRTUAL_DESTINATION:

@@ -10,14 +10,13 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from fingerpost.api.common import DestinationKind, DestinationSelector
+from fingerpost.api.common import DestinationSelector
 from fingerpost.api.resilience.outlier_detection_policy import Config, OutlierDetectionPolicySpec
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter
 from mgmt.translate.ir import DestinationSettings, OutlierDetection
 
 TYPE = "resilience.policy.gloo.solo.io/OutlierDetectionPolicy"
-SUPPORTED = (DestinationKind.VIRTUAL_DESTINATION, DestinationKind.EXTERNAL_SERVICE)
 _DEFAULT = OutlierDetection()
 
 

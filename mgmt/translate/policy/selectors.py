@@ -12,7 +12,7 @@ from typing import NamedTuple
 from fingerpost.api.common import DestinationKind, DestinationSelector, ObjectSelector
 from fingerpost.objects import ObjectKey
 from mgmt.translate.ir import Value
-from mgmt.translate.routing.destination_views import KIND_OF_TYPE, NamedPort, select_port
+from mgmt.translate.routing.destination_views import KIND_OF_TYPE, DestinationView, NamedPort, select_port
 from mgmt.translate.workspace.selectors import selector_matches
 
 _EVERYTHING = ObjectSelector()
@@ -32,6 +32,10 @@ class Selectable(Value, frozen=True):
     workspace: str | None
     labels: tuple[tuple[str, str], ...]
     ports: tuple[NamedPort, ...]
+
+
+def selectable(view: DestinationView, workspace: str | None) -> Selectable:
+    return Selectable(key=view.key, workspace=workspace, labels=view.labels, ports=view.named_ports)
 
 
 class SelectedPorts(NamedTuple):

@@ -29,6 +29,7 @@ KIND_OF_TYPE = {type_: kind for kind, type_ in TYPE_OF_KIND.items()}
 _EXPORT_TO = "networking.istio.io/exportTo"
 _HTTP2_APP_PROTOCOLS = frozenset({"http2", "grpc", "kubernetes.io/h2c"})
 HTTP2_PROTOCOLS = frozenset({"GRPC", "HTTP2"})
+_PROTOCOLS = frozenset({*HTTP2_PROTOCOLS, "HTTP", "HTTPS", "MONGO", "TCP", "TLS"})
 
 
 class NamedPort(NamedTuple):
@@ -39,9 +40,12 @@ class NamedPort(NamedTuple):
 
 
 class ServicePortView(Value, frozen=True):
+    """`protocol` is that of a federated port (destinations.md §6.3)."""
+
     number: int
     name: str = ""
     http2: bool = False
+    protocol: str = "TCP"
 
 
 class ServiceView(Value, frozen=True):
@@ -62,7 +66,9 @@ class ServiceView(Value, frozen=True):
 
 
 class VirtualDestinationView(Value, frozen=True):
-    """A VirtualDestination. `workspace` is its owner; `labels` are sorted pairs."""
+    """A VirtualDestination, or what looks like one (`federation`). `workspace` is its owner; `labels` are sorted
+    pairs.
+    """
 
     key: ObjectKey
     created: str
@@ -130,6 +136,16 @@ def speaks_http2(app_protocol: str, port_name: str) -> bool:
     return app_protocol in _HTTP2_APP_PROTOCOLS or port_name.startswith(("http2", "grpc"))
 
 
+def port_protocol(app_protocol: str, port_name: str) -> str:
+    """destinations.md §6.3: what the port says of itself, then what its name begins with."""
+    for word in (app_protocol.upper(), port_name.upper().partition("-")[0]):
+        if word == "KUBERNETES.IO/H2C":
+            return "HTTP2"
+        if word in _PROTOCOLS:
+            return word
+    return "HTTP" if port_name.lower().startswith("http") else "TCP"
+
+
 def service_view(key: ObjectKey, service: Service) -> ServiceView | None:
     """None when the Service hides itself (destinations.md §2.5). Ports that are not TCP are no destinations."""
     meta, spec = service.metadata, service.spec
@@ -140,7 +156,12 @@ def service_view(key: ObjectKey, service: Service) -> ServiceView | None:
         created=meta.creation_timestamp or "",
         labels=tuple(sorted(meta.labels.items())),
         ports=tuple(
-            ServicePortView(number=p.port, name=p.name, http2=speaks_http2(p.app_protocol, p.name))
+            ServicePortView(
+                number=p.port,
+                name=p.name,
+                http2=speaks_http2(p.app_protocol, p.name),
+                protocol=port_protocol(p.app_protocol, p.name),
+            )
             for p in spec.ports
             if p.protocol == "TCP"
         ),

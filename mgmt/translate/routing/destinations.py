@@ -35,6 +35,10 @@ class DestinationWorld(Protocol):
 
     def external_service(self, key: ObjectKey) -> ExternalServiceView | None: ...
 
+    def federated(self, key: ObjectKey, workspace: str) -> VirtualDestinationView | None:
+        """The Service as federation in that workspace has it; None where it is not covered (destinations.md §6)."""
+        ...
+
     def find(self, kind: DestinationKind, namespace: str, name: str) -> Iterable[ObjectKey]:
         """The objects of that name in all clusters. Never asked for Services."""
         ...
@@ -78,17 +82,33 @@ def resolve(
             f"{_dotted(view.key)} is available in workspace {holder_workspace} but not available in workspace "
             f"{gateway_workspace} of the gateway; its owner has to export it and {gateway_workspace} to import it",
         )
-    host = _host(view, gateway_cluster, world)
+    remote = isinstance(view, ServiceView) and view.key.cluster != gateway_cluster
+    federated = world.federated(view.key, gateway_workspace) if remote else None
+    if remote and federated is None:
+        return RouteError(
+            errors.DESTINATION,
+            f"destination {view.key} is not federated; reach it from gateways of other clusters through a "
+            f"VirtualDestination, or have the settings of workspace {gateway_workspace} federate it",
+        )
+    host = federated.hosts[0] if federated else _host(view, world)
     if isinstance(host, RouteError):
         return host
-    clash = _clash(view, host, (holder_workspace, gateway_workspace), world)
-    if clash is not None:
+    # A federated name counts where it was made: only gateways of that workspace know it.
+    where = (gateway_workspace,) if federated else (holder_workspace, gateway_workspace)
+    if (clash := _clash(view, host, where, world)) is not None:
         return clash
     port = _port(ref, view)
     if isinstance(port, RouteError):
         return port
+    if federated and all(p.number != port for p in federated.spec.ports):
+        return RouteError(
+            errors.PORT,
+            f"port {port} of destination {view.key} is not federated; list it in federation.ports of the settings of "
+            f"workspace {gateway_workspace}",
+        )
     subset = () if isinstance(view, ExternalServiceView) else tuple(sorted(ref.subset.items()))
-    return Destination(object=view.key, host=host, port=port, subset=subset)
+    workspace = gateway_workspace if federated else ""
+    return Destination(object=view.key, host=host, port=port, subset=subset, workspace=workspace)
 
 
 def reference_warnings(ref: DestinationReference) -> tuple[str, ...]:
@@ -148,14 +168,8 @@ def _dotted(key: ObjectKey) -> str:
     return f"{key.kind} {key.name}.{key.namespace}.{key.cluster}"
 
 
-def _host(view: DestinationView, gateway_cluster: str | None, world: DestinationWorld) -> str | RouteError:
+def _host(view: DestinationView, world: DestinationWorld) -> str | RouteError:
     if isinstance(view, ServiceView):
-        if view.key.cluster != gateway_cluster:
-            return RouteError(
-                errors.DESTINATION,
-                f"destination {view.key} is not federated; reach it from gateways of other clusters through a "
-                "VirtualDestination",
-            )
         return view.host(world.cluster_domain(view.key.cluster))
     if isinstance(view, ExternalServiceView):
         return view.host
@@ -168,10 +182,10 @@ def _host(view: DestinationView, gateway_cluster: str | None, world: Destination
     return view.hosts[0]
 
 
-def _clash(view: DestinationView, host: str, workspaces: tuple[str, str], world: DestinationWorld) -> RouteError | None:
-    """One host is one destination on a gateway: whoever lost it may not lend its name to another's endpoints (D-43)."""
-    if isinstance(view, ServiceView):
-        return None
+def _clash(view: DestinationView, host: str, workspaces: tuple[str, ...], world: DestinationWorld) -> RouteError | None:
+    """One host is one destination on a gateway: whoever lost it may not lend its name to another's endpoints (D-43).
+    The name of a Service in its own cluster is its own; nobody claims it.
+    """
     for workspace in workspaces:
         winner = world.host_holder(host, workspace)
         if winner is not None and winner != view.key:

@@ -29,8 +29,10 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from random_world import Configuration
 
 from fingerpost.relay.pieces import PieceList, join
+from fingerpost.relay.route_forms import Form
 from mgmt.translate.scopes import ResourceKey
 from tests.conformance.envoy_process import running_envoy
+from tests.conformance.route_forms import put_routes
 
 KEY = ("east", "gw/ingress")
 Resources = Mapping[ResourceKey, PieceList | None]
@@ -73,7 +75,9 @@ def _routes(held: Resources, name: str) -> route_pb2.RouteConfiguration:
     return config
 
 
-def _listener(index: int, name: str, held: Resources, socket: tls_pb2.DownstreamTlsContext) -> listener_pb2.Listener:
+def _listener(
+    index: int, name: str, held: Resources, socket: tls_pb2.DownstreamTlsContext, form: Form
+) -> listener_pb2.Listener:
     pieces = held["listener", name]
     assert pieces is not None
     listener = listener_pb2.Listener.FromString(join(pieces))
@@ -83,7 +87,7 @@ def _listener(index: int, name: str, held: Resources, socket: tls_pb2.Downstream
     for chain in listener.filter_chains:
         manager = hcm.HttpConnectionManager()
         assert chain.filters[0].typed_config.Unpack(manager)
-        manager.route_config.CopyFrom(_routes(held, manager.rds.route_config_name))
+        put_routes(manager, _routes(held, manager.rds.route_config_name), form)
         del manager.access_log[:]
         chain.filters[0].typed_config.Pack(manager)
         if chain.HasField("transport_socket"):
@@ -107,7 +111,7 @@ def _certificate() -> tls_pb2.DownstreamTlsContext:
     return context
 
 
-def _bootstrap(configurations: Sequence[Configuration], backend: int) -> bytes:
+def _bootstrap(configurations: Sequence[Configuration], backend: int, form: Form) -> bytes:
     config = bootstrap_pb2.Bootstrap()
     config.admin.address.socket_address.address = "127.0.0.1"
     config.admin.address.socket_address.port_value = 0
@@ -117,7 +121,7 @@ def _bootstrap(configurations: Sequence[Configuration], backend: int) -> bytes:
         names |= set(clusters(configuration))
         for type_, name in held:
             if type_ == "listener" and not name.startswith("eastwest"):
-                config.static_resources.listeners.append(_listener(index, name, held, socket))
+                config.static_resources.listeners.append(_listener(index, name, held, socket, form))
     for name in sorted(names):
         cluster = config.static_resources.clusters.add(name=name, type=cluster_pb2.Cluster.STATIC)
         cluster.load_assignment.cluster_name = name
@@ -189,11 +193,11 @@ class Gateways:
 
 
 @contextmanager
-def running(configurations: Sequence[Configuration], folder: Path) -> Iterator[Gateways]:
+def running(configurations: Sequence[Configuration], folder: Path, form: Form) -> Iterator[Gateways]:
     backend = ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
     threading.Thread(target=backend.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        with running_envoy(folder, _bootstrap(configurations, backend.server_port)) as ports:
+        with running_envoy(folder, _bootstrap(configurations, backend.server_port, form)) as ports:
             yield Gateways(ports)
     finally:
         backend.shutdown()

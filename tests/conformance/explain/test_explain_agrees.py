@@ -9,8 +9,10 @@ import pytest
 from explain_envoy import Answer, Closed, Gateways, clusters, running
 from random_world import GATEWAY, Configuration, Try, configuration, request
 
+from fingerpost.relay.route_forms import Form
 from mgmt.explain import explain_route, parse_request
 from mgmt.explain.answer import GatewayAnswer, Verdict
+from tests.conformance.route_forms import BOTH
 
 pytestmark = pytest.mark.envoy
 
@@ -57,12 +59,13 @@ def _policies_agree(one: Configuration, said: GatewayAnswer) -> bool:
     )
 
 
+@pytest.mark.parametrize("form", BOTH)
 @pytest.mark.spec("C-41")
-def test_explain_says_what_envoy_does(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_explain_says_what_envoy_does(tmp_path_factory: pytest.TempPathFactory, form: Form) -> None:
     configurations = [configuration(seed) for seed in range(_CONFIGURATIONS)]
     seen: Counter[Verdict] = Counter()
     policies = 0
-    with running(configurations, tmp_path_factory.mktemp("explain")) as gateways:
+    with running(configurations, tmp_path_factory.mktemp("explain"), form) as gateways:
         for index, one in enumerate(configurations):
             random = Random(1000 + index)
             for tried in (request(random) for _ in range(_REQUESTS)):

@@ -10,7 +10,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from fingerpost.api.internal.discovered_gateway import DiscoveredGatewaySpec, Ga
 from fingerpost.api.networking.virtual_gateway import VirtualGatewaySpec
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import Piece, Role, field, join, piece
+from fingerpost.relay.route_forms import Form
 from mgmt.translate.emit.envoy.listener import encode_eastwest_listener, encode_listener
 from mgmt.translate.emit.envoy.route_config import blackhole, route_config_head, virtual_host_head
 from mgmt.translate.routing.gateway_plan import (
@@ -41,6 +42,7 @@ from mgmt.translate.routing.gateway_plan import (
 )
 from mgmt.translate.routing.listeners import compile_listeners, resolve_listeners
 from tests.conformance.envoy_process import running_envoy
+from tests.conformance.route_forms import put_routes
 
 EDGE = ObjectKey("networking.gloo.solo.io/VirtualGateway", "east-1", "gw-config", "edge")
 SERVICE = ObjectKey("core/Service", "east-1", "ingress-ns", "public-ingress")
@@ -94,21 +96,23 @@ def _local_secrets(chain: Any, folder: Path) -> None:
     chain.transport_socket.typed_config.Pack(context)
 
 
-def _inline_routes(chain: Any, configs: Mapping[str, route_pb2.RouteConfiguration]) -> None:
+def _inline_routes(chain: Any, configs: Mapping[str, route_pb2.RouteConfiguration], form: Form) -> None:
     (network_filter,) = chain.filters
     if network_filter.name != "envoy.filters.network.http_connection_manager":
         return
     manager = hcm_pb2.HttpConnectionManager.FromString(network_filter.typed_config.value)
-    manager.route_config.CopyFrom(configs[manager.rds.route_config_name])
+    put_routes(manager, configs[manager.rds.route_config_name], form)
     network_filter.typed_config.Pack(manager)
 
 
-def _localize(pieces: tuple[Piece, ...], configs: Mapping[str, route_pb2.RouteConfiguration], folder: Path) -> Any:
-    listener = listener_pb2.Listener.FromString(join(pieces))
+def localized(
+    body: bytes, configs: Mapping[str, route_pb2.RouteConfiguration], folder: Path, form: Form = Form.PLAIN
+) -> Any:
+    listener = listener_pb2.Listener.FromString(body)
     listener.address.socket_address.address = "127.0.0.1"
     listener.address.socket_address.port_value = 0
     for chain in listener.filter_chains:
-        _inline_routes(chain, configs)
+        _inline_routes(chain, configs, form)
         _local_secrets(chain, folder)
     return listener
 
@@ -179,8 +183,24 @@ class Client:
             return names, connection.recv(65536)
 
 
+def bootstrap_of(listeners: Iterable[Any]) -> bootstrap_pb2.Bootstrap:
+    config = bootstrap_pb2.Bootstrap()
+    config.node.id = config.node.cluster = "test"
+    config.admin.address.socket_address.address = "127.0.0.1"
+    config.admin.address.socket_address.port_value = 0
+    config.static_resources.listeners.extend(listeners)
+    return config
+
+
+def by_number(ports: Mapping[str, int]) -> dict[int, int]:
+    """From the names of listeners, which end in the port that they are meant for."""
+    return {int(name.rpartition("_")[2]): port for name, port in ports.items()}
+
+
 @contextmanager
-def running(folder: Path, listeners: str, hosts: Mapping[str, tuple[str, ...]]) -> Iterator[Client]:
+def running(
+    folder: Path, listeners: str, hosts: Mapping[str, tuple[str, ...]], form: Form = Form.PLAIN
+) -> Iterator[Client]:
     """`hosts`: the hosts that tables serve, by the name of the RouteConfiguration."""
     ca, stranger = issue("ca"), issue("stranger-ca")
     served = {name: issue(f"{name}.example", ca) for name in ("a", "b", "strict", "edge-mtls", "default")}
@@ -194,20 +214,15 @@ def running(folder: Path, listeners: str, hosts: Mapping[str, tuple[str, ...]]) 
     configs = {c.name: _routes(c, hosts.get(c.name, ())) for c in plan.route_configs}
     reached: list[bytes] = []
     with _backend(reached) as backend_port:
-        config = bootstrap_pb2.Bootstrap()
-        config.node.id = config.node.cluster = "test"
-        config.admin.address.socket_address.address = "127.0.0.1"
-        config.admin.address.socket_address.port_value = 0
-        for port in plan.ports:
-            config.static_resources.listeners.append(_localize(encode_listener(port), configs, folder))
-        eastwest = encode_eastwest_listener(EASTWEST_PORT, [Exposed(SNI, BACKEND, "vd")])
-        config.static_resources.listeners.append(_localize(eastwest, configs, folder))
+        bodies = [join(encode_listener(port, {})) for port in plan.ports]
+        bodies.append(join(encode_eastwest_listener(EASTWEST_PORT, [Exposed(SNI, BACKEND, "vd")])))
+        config = bootstrap_of(localized(body, configs, folder, form) for body in bodies)
         cluster = config.static_resources.clusters.add(name=BACKEND, type=cluster_pb2.Cluster.STATIC)
         cluster.load_assignment.cluster_name = BACKEND
         address = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
         address.address, address.port_value = "127.0.0.1", backend_port
         with running_envoy(folder, config.SerializeToString()) as ports:
-            yield Client({int(name.rpartition("_")[2]): port for name, port in ports.items()}, folder, reached)
+            yield Client(by_number(ports), folder, reached)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from listener_envoy import EASTWEST_PORT, SNI, Client, running
 
+from tests.conformance.route_forms import BOTH
+
 pytestmark = pytest.mark.envoy
 
 LISTENERS = """
@@ -32,9 +34,9 @@ HOSTS = {
 CLOSED = (ssl.SSLError, ConnectionError)
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with running(tmp_path_factory.mktemp("listeners"), LISTENERS, HOSTS) as it:
+@pytest.fixture(scope="module", params=BOTH)
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with running(tmp_path_factory.mktemp("listeners"), LISTENERS, HOSTS, request.param) as it:
         yield it
 
 

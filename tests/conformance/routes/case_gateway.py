@@ -27,6 +27,7 @@ from fingerpost.api.common import DestinationReference
 from fingerpost.api.networking.route_table import RouteTable
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import Piece, join
+from fingerpost.relay.route_forms import Form
 from mgmt.translate import ir
 from mgmt.translate.check.regex import LARGEST_PROGRAM
 from mgmt.translate.emit.envoy.route_config import route_config_head, table_pieces, virtual_host_head
@@ -35,6 +36,7 @@ from mgmt.translate.routing.plan import Resolved, TablePlan
 from mgmt.translate.routing.resolve import resolve_routes
 from mgmt.translate.routing.route_table import compile_table
 from tests.conformance.envoy_process import running_envoy
+from tests.conformance.route_forms import put_routes
 
 PORTS = (80, 443)
 HALF_DEAD = "half-dead"  # the Service of which one of two endpoints refuses connections
@@ -154,7 +156,7 @@ def _route_config(port: int) -> route_pb2.RouteConfiguration:
     return route_pb2.RouteConfiguration.FromString(join(pieces))
 
 
-def _bootstrap(backends: Mapping[str, ThreadingHTTPServer], refusing_port: int) -> bytes:
+def _bootstrap(backends: Mapping[str, ThreadingHTTPServer], refusing_port: int, form: Form) -> bytes:
     config = bootstrap_pb2.Bootstrap()
     layer = config.layered_runtime.layers.add(name="fingerpost").static_layer
     layer.update({"re2.max_program_size.error_level": LARGEST_PROGRAM})
@@ -164,9 +166,10 @@ def _bootstrap(backends: Mapping[str, ThreadingHTTPServer], refusing_port: int) 
         listener = config.static_resources.listeners.add(name=str(port))
         listener.address.socket_address.address = "127.0.0.1"
         listener.address.socket_address.port_value = 0
-        manager = hcm.HttpConnectionManager(stat_prefix=str(port), route_config=_route_config(port))
+        manager = hcm.HttpConnectionManager(stat_prefix=str(port))
         manager.normalize_path.value = True
         manager.http_filters.add(name="router").typed_config.Pack(router_pb2.Router())
+        put_routes(manager, _route_config(port), form)
         listener.filter_chains.add().filters.add(name="http").typed_config.Pack(manager)
     for name, server in backends.items():
         cluster = config.static_resources.clusters.add(name=name, type=cluster_pb2.Cluster.STATIC)
@@ -180,7 +183,7 @@ def _bootstrap(backends: Mapping[str, ThreadingHTTPServer], refusing_port: int) 
 
 
 @contextmanager
-def running_gateway(folder: Path) -> Iterator[Gateway]:
+def running_gateway(folder: Path, form: Form) -> Iterator[Gateway]:
     used = {d.cluster_name for case in DECLARED.values() for d in case.resolved.destinations}
     backends = {name: echo(name) for name in sorted(used)}
     for server in backends.values():
@@ -188,7 +191,7 @@ def running_gateway(folder: Path) -> Iterator[Gateway]:
     refusing = socket.socket()  # bound and never listening
     refusing.bind(("127.0.0.1", 0))
     try:
-        with running_envoy(folder, _bootstrap(backends, refusing.getsockname()[1])) as ports:
+        with running_envoy(folder, _bootstrap(backends, refusing.getsockname()[1], form)) as ports:
             yield Gateway({int(name): port for name, port in ports.items()})
     finally:
         refusing.close()

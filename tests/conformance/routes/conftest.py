@@ -1,4 +1,4 @@
-"""The Envoy that all route cases share."""
+"""The Envoy that all route cases share, once with each form of routes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from case_gateway import Gateway, running_gateway
 
+from tests.conformance.route_forms import BOTH
 
-@pytest.fixture(scope="session")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running_gateway(tmp_path_factory.mktemp("routes")) as running:
+
+@pytest.fixture(scope="session", params=BOTH)
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with running_gateway(tmp_path_factory.mktemp("routes"), request.param) as running:
         yield running

@@ -29,6 +29,9 @@ class Watched:
         self._changed = changed
         self.run = Reflector(api, Scope(resource), self).run
 
+    def read(self, scope: Scope, obj: Object) -> Object:
+        return obj
+
     def listed(self, scope: Scope, objects: Iterable[Object]) -> None:
         now = {_name(obj): obj for obj in objects}
         for name in self.objects.keys() - now.keys():

@@ -12,18 +12,27 @@ import yaml
 from fingerpost.cluster.protocol import Finding
 from fingerpost.objects import ObjectKey, canonical, content_hash, trim
 from fingerpost.relay.applied import ScopeApplied, ScopeException
+from fingerpost.tracing import Untraced
 from mgmt.admin.app import app
-from mgmt.admin.ports import Bell, Plane, StoreInfo
+from mgmt.admin.ports import Plane, StoreInfo
+from mgmt.bell import Bell
+from mgmt.changes.events import Events
+from mgmt.changes.journal import Journal
+from mgmt.changes.passage import Translated, came
+from mgmt.changes.spans import Spans
 from mgmt.ingest.inputs import Inputs
-from mgmt.ingest.values import ClusterState, ClusterStates, State
+from mgmt.ingest.values import ClusterState, ClusterStates, InputChange, State
 from mgmt.publish.guard import GuardSettings
 from mgmt.publish.publisher import Publisher
+from mgmt.relay.gate import Certificate, RelayInfo
 from mgmt.store.values import Stored
 from mgmt.translate.translator import Translator
 from tests.plain_world import HOME, PLACE, key_of
 
 NOW = 1_800_000_000_000_000_000
 SECOND = 1_000_000_000
+MILLI = 1_000_000
+DAY = 86400 * SECOND
 TABLE = "networking.gloo.solo.io/RouteTable"
 WWW = ObjectKey(TABLE, "mgmt", "shop", "www")
 
@@ -69,6 +78,12 @@ serviceAccounts: [gw]}}
 """
 
 
+def own_certificate(kind: str, left: int = 300) -> Certificate:
+    """Of a year, with so many days left."""
+    begins, ends = NOW + (left - 365) * DAY, NOW + left * DAY
+    return Certificate(kind=kind, begins=begins, ends=ends, issuer="CN=relay root", fingerprint="ab" * 32)
+
+
 def warm(replica: str = "mgmt-0", **more: Any) -> ClusterState:
     return ClusterState(
         state=State.WARM,
@@ -81,20 +96,27 @@ def warm(replica: str = "mgmt-0", **more: Any) -> ClusterState:
     )
 
 
+# Of a client certificate of 30 days, 10 of which are left.
+LASTING = {"certificate_begins": NOW - 20 * DAY, "certificate_ends": NOW + 10 * DAY}
+
+
 class Fed:
     """What is asked of `Ingest`, held in the hand."""
 
     def __init__(self) -> None:
         self.inputs = Inputs()
-        self.states = ClusterStates(clusters={"east": warm(), "west": warm()})
+        self.states = ClusterStates(clusters={"east": warm(**LASTING), "west": warm(**LASTING)})
         self.findings: Sequence[Finding] = ()
         self.seq = 0
-        self.synced = True
+        self.synced = self.reached = True
         self.owns_management = True
         self.mine = {"east", "west"}
 
     def owns(self, cluster: str) -> bool:
         return cluster in self.mine
+
+    def knows(self, cluster: str) -> bool:
+        return self.synced or cluster in self.mine
 
 
 class World:
@@ -112,7 +134,14 @@ class World:
         self.store = StoreInfo(where="127.0.0.1:6379", persistence="appendonly", eviction="noeviction")
         self.folder_released = 0
         self.serving = True
+        self.relay = RelayInfo(certificates=(own_certificate("server"), own_certificate("signing")))
+        self.conditions: list[dict[str, str]] = []
+        self.journal = Journal(lambda: NOW + MILLI * 8, Spans(Untraced()))
+        self.moment = NOW
+        self.events = Events(lambda: self.moment)
         self.plane = Plane(
+            journal=self.journal,
+            events=self.events,
             translator=self.translator,
             publisher=self.publisher,
             ingest=self.fed,
@@ -125,6 +154,8 @@ class World:
             store=self._store,
             release_folder=self._release_folder,
             serving=lambda: self.serving,
+            relay=lambda: self.relay,
+            conditions=lambda _: self.conditions,
         )
         self.app = app(self.plane)
         everything: dict[ObjectKey, Mapping[str, Any] | None] = {}
@@ -146,7 +177,12 @@ class World:
             self.fed.inputs.put(key, None if body is None else Stored(content_hash(body), body))
             self.translator.feed([(key, body)])
             self.changed[key] = self.fed.seq
-        self.publisher.publish(self.translator.turn(), self.fed.seq)
+        seen = NOW if len(objects) == 1 else 0
+        changes = [InputChange(key, None, seen, "", seen and seen + MILLI) for key in objects]
+        turn = self.translator.turn()
+        work = Translated(came(changes), NOW + 2 * MILLI, NOW + 5 * MILLI, turn.steps)
+        passage = self.journal.translated(work, self.fed.seq, NOW + 6 * MILLI)
+        self.journal.published(passage, self.publisher.publish(turn, self.fed.seq))
         self.bell.ring()
         return self.fed.seq
 
@@ -174,6 +210,7 @@ class World:
             **more,
         )
         self.publisher.applied(cluster, self.fed.seq, [applied])
+        self.journal.applied(cluster, [applied])
 
     def client(self, host: str = "127.0.0.1") -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, client=(host, 4711))
@@ -184,3 +221,10 @@ class World:
             response = await client.get(path, params=query)
         assert response.status_code == expect, response.text
         return response.json()
+
+
+def healthy() -> World:
+    world = World()
+    world.answer("east")
+    world.answer("west")
+    return world

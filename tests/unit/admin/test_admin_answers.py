@@ -35,11 +35,20 @@ async def test_only_health_and_metrics_answer_callers_from_elsewhere() -> None:
 
 async def test_readiness_is_503_until_the_server_serves() -> None:
     world = World()
-    world.fed.synced = False
-    assert (await world.get("/readyz"))["checks"][1]["message"].startswith("redis is away")
     world.serving = False
     body = await world.get("/readyz", expect=503)
     assert [c["ok"] for c in body["checks"]] == [False, True]
+
+
+async def test_a_server_without_redis_is_ready_and_says_how_much_it_knows() -> None:
+    """relay.md §6.3: readiness stays true, also at the start."""
+    world = World()
+    world.fed.synced = False
+    check = (await world.get("/readyz"))["checks"][1]
+    assert (check["ok"], check["message"]) == (False, "redis is away, going on from memory")
+    world.fed.reached = False
+    assert (await world.get("/readyz"))["checks"][1]["message"].startswith("redis has not been reached since the start")
+    assert (await findings(world))["CHK061"]["message"].endswith("since its start; it goes on from memory")
 
 
 @pytest.mark.spec("C-47")
@@ -266,6 +275,23 @@ async def test_reports_say_what_an_object_selected() -> None:
     assert report["gateways"] == ["east/gw/ingress", "west/gw/ingress"]
     kinds = {r["kind"] for r in (await world.get("/reports"))["items"]}
     assert {"RouteTable", "VirtualGateway", "VirtualDestination", "Workspace", "KubernetesCluster"} == kinds
+
+
+async def test_reports_and_reach_count_istio_gateways_like_plain_envoys() -> None:
+    world = World()
+    gateway = ObjectKey("internal.gloo.solo.io/DiscoveredGateway", "east", "gw", "ingress")
+    obj = world.body(gateway)
+    obj["spec"]["gatewayKind"] = "istio"
+    world.put({gateway: obj})
+    (virtual,) = (await world.get("/reports", kind="vg"))["items"]
+    assert virtual["selectedWorkloads"] == ["east/gw/ingress", "west/gw/ingress"]
+    assert virtual["allowedRouteTables"] == ["mgmt/shop/www"]
+    assert virtual["gateways"] == ["east/istio", "west/gw/ingress"]
+    assert virtual["arrival"]["total"] == 2
+    west = ObjectKey("internal.gloo.solo.io/DiscoveredGateway", "west", "gw", "ingress")
+    world.put({west: None})
+    (table,) = (await world.get("/reports", kind="rt"))["items"]
+    assert table["destinations"] == ["VirtualDestination mgmt/shop/cart:80"]
 
 
 async def test_explain_names_the_route() -> None:

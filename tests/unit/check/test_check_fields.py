@@ -91,6 +91,7 @@ CASES = [
     ),
     ("odp", {"config": {"consecutiveGatewayErrors": 2**31}}, "spec.config.consecutiveGatewayErrors"),
     ("wss", {"options": {"federation": {"ports": [BIG]}}}, "spec.options.federation.ports[0].number"),
+    ("wss", {"options": {"federation": {"hostSuffix": "*.global"}}}, "spec.options.federation.hostSuffix"),
     ("wss", gateways(port=BIG), "spec.options.eastWestGateways[0].port.number"),
     ("wss", gateways(tlsTerminationPort=BIG), "spec.options.eastWestGateways[0].tlsTerminationPort.number"),
     (

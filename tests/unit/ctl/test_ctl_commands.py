@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import time
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from admin_world import NOW, SECOND, WWW, World, warm
+from admin_world import NOW, SECOND, WWW, World, healthy, warm
 from starlette.responses import JSONResponse
 
+from fingerpost import __version__
 from fingerpost.cluster.protocol import Finding
+from fingerpost.relay.applied import ScopeException
+from mgmt.admin.app import app
 from mgmt.admin.findings import SECTIONS
 from mgmt.ingest.values import ClusterState, ClusterStates, State
 
@@ -34,6 +39,14 @@ COMMANDS = (
     ("release", "east"),
     ("release", "nowhere"),
     ("config", "view"),
+    ("snapshot", "input"),
+    ("diff", "--delete", "rt/shop/www"),
+    ("diff",),
+    ("whatif", "--without", "east"),
+    ("conflicts",),
+    ("explain", "CNF001"),
+    ("whatif", "--without", "nowhere"),
+    ("snapshot", "output", "--type", "nonsense"),
     ("validate", "-f", "no-such-file"),
     ("proxy", "bootstrap", "--cluster", "nowhere", "--gateway", "gw/ingress"),
     ("get",),
@@ -41,22 +54,15 @@ COMMANDS = (
 )
 
 
-def healthy() -> World:
-    world = World()
-    world.answer("east")
-    world.answer("west")
-    return world
-
-
 @pytest.mark.spec("C-8")
 def test_the_version_of_the_client_comes_at_once(fingerpost: Any) -> None:
-    best = 9.0
-    for _ in range(5):
-        began = time.perf_counter()
-        result = fingerpost("version", "--client")
-        best = min(best, time.perf_counter() - began)
-        assert (result.code, result.out) == (0, "client  0.1.0\n")
-    assert best < 0.3
+    """What takes its time to import is not imported. The time itself: `make bench-completion`."""
+    result = fingerpost("version", "--client")
+    assert (result.code, result.out) == (0, "client  0.1.0\n")
+    script = "import sys; from ctl.__main__ import run; run(['version', '--client']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    slow = {"httpx", "kubernetes", "grpc", "google", "cryptography", "starlette", "uvicorn", "redis", "mgmt.translate"}
+    assert slow.isdisjoint(done.stdout.split()), slow.intersection(done.stdout.split())
 
 
 @pytest.mark.spec("C-3")
@@ -180,10 +186,8 @@ def test_wait_ends_with_the_last_gateway(fingerpost: Any, servers: Any) -> None:
 
 def test_wait_does_not_wait_for_what_cannot_come(fingerpost: Any, servers: Any) -> None:
     servers(healthy())
-    began = time.monotonic()
-    result = fingerpost("wait", "workspace", "gloo-mesh/all", "--timeout", "30s")
+    result = fingerpost("wait", "workspace", "gloo-mesh/all", "--timeout", "10m")  # a process has one minute
     assert (result.code, "--for accepted" in result.out) == (1, True)
-    assert time.monotonic() - began < 10
     assert fingerpost("wait", "workspace", "gloo-mesh/all", "--for", "accepted").code == 0
     assert fingerpost("wait", "rt", "shop/www", "--for", "magic").code == 2
 
@@ -226,35 +230,36 @@ def test_check_tells_what_is_wrong_with_the_folders_of_agents(
     assert (silent.code, f"CHK094 east: its agent at {closed_port} does not answer" in silent.out) == (6, True)
 
 
-@pytest.mark.spec("C-2")
-def test_replicas_are_merged_and_each_speaks_for_its_own_agents(fingerpost: Any, servers: Any) -> None:
-    states = ClusterStates(clusters={"east": warm("mgmt-0"), "west": warm("mgmt-1")})
-    one, two = World("mgmt-0"), World("mgmt-1")
-    for world, mine in ((one, "east"), (two, "west")):
-        world.fed.states, world.fed.mine = states, {mine}
-        world.answer(mine)
-    servers(one, two)
-    (item,) = json.loads(fingerpost("get", "rt", "-o", "json").out)["items"]
-    assert (item["status"]["arrival"]["arrived"], item["status"]["arrival"]["missing"]) == (2, [])
-    assert "applied on 2/2 gateways after 0." in fingerpost("wait", "rt", "shop/www", "--timeout", "20s").out
-    listed = {c["name"]: c for c in json.loads(fingerpost("cluster", "list", "-o", "json").out)["items"]}
-    assert [listed[name]["connectedHere"] for name in ("east", "west")] == [True, True]
-    out = fingerpost("check").out
-    assert out.count("Mgmt server connectivity") == 1
-    assert re.search(r"Connected Pod \| Clusters\nmgmt-0\s+\| 1\nmgmt-1\s+\| 1", out)
+def test_a_cluster_is_described_by_the_replica_that_has_its_agent(fingerpost: Any, servers: Any) -> None:
+    here, there = healthy(), World("mgmt-1")
+    there.fed.mine = set()
+    here.conditions = [{"type": "Connected", "status": "True"}, {"type": "Conflict", "status": "False"}]
+    here.answer("east", ScopeException(contribution="shop/www", code="Refused", message="no such cluster"))
+    servers(there, here)
+    text = fingerpost("cluster", "describe", "east").out
+    for words in (
+        "cluster east\n",
+        "conditions    Connected=True\n              Conflict=False\n",
+        "connected to  mgmt-0, from 127.0.0.1:5",
+        "rejected      Refused shop/www",
+        "gw/ingress  version 1 of 1, 1 proxy",
+    ):
+        assert words in text, text
+    document = json.loads(fingerpost("cluster", "describe", "east", "-o", "json").out)
+    assert document["spec"]["inputs"][0]["digest"]
+    none = fingerpost("cluster", "describe", "eeast")
+    assert (none.code, "there is no cluster eeast; did you mean east?" in none.err) == (2, True)
 
 
-def test_a_silent_replica_makes_the_answer_partial(fingerpost: Any, servers: Any, closed_port: str) -> None:
-    servers(healthy(), silent=(closed_port,))
-    result = fingerpost("check")
-    assert (result.code, "CHK032" in result.out) == (6, True)
-    assert fingerpost("get", "rt").code == 6
-    assert closed_port in fingerpost("get", "rt").err
-    waited = fingerpost("wait", "rt", "shop/www", "--timeout", "10s")
-    assert (waited.code, "applied on 2/2 gateways" in waited.out, closed_port in waited.err) == (6, True, True)
-    late = fingerpost("wait", "rt", "shop/none", "--timeout", "50ms")
-    assert (late.code, closed_port in late.err) == (4, True)
-    assert fingerpost("wait", "workspace", "gloo-mesh/all").code == 1
+def test_check_compares_its_own_version_with_the_servers(fingerpost: Any, servers: Any) -> None:
+    world = healthy()
+    world.app = app(replace(world.plane, version="0.3.0"))
+    servers(world)
+    result = fingerpost("check", "--section", "Versions")
+    assert "command line  | 0.1.0" in result.out
+    assert "CHK112 this command line has version 0.1.0, server mgmt-0 0.3.0" in result.out
+    assert result.code == 0
+    assert fingerpost("check", "--section", "Versions", "--fail-on", "warning").code == 1
 
 
 @pytest.mark.spec("C-24")
@@ -272,6 +277,20 @@ def test_an_unreachable_server_is_named_with_the_remedy(fingerpost: Any, servers
         assert result.code == 3, command
         assert closed_port in result.err
         assert "hint: start the server" in result.err
+
+
+@pytest.mark.spec("C-3")
+def test_the_version_of_the_client_comes_with_the_reason_why_there_is_no_other(
+    fingerpost: Any, servers: Any, closed_port: str
+) -> None:
+    servers(silent=(closed_port,))
+    result = fingerpost("version", "-o", "json")
+    document = json.loads(result.out)
+    assert (result.code, document["client"]["version"], document["server"]) == (3, __version__, [])
+    (finding,) = document["findings"]
+    assert (finding["code"], finding["severity"]) == ("ServerUnreachable", "error")
+    assert closed_port in finding["message"]
+    assert "start the server" in finding["hint"]
 
 
 def test_release_tells_servers_and_agent_and_says_what_was_let_go(

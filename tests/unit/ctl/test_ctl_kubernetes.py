@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 import yaml
 from admin_world import World
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from ctl.kube.charts import CRDS, PLATFORM, chart
+from ctl.kube.helm import Release
 from ctl.kube.mgmt import trouble
 
 
@@ -80,6 +85,31 @@ def test_a_context_may_be_one_of_a_kubeconfig(fingerpost: Any, kubeconfig: Path,
     assert (both.code, "address of a server and a kubeconfig" in both.err) == (2, True), both
 
 
+def test_a_cluster_without_any_of_the_kinds_is_checked(fingerpost: Any, servers: Any, tmp_path: Path) -> None:
+    """An API server answers with null where a list of names only is empty."""
+
+    async def lists(request: Request) -> JSONResponse:
+        if request.url.path.endswith("/customresourcedefinitions"):
+            return JSONResponse({"kind": "PartialObjectMetadataList", "metadata": {}, "items": None})
+        return JSONResponse({"kind": "Status", "code": 404, "message": "there is none"}, 404)
+
+    world = World()
+    world.app = Starlette(routes=[Route("/{path:path}", lists)])
+    (served,) = servers(world)
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "bare",
+        "clusters": [{"name": "bare", "cluster": {"server": served.url}}],
+        "users": [{"name": "me", "user": {"token": "canary"}}],
+        "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": "me"}}],
+    }
+    (tmp_path / "bare").write_text(yaml.safe_dump(config))
+    result = fingerpost("check", "--kubeconfig", str(tmp_path / "bare"))
+    assert (result.code, "Traceback" in result.err) == (3, False), result
+    assert "there is no Deployment gloo-mesh-mgmt-server" in result.out + result.err
+
+
 @pytest.mark.spec("C-22")
 @pytest.mark.parametrize("name", ["a_b", "Prod", "1st", "x" * 64, "-a"])
 def test_a_name_that_is_none_is_refused_before_anything_is_asked(fingerpost: Any, kubeconfig: Path, name: str) -> None:
@@ -121,6 +151,12 @@ def test_profiles_are_combined_from_left_to_right(fingerpost: Any) -> None:
         "glooMgmtServer": {"enabled": True, "registerCluster": True},
         "glooAgent": {"enabled": True},
     }
+
+
+def test_a_release_without_any_object_can_be_read() -> None:
+    """As Helm prints one."""
+    told = {"name": "gloo-platform", "info": {"status": "deployed"}, "version": 1, "namespace": "gloo-mesh"}
+    assert Release.read(json.dumps(told)) == Release("deployed", "", {}, "")
 
 
 def test_the_charts_come_with_the_command_line() -> None:

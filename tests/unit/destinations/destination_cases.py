@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from fingerpost.api.admin.workspace_settings import Federation
 from fingerpost.api.base import decode_hook
 from fingerpost.api.common import DestinationKind, DestinationReference
 from fingerpost.api.core.service import Service
@@ -29,6 +30,7 @@ from mgmt.translate.routing.destination_views import (
     virtual_destination_view,
 )
 from mgmt.translate.routing.external_services import ExternalEndpointView
+from mgmt.translate.routing.federation import federate
 
 TABLE = ObjectKey("networking.gloo.solo.io/RouteTable", "east", "shop", "web")
 
@@ -88,12 +90,17 @@ class World:
         self.views = {v.key: v for v in views}
         self.shared = {key: set(names) for key, names in (shared or {}).items()}
         self.holders: dict[tuple[str, str], ObjectKey] = {}
+        self.federations: dict[str, Federation] = {}
 
     def service(self, key: ObjectKey) -> Any:
         return self.views.get(key)
 
     virtual_destination = service
     external_service = service
+
+    def federated(self, key: ObjectKey, workspace: str) -> VirtualDestinationView | None:
+        federation = self.federations.get(workspace)
+        return federate(self.views[key], key.namespace, workspace, federation) if federation else None  # type: ignore[arg-type]  # a Service's
 
     def find(self, kind: DestinationKind, namespace: str, name: str) -> list[ObjectKey]:
         assert kind is not DestinationKind.SERVICE

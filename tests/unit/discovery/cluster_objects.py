@@ -9,7 +9,7 @@ import msgspec
 
 from agent.discovery.world import Derived
 from fingerpost.cluster.protocol import Change
-from fingerpost.objects import ObjectKey, canonical, type_of
+from fingerpost.objects import ObjectKey, canonical, trim, type_of
 
 
 def change(kind: str, name: str, *, api: str = "v1", namespace: str = "shop", **rest: Any) -> Change:
@@ -19,7 +19,8 @@ def change(kind: str, name: str, *, api: str = "v1", namespace: str = "shop", **
     else:
         namespace = ""
     body = {"apiVersion": api, "kind": kind, "metadata": metadata, **rest}
-    return Change(ObjectKey(type_of(api, kind), "c1", namespace, name), canonical(body))
+    type_ = type_of(api, kind)
+    return Change(ObjectKey(type_, "c1", namespace, name), canonical(trim(type_, body)))
 
 
 def gone(there: Change) -> Change:

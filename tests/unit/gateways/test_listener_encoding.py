@@ -33,12 +33,12 @@ def tls_context(listener: listener_pb2.Listener, chain: int = 0) -> tls_pb2.Down
 
 def secure(tls: ServerTls) -> listener_pb2.Listener:
     chain = ChainPlan(route_config="https.8443.x", gateway=EDGE, tls=tls)
-    return parse(encode_listener(PortPlan(port=8443, gateways=(EDGE,), chains=(chain,))))
+    return parse(encode_listener(PortPlan(port=8443, gateways=(EDGE,), chains=(chain,)), {}))
 
 
 def test_a_plain_port_is_one_shared_chain_that_names_its_owners() -> None:
     plan = PortPlan(port=8080, gateways=(EDGE, OTHER), chains=(ChainPlan(route_config="http.8080"),))
-    pieces = encode_listener(plan)
+    pieces = encode_listener(plan, {})
     listener = parse(pieces)
     assert [p.contribution for p in pieces] == ["", TEXT, "/".join(OTHER), ""]
     assert (listener.name, listener.address.socket_address.address, listener.address.socket_address.port_value) == (
@@ -66,7 +66,7 @@ def test_a_plain_port_is_one_shared_chain_that_names_its_owners() -> None:
 def test_equal_plans_give_equal_bytes() -> None:
     tls = ServerTls(mutual=True, secret_name="s", subject_alt_names=("a", "b"))
     plan = PortPlan(port=1, gateways=(EDGE,), chains=(ChainPlan(route_config="r", gateway=EDGE, tls=tls),))
-    assert encode_listener(plan) == encode_listener(plan)
+    assert encode_listener(plan, {}) == encode_listener(plan, {})
 
 
 def test_tls_chains_belong_to_their_virtual_gateway() -> None:
@@ -76,7 +76,7 @@ def test_tls_chains_belong_to_their_virtual_gateway() -> None:
         )
         for g in (EDGE, OTHER)
     )
-    pieces = encode_listener(PortPlan(port=8443, gateways=(EDGE, OTHER), chains=chains))
+    pieces = encode_listener(PortPlan(port=8443, gateways=(EDGE, OTHER), chains=chains), {})
     listener = parse(pieces)
     assert [p.contribution for p in pieces] == ["", TEXT, "/".join(OTHER)]
     assert [f.name for f in listener.listener_filters] == ["envoy.filters.listener.tls_inspector"]

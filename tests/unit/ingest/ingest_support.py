@@ -11,8 +11,9 @@ from typing import Any
 from fingerpost.cluster.protocol import Batch, Change
 from fingerpost.objects import ObjectKey, canonical, content_hash
 from fingerpost.relay.reasons import Reason
-from mgmt.ingest.ingest import Ingest, IngestSettings, running
+from mgmt.ingest.ingest import Ingest, IngestSettings
 from mgmt.ingest.kinds import KUBERNETES_CLUSTER, SESSION
+from mgmt.ingest.running import running
 from mgmt.ingest.values import InputChange
 from mgmt.relay.ports import Fence, NoMetrics, SessionInfo, Upsert
 from mgmt.store.redis_store import RedisStore
@@ -48,7 +49,7 @@ class Recorder:
                 self.world[change.key] = change.body
         return len(changes)
 
-    def publish(self, results: Sequence[object], seq: int) -> None:
+    def publish(self, results: Sequence[object], seq: int, stored_unix_nanos: int = 0) -> None:
         assert not self.published or seq >= self.published[-1], "config_version went back"
         self.published.append(seq)
 

@@ -134,6 +134,22 @@ async def test_an_agent_of_an_unknown_name_waits_pending_and_goes_on_when_it_is_
     await until(lambda: a.state("north") == "Warm")
 
 
+@pytest.mark.spec("M-27")
+async def test_who_begins_to_push_is_told_of_although_he_reads_already(start: Any) -> None:
+    a = await start("a/1")
+    knocked: list[set[str]] = []
+    a.ingest.sessions.knocked = lambda: knocked.append(set(a.ingest.sessions.knocking))
+    agent = Agent("north")
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(a.ingest.admit("north", "", "peer", lambda *_: None), name="read")
+        await until(lambda: a.state("north") == "Pending")
+        assert knocked == []
+        pushing = group.create_task(agent.connect(a), name="push")
+        await until(lambda: knocked == [{"north"}])
+        pushing.cancel()
+        reading.cancel()
+
+
 async def test_a_pending_agent_that_gives_up_is_forgotten(start: Any) -> None:
     a = await start("a/1")
     async with asyncio.TaskGroup() as group:
@@ -141,6 +157,55 @@ async def test_a_pending_agent_that_gives_up_is_forgotten(start: Any) -> None:
         await until(lambda: a.state("north") == "Pending")
         connecting.cancel()
         await until(lambda: a.state("north") == "")
+
+
+def _asks(folder: Folder, approval: str, uid: str = "uid-north") -> None:
+    said = {"relay.gloo.solo.io/approval": approval, "relay.gloo.solo.io/cluster-uid": uid}
+    folder.register("north", annotations=said)
+
+
+@pytest.mark.spec("M-27")
+async def test_who_is_not_accepted_waits_and_who_is_rejected_is_sent_away(start: Any, folder: Folder) -> None:
+    a = await start("a/1")
+    async with asyncio.TaskGroup() as group:
+        connecting = group.create_task(Agent("north").connect(a), name="connect")
+        await until(lambda: "north" in a.ingest.sessions.knocking)
+        _asks(folder, "pending")
+        await until(lambda: "north" in a.ingest.sessions.named)
+        assert (connecting.done(), a.state("north"), a.ingest.digests("north")) == (False, "Pending", {})
+        assert a.ingest.sessions.barred("north", False) == ""
+        assert "not accepted" in a.ingest.sessions.barred("north", True)
+        with pytest.raises(Refused) as caught:
+            await Agent("north", uid="another").connect(a)
+        assert caught.value.reason is Reason.DUPLICATE
+        _asks(folder, "accepted")
+    agent = connecting.result().warm()
+    await agent.push_stored({"www": 1})
+    assert (a.state("north"), a.ingest.sessions.barred("north", True)) == ("Warm", "")
+    _asks(folder, "rejected")
+    await until(lambda: agent.goodbye)
+    assert agent.goodbye == [(Reason.NOT_REGISTERED, "KubernetesCluster north is accepted no longer")]
+    await until(lambda: a.objects() == {})
+    for renewal in (False, True):
+        assert "was rejected" in a.ingest.sessions.barred("north", renewal)
+    with pytest.raises(Refused, match="was rejected"):
+        await Agent("north").connect(a)
+
+
+async def test_a_waiting_agent_that_is_rejected_hears_it(start: Any, folder: Folder) -> None:
+    a = await start("a/1")
+    _asks(folder, "pending")
+    await until(lambda: "north" in a.ingest.sessions.named)
+
+    async def refused() -> None:
+        with pytest.raises(Refused, match="was rejected"):
+            await Agent("north").connect(a)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(refused(), name="connect")
+        await until(lambda: "north" in a.ingest.sessions.knocking)
+        _asks(folder, "rejected")
+    assert a.ingest.sessions.knocking == {}
 
 
 async def test_deregistering_ends_the_session_and_deletes_what_was_stored(start: Any, folder: Folder) -> None:
@@ -178,7 +243,7 @@ async def test_another_cluster_under_the_same_name_is_refused_and_the_first_not_
     assert east.goodbye == []
     await east.push_stored({"www": 2})
     folder.register("east", annotations={"relay.gloo.solo.io/cluster-uid": "second"})
-    await until(lambda: a.ingest._sessions.registered["east"].uid == "second")
+    await until(lambda: a.ingest.sessions.registered["east"].uid == "second")
     await Agent("east", uid="second").connect(a)
 
 

@@ -98,3 +98,16 @@ def test_a_damaged_root_ends_the_server_and_is_not_overwritten(tmp_path: Path, d
     assert said.startswith(f"fingerpost-mgmt: {name} of secret ca in {ca.parent} {words}")
     assert "bring root.key and root.crt back from a copy, or remove both for a new root" in said
     assert {file.name: file.read_bytes() for file in ca.iterdir()} == before
+
+
+@pytest.mark.redis
+@pytest.mark.spec("M-27")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"require_approval": "true"}, "require_approval is true, and the management cluster is no API server"),
+        ({"require_approval": "true", "insecure": "true"}, "require_approval is true"),
+    ],
+)
+def test_approval_that_nobody_can_be_asked_for_is_refused(tmp_path: Path, given: dict[str, str], said: str) -> None:
+    assert said in last_line("mgmt", tmp_path, **given)

@@ -22,7 +22,9 @@ from fingerpost.relay.settings import RelaySettings
 from mgmt.relay.ports import Changed, Fence, LogEntry, Name, SessionInfo, Upsert
 from tests.splicing import diff
 
-FAST = RelaySettings(retry_first=0.02, retry_ceiling=0.05, heartbeat=1.0, drain_grace=0.5, hello_timeout=2.0)
+FAST = RelaySettings(
+    retry_first=0.02, retry_ceiling=0.05, heartbeat=1.0, drain_spread=0.0, drain_grace=0.5, hello_timeout=2.0
+)
 ROUTES = ("routes", "http")
 
 

@@ -55,7 +55,6 @@ class Server:
         self.secrets = FolderSecrets(folder, LOOK)
         self.plan = plan or Plan()
         self.ingest, self.publisher, self.metrics = OneSession(), FakePublisher(), FakeMetrics()
-        self.met: list[str] = []
         self.relay: RelayServer
         self.held: RelaySecrets
         self.registered: set[str] | None = None  # None: every cluster
@@ -64,8 +63,8 @@ class Server:
     async def running(self, settings: RelaySettings = PATIENT) -> AsyncIterator[Server]:
         self.held = RelaySecrets(self.secrets, self.plan)
         await self.held.begin()
-        door = Guarded(self.held, lambda cluster, _certificate: self.met.append(cluster))
-        bootstrap = Bootstrap(self.held, self.metrics, self.ingest.conflict, self._is_registered)
+        door = Guarded(self.held)
+        bootstrap = Bootstrap(self.held, self.metrics, self.ingest.conflict, self._barred)
         arguments: dict[str, Any] = {"settings": settings, "metrics": self.metrics, "door": door}
         async with (
             task(self.held.run()),
@@ -74,8 +73,17 @@ class Server:
             self.held.blocked_changed = self.relay.expel
             yield self
 
-    def _is_registered(self, cluster: str) -> bool:
-        return self.registered is None or cluster in self.registered
+    def _barred(self, cluster: str, renewal: bool) -> str:
+        known = self.registered is None or cluster in self.registered
+        return "" if known or not renewal else f"no KubernetesCluster {cluster}, so no renewal; create it"
+
+    def fingerprints(self) -> set[str]:
+        """Of the certificates behind the streams of now."""
+        return {shown.fingerprint for shown in self.relay._shown.values()}
+
+    def shown(self) -> list[str]:
+        """The fingerprint of each session's certificate; "" of one that showed none."""
+        return [s.certificate.fingerprint if s.certificate else "" for s in self.ingest.sessions]
 
     @property
     def address(self) -> str:

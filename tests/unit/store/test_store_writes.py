@@ -13,7 +13,7 @@ from mgmt.store.embedded import EmbeddedRedis
 from mgmt.store.errors import StoreChanged, StoreMisconfigured, StoreUnavailable
 from mgmt.store.redis_store import RedisStore
 from mgmt.store.settings import StoreSettings
-from mgmt.store.values import Entry, Fence, Group, Stored, StoreStatus, Write, agent_source
+from mgmt.store.values import SERVER, Entry, Fence, Group, Stored, StoreStatus, Write, agent_source
 
 pytestmark = pytest.mark.redis
 
@@ -181,7 +181,8 @@ async def test_purge_removes_the_source_and_its_claim(connect: Connect) -> None:
     server = await b.claim(agent_source("west"))
     await a.write([upserts(fence, www="1", api="1")], 0)
     await b.write([Group(server.source, server, (Write(key("cart", "west"), stored("c")),))], 2)
-    await b.write([Group(EAST, None, purge=True)], 3)
+    leader = await b.claim(SERVER)
+    await b.write([Group(EAST, leader, purge=True)], 3)
     assert (await b.load()).inputs == {key("cart", "west"): stored("c")}
     result = await a.write([upserts(fence, www="late")], 2)
     assert result.refused == {EAST}
@@ -189,11 +190,24 @@ async def test_purge_removes_the_source_and_its_claim(connect: Connect) -> None:
     assert result.missed[0].key == ObjectKey(TABLE, "east", "", "")
 
 
+@pytest.mark.spec("M-63")
+async def test_who_reads_the_management_cluster_no_longer_may_not_purge(connect: Connect) -> None:
+    frozen, leader = await connect("a"), await connect("b")
+    fence = await leader.claim(EAST)
+    await leader.write([upserts(fence, www="1")], 0)
+    old = await frozen.claim(SERVER)
+    await leader.claim(SERVER)
+    result = await frozen.write([Group(EAST, old, purge=True)], 1)
+    assert result.refused == {EAST}
+    assert (await leader.load()).inputs == {key("www"): stored("1")}
+    assert not (await leader.write([upserts(fence, www="2")], 1)).refused
+
+
 async def test_a_drop_comes_before_what_was_written_after_it(connect: Connect) -> None:
     a, b = await connect("a"), await connect("b")
     fence = await a.claim(EAST)
     await a.write([upserts(fence, www="1", api="1")], 0)
-    await a.write([Group(EAST, None, purge=True)], 2)
+    await a.write([Group(EAST, await a.claim(SERVER), purge=True)], 2)
     fence = await a.claim(EAST)
     await a.write([upserts(fence, www="2")], 3)
     missed = (await b.write([], 0)).missed

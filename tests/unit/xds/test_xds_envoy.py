@@ -28,12 +28,13 @@ from xds_support import (
 )
 
 from fingerpost.relay.pieces import PieceList
+from fingerpost.relay.route_forms import Form
 
 pytestmark = pytest.mark.envoy
 
 
-def web(port: int, *rules: Rule) -> dict[Key, PieceList]:
-    return {("listener", f"0.0.0.0_{port}"): listener(port), ("routes", "http"): routes(rules)}
+def web(port: int, *rules: Rule, form: Form = Form.PLAIN) -> dict[Key, PieceList]:
+    return {("listener", f"0.0.0.0_{port}"): listener(port, form=form), ("routes", "http"): routes(rules)}
 
 
 @pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
@@ -90,9 +91,10 @@ async def test_a_new_route_to_a_new_cluster_never_fails_under_load(rig: Rig, bac
     assert set(answers) == {200}
 
 
+@pytest.mark.parametrize("form", [Form.PLAIN, Form.SCOPED])
 @pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
 async def test_of_50_changed_contributions_only_the_refused_one_is_not_live(
-    rig: Rig, backend: Backend, delta: bool
+    rig: Rig, backend: Backend, delta: bool, form: Form
 ) -> None:
     port = free_port()
     rig.local["shop", "cart"] = [Spot("127.0.0.1", backend.port)]
@@ -103,7 +105,7 @@ async def test_of_50_changed_contributions_only_the_refused_one_is_not_live(
             made[17] = made[17]._replace(regex=culprit)
         return made
 
-    rig.push(destination("cart") | web(port, *rules("/old")))
+    rig.push(destination("cart") | web(port, *rules("/old"), form=form))
     async with rig.envoy(delta=delta):
         await rig.live()
         rig.push({("routes", "http"): routes(rules("/new", culprit="(unclosed"))})

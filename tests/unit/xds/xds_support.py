@@ -31,6 +31,7 @@ from agent.xds.ports import Applied, CertificateFiles
 from agent.xds.server import AdsServer
 from agent.xds.tokens import Tokens, ensure_token
 from fingerpost.relay.pieces import PieceList, Role, field, piece
+from fingerpost.relay.route_forms import FORMS, Form
 from fingerpost.relay.v1.endpoints_pb2 import EndpointsTemplate
 from tests.splicing import diff
 
@@ -168,14 +169,20 @@ class Rig:
 
     @asynccontextmanager
     async def envoy(
-        self, *, gateway: str = GATEWAY, delta: bool = True, bind: str = "127.0.0.1", **more: Any
+        self,
+        *,
+        gateway: str = GATEWAY,
+        delta: bool = True,
+        bind: str = "127.0.0.1",
+        arguments: Sequence[str] = (),
+        **more: Any,
     ) -> AsyncIterator[EnvoyProcess]:
         token = ensure_token(self.folder / "tokens", gateway)
         admin = free_port()
         config = bootstrap(
             f"127.0.0.1:{self.port}", gateway, "east", token, bind=bind, admin_port=admin, delta=delta, **more
         )
-        async with run_envoy(self.folder, config, admin) as process:
+        async with run_envoy(self.folder, config, admin, arguments) as process:
             yield process
 
 
@@ -189,7 +196,9 @@ class EnvoyProcess(NamedTuple):
 
 
 @asynccontextmanager
-async def run_envoy(folder: Path, config: Mapping[str, Any], admin: int) -> AsyncIterator[EnvoyProcess]:
+async def run_envoy(
+    folder: Path, config: Mapping[str, Any], admin: int, arguments: Sequence[str] = ()
+) -> AsyncIterator[EnvoyProcess]:
     path = folder / f"envoy-{admin}.json"
     path.write_text(json.dumps(config))
     with (folder / f"envoy-{admin}.log").open("wb") as log:
@@ -202,6 +211,7 @@ async def run_envoy(folder: Path, config: Mapping[str, Any], admin: int) -> Asyn
             "1",
             "-l",
             "warning",
+            *arguments,
             stdout=log,
             stderr=log,
         )
@@ -254,12 +264,19 @@ def table(name: str) -> str:
 
 
 def listener(
-    port: int, routes: str = "http", *, secrets: Sequence[tuple[str, str]] = (), owner: str = "web"
+    port: int,
+    routes: str = "http",
+    *,
+    secrets: Sequence[tuple[str, str]] = (),
+    owner: str = "web",
+    form: Form = Form.PLAIN,
 ) -> PieceList:
     """Plain, or with one filter chain per (host, secret)."""
     head = listener_pb2.Listener(name=f"0.0.0.0_{port}")
     head.address.socket_address.address = "0.0.0.0"
     head.address.socket_address.port_value = port
+    if form is not Form.PLAIN:
+        head.metadata.filter_metadata[FORMS].fields[routes].string_value = form.value
     if secrets:
         inspector = head.listener_filters.add(name="envoy.filters.listener.tls_inspector")
         inspector.typed_config.type_url = (
@@ -304,7 +321,8 @@ class Rule(NamedTuple):
 
 
 def routes(rules: Sequence[Rule], name: str = "http") -> PieceList:
-    pieces = [piece(Role.TOP, "", route_pb2.RouteConfiguration(name=name).SerializeToString())]
+    head = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
+    pieces = [piece(Role.TOP, "", head.SerializeToString())]
     hosts: dict[str, list[Rule]] = {}
     for rule in rules:
         hosts.setdefault(rule.host, []).append(rule)

@@ -6,7 +6,7 @@ Only encoding: what listens where was decided in `routing.gateway_plan` and `rou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from google.protobuf import any_pb2, struct_pb2, wrappers_pb2
 from google.protobuf.message import Message
 
 from fingerpost.relay.pieces import Piece, Role, piece
+from fingerpost.relay.route_forms import FORMS, Form
 from mgmt.translate.emit.envoy.tls import ads, eastwest_socket, server_socket
 from mgmt.translate.routing.gateway_plan import ChainPlan, PortPlan
 
@@ -147,12 +148,24 @@ def _owner_piece(contribution: str) -> Piece:
     return piece(Role.TOP, contribution, _encode(listener))
 
 
-def encode_listener(plan: PortPlan) -> tuple[Piece, ...]:
-    """The Listener `listener_name(plan.port)`."""
+def _forms_piece(forms: Mapping[str, Form]) -> Piece:
+    """How the agent is to serve these RouteConfigurations; the listener itself is written for the plain form."""
+    listener = listener_pb2.Listener()
+    fields = listener.metadata.filter_metadata[FORMS].fields
+    for name, form in forms.items():
+        fields[name].string_value = form.value
+    return piece(Role.TOP, "", _encode(listener))
+
+
+def encode_listener(plan: PortPlan, forms: Mapping[str, Form]) -> tuple[Piece, ...]:
+    """The Listener `listener_name(plan.port)`. `forms` by RouteConfiguration; plain where it is missing."""
     tls = any(chain.tls is not None or chain.server_names for chain in plan.chains)
     pieces = [_head(listener_name(plan.port), plan.port, inspect_tls=tls)]
     if any(chain.gateway is None for chain in plan.chains):
         pieces += [_owner_piece("/".join(gateway)) for gateway in plan.gateways]
+    here = {chain.route_config: forms.get(chain.route_config, Form.PLAIN) for chain in plan.chains}
+    if own := {name: form for name, form in here.items() if form is not Form.PLAIN}:
+        pieces.append(_forms_piece(own))
     for chain in plan.chains:
         contribution = "" if chain.gateway is None else "/".join(chain.gateway)
         socket = None if chain.tls is None else server_socket(chain.tls)

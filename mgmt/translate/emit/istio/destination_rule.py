@@ -30,16 +30,31 @@ def _subsets(ref: ObjectKey, used: Iterable[Labels]) -> tuple[list[dict[str, Any
     return [{"name": name, "labels": dict(labels)} for name, labels in sorted(found.items())], problems
 
 
-def emit_service_rule(site: Site, service: ObjectKey, used: Iterable[Destination]) -> Emitted:
-    """For the gateways of one namespace. `used` are all destinations of that Service in routes seen there; without a
-    subset no object is needed.
+def emit_service_rule(
+    site: Site,
+    service: ObjectKey,
+    used: Iterable[Destination],
+    settings: Iterable[tuple[int, DestinationSettings]] = (),
+) -> Emitted:
+    """For the gateways of one namespace. `used` are all destinations of that Service in routes seen there, `settings`
+    what policies say of their ports; without a subset and a policy no object is needed.
     """
     used = tuple(used)
     subsets, problems = _subsets(service, (d.subset for d in used))
-    if not subsets:
+    ports = []
+    for number, found in settings:
+        setting, limits = _policies(service, found)
+        problems += limits
+        if setting:
+            ports.append({"port": {"number": number}, **setting})
+    if not subsets and not ports:
         return Emitted()
     host = used[0].host
-    spec = {"host": host, "exportTo": HERE, "subsets": subsets}
+    spec: dict[str, Any] = {"host": host, "exportTo": HERE}
+    if ports:
+        spec["trafficPolicy"] = {"portLevelSettings": ports}
+    if subsets:
+        spec["subsets"] = subsets
     name = joined(host, service.namespace, site.workspace)
     return Emitted((build(KIND, site, name, [service], spec),), tuple(problems))
 
@@ -70,7 +85,8 @@ def emit_virtual_rule(
         spec["subsets"] = subsets
     if not settings and not subsets:
         return Emitted()
-    name = joined(found.host, "virtual-destination", found.parent.namespace, found.workspace)
+    kind = () if found.parent.kind == "Service" else ("virtual-destination",)
+    name = joined(found.host, *kind, found.parent.namespace, found.workspace)
     return Emitted((build(KIND, site, name, [found.parent], spec),), tuple(problems))
 
 

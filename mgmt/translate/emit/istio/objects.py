@@ -42,13 +42,15 @@ def build(
     parents: Iterable[ObjectKey],
     spec: Mapping[str, Any],
     annotations: Mapping[str, str] | None = None,
+    *,
+    api_version: str = API_VERSION,
 ) -> IstioObject:
     family = tuple(sorted(set(parents), key=lambda p: (p.kind, p.namespace, p.name, p.cluster)))
     labels, full = labels_of(site, family[0])
     metadata: dict[str, Any] = {"name": name, "namespace": site.namespace, "labels": labels}
     if notes := {**(annotations or {}), **full, **annotations_of(family)}:
         metadata["annotations"] = notes
-    body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+    body = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
     key = ObjectKey(f"{GROUP}/{kind}", site.cluster, site.namespace, name)
     return IstioObject(key=key, parents=family, body=canonical(body))
 

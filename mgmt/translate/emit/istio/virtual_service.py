@@ -95,8 +95,8 @@ def _apart(group: Served) -> Iterable[Served]:
 def _order_unknown(table: ObjectKey, host: str) -> Problem:
     message = (
         f"host {host} is served for other tables too: Istio tries the routes of the VirtualService that it has had "
-        "longest first, not those of the oldest table, and catch-all routes last on every port; keep matchers of "
-        "tables that share a host apart"
+        "longest first, not those of the oldest table, and catch-all routes last; keep matchers of tables that share "
+        "a host apart"
     )
     return cannot(table, "spec.hosts", message)
 

@@ -1,0 +1,69 @@
+"""`conflicts`: shadowed routes, hosts that meet, objects that nobody uses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ctl.exits import Code
+from ctl.offline.asked import another_version, asked
+from ctl.offline.edits import edits
+from ctl.output import Document, counted, emit, paint, remark
+from mgmt.snapshot.conflicts import CODES, Conflict
+from mgmt.snapshot.conflicts import conflicts as find
+
+_COLORS = {"warning": "warn", "info": "ok"}
+
+
+def conflicts(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str) -> int:
+    """`paths`: files that count as applied. `fleet`: what `asked` takes."""
+    there = asked(*fleet)
+    if paths:
+        stdin = sys.stdin.buffer.read() if "-" in paths else b""
+        there.outcome.change(edits(there.outcome, paths, stdin, cluster, (), "").changes.items())
+    found = find(there.outcome.translator)
+    if warning := another_version(there):
+        remark(f"warning: {warning}")
+    findings = [_finding(one) for one in found]
+    warnings = sum(one.severity == "warning" for one in found)
+    emit(
+        Document(
+            "Conflicts",
+            text=lambda: _text(found, warnings),
+            spec={"revision": there.revision, "warnings": warnings, "infos": len(found) - warnings},
+            findings=findings,
+            names=sorted({finding["object"] for finding in findings}),
+            server_version=there.server_version,
+            context=there.context,
+        )
+    )
+    return Code.FINDINGS if warnings else Code.DONE
+
+
+def _finding(one: Conflict) -> dict[str, Any]:
+    code, key = CODES[one.code], one.key
+    return {
+        "code": one.code,
+        "severity": code.severity,
+        "section": code.section,
+        "object": f"{key.kind} {key.cluster}/{key.namespace}/{key.name}",
+        "path": one.path,
+        "message": one.message,
+        "hint": code.hint,
+    }
+
+
+def _text(found: tuple[Conflict, ...], warnings: int) -> str:
+    lines: list[str] = []
+    section = ""
+    for one in sorted(found, key=lambda c: (list(CODES).index(c.code), c)):
+        code, key = CODES[one.code], one.key
+        if code.section != section:
+            section = code.section
+            lines += ["", paint(section, "bold")] if lines else [paint(section, "bold")]
+        level = paint(f"{code.severity:<7}", _COLORS[code.severity])
+        where = f"{key.kind} {key.namespace}/{key.name} in {key.cluster}" + (f", {one.path}" if one.path else "")
+        lines += [f"  {level} {one.code} {where}", f"          {one.message}"]
+    summary = f"{counted(warnings, 'warning')}, {counted(len(found) - warnings, 'note')}"
+    return "\n".join([*lines, "", summary]) if lines else "no conflicts"

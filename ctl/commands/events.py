@@ -1,0 +1,110 @@
+"""`events`: what happened of late at the servers, and with -w what happens from now on, each event once."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from ctl.commands.objects import partial
+from ctl.exits import Code, Failed
+from ctl.flags import current
+from ctl.output import Document, as_yaml, emit, fail, note
+from ctl.server import Answers, get
+from ctl.table import table
+
+Json = dict[str, Any]
+_COLUMNS = ("Time", "Type", "Cluster", "About", "Message")
+_INTERVAL = 1.0
+
+
+def events(cluster: str) -> int:
+    answers = _ask({}, cluster)
+    found = _sorted(answers, {})
+    emit(
+        Document(
+            "EventList",
+            text=lambda: table(_COLUMNS, [_row(e) for e in found]),
+            items=found,
+            names=[e["id"] for e in found],
+            server_version=answers.version,
+            context=answers.context,
+        )
+    )
+    return partial(answers)
+
+
+def follow(cluster: str) -> int:
+    """Until Ctrl-C or --timeout. A server that is away is told once; it may have other events when it is back."""
+    told: dict[str, int] = {}
+    code, trouble = int(Code.DONE), ""
+    end = None if current().wait is None else time.monotonic() + current().timeout
+    try:
+        while end is None or time.monotonic() < end:
+            try:
+                answers = _ask(told, cluster)
+                for event in _sorted(answers, told):
+                    _line(event)
+                    told[event["replica"]] = max(told.get(event["replica"], 0), int(event["id"]))
+                said, code = "; ".join(answers.missing), int(Code.PARTIAL if answers.missing else Code.DONE)
+                if said and said != trouble:
+                    note(f"warning: {said} does not answer, so its events are missing")
+            except Failed as failure:
+                if failure.code != Code.UNREACHABLE:
+                    raise
+                said, code = failure.message, int(failure.code)
+                if said != trouble:
+                    fail(failure)
+            trouble = said
+            time.sleep(_INTERVAL if end is None else max(0.0, min(_INTERVAL, end - time.monotonic())))
+    except KeyboardInterrupt:
+        pass
+    return code
+
+
+def _ask(told: dict[str, int], cluster: str) -> Answers:
+    """Each replica has a clock of its own, so that the one furthest behind counts."""
+    query = {"since": str(min(told.values(), default=0))}
+    return get("/events", query | ({"cluster": cluster} if cluster else {}))
+
+
+def _sorted(answers: Answers, told: dict[str, int]) -> list[Json]:
+    found = [
+        {"replica": body["replica"], **event}
+        for body in answers.bodies
+        for event in body["items"]
+        if int(event["id"]) > told.get(body["replica"], 0)
+    ]
+    return sorted(found, key=lambda e: (int(e["id"]), e["replica"]))
+
+
+def _row(event: Json) -> list[str]:
+    return [
+        event["time"],
+        event["type"],
+        event["cluster"] or "-",
+        _about(event.get("about", "")) or "-",
+        event["message"],
+    ]
+
+
+def _about(about: str) -> str:
+    """`RouteTable mgmt shop/www` of a contribution; in -o json it stands in full."""
+    parts = about.split("/")
+    if len(parts) != 5:
+        return about
+    _, kind, cluster, namespace, name = parts
+    return f"{kind} {cluster} {namespace}/{name}" if namespace else f"{kind} {cluster} {name}"
+
+
+def _line(event: Json) -> None:
+    flags = current()
+    if flags.output == "json":
+        text = json.dumps(event)
+    elif flags.output == "yaml":
+        text = f"---\n{as_yaml(event)}"
+    else:
+        text = "  ".join(_row(event))
+    print(text)
+    sys.stdout.flush()

@@ -1,0 +1,111 @@
+"""`history`: the numbered snapshots of what users had written, what one of them changed, and how two of them differ."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ctl.exits import Code
+from ctl.names import split
+from ctl.output import Document, as_yaml, counted, emit, remark
+from ctl.server import Answers, first, get
+from ctl.table import table
+
+Json = Mapping[str, Any]
+_SHOWN = 3  # changes in one row of the list
+
+
+def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
+    query = {"limit": str(limit)}
+    if kind:
+        query |= {"kind": kind, "cluster": cluster}
+    if name:
+        query["namespace"], query["name"] = split(name)
+    answers = get("/history", query)
+    body = first(answers)
+    items = body["items"]
+    emit(
+        Document(
+            "SnapshotList",
+            text=lambda: _list(body) if items else "",
+            items=items,
+            more={"rollbacks": body["rollbacks"]},
+            names=[str(item["number"]) for item in items],
+            server_version=answers.version,
+            context=answers.context,
+        )
+    )
+    if not items:
+        remark("no snapshot found")
+    for one in body["rollbacks"]:
+        remark(f"{rollback_text(one)}; fingerpost rollback release {one['id']} ends it")
+    return Code.DONE
+
+
+def show(number: int) -> int:
+    answers = get(f"/history/{number}")
+    body = first(answers)
+    return _document("Snapshot", body, answers, lambda: _one(body))
+
+
+def diff(number: int, to: int | None) -> int:
+    answers = get(f"/history/{number}/diff", {} if to is None else {"to": str(to)})
+    body = first(answers)
+    later = "now" if to is None else str(to)
+    code = _document("SnapshotDiff", body, answers, lambda: "\n".join(_differences(body["changes"], number, later)))
+    if not body["changes"]:
+        remark(f"nothing differs between {number} and {later}")
+    return code
+
+
+def _document(kind: str, body: Json, answers: Answers, text: Any) -> int:
+    spec = {k: v for k, v in body.items() if k not in ("replica", "version")}
+    names = [object_name(c) for c in body["changes"]]
+    emit(Document(kind, text=text, spec=spec, names=names, server_version=answers.version, context=answers.context))
+    return Code.DONE
+
+
+def _list(body: Json) -> str:
+    rows = [
+        [str(item["number"]), item["time"], str(item["gatewaysCount"]), _short(item["changes"])]
+        for item in body["items"]
+    ]
+    return table(("Snapshot", "Time", "Gateways", "Changes"), rows)
+
+
+def _short(changes: list[Json]) -> str:
+    more = len(changes) - _SHOWN
+    named = ", ".join(f"{c['action']} {object_name(c)}" for c in changes[:_SHOWN])
+    return f"{named}, and {more} more" if more > 0 else named
+
+
+def _one(body: Json) -> str:
+    lines = [f"snapshot {body['number']} of {body['time']}, at {counted(body['gatewaysCount'], 'gateway')}"]
+    lines += [f"  {c['action']} {object_name(c)}" for c in body["changes"]]
+    if body["gateways"]:
+        more = body["gatewaysCount"] - len(body["gateways"])
+        lines.append("gateways: " + ", ".join(body["gateways"]) + (f" and {more} more" if more > 0 else ""))
+    return "\n".join(lines)
+
+
+def _differences(changes: Iterable[Json], number: int, later: str) -> Iterable[str]:
+    for change in changes:
+        name = object_name(change)
+        before, after = (_lines(change[side]) for side in ("before", "after"))
+        yield from difflib.unified_diff(before, after, f"{name} ({number})", f"{name} ({later})", lineterm="")
+
+
+def _lines(obj: Any) -> list[str]:
+    return as_yaml(obj).splitlines() if obj is not None else []
+
+
+def object_name(change: Json) -> str:
+    where = f"{change['namespace']}/{change['name']}" if change["namespace"] else change["name"]
+    return f"{change['kind']} {where} in {change['cluster']}"
+
+
+def rollback_text(one: Json) -> str:
+    scope = f"{one['scope']} {one['name']}" if one["name"] else "everything"
+    by = f" by {one['by']}" if one["by"] else ""
+    return f"rollback {one['id']}: {scope} is at snapshot {one['snapshot']} since {one['since']}{by}"

@@ -1,0 +1,54 @@
+"""`whatif --without CLUSTER`: what still answers, what fails over where, what is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ctl.exits import Code, usage
+from ctl.offline.asked import another_version, asked
+from ctl.output import Document, emit, remark
+from ctl.shown import loss as shown
+from mgmt.snapshot.whatif import Effect, UnknownCluster, WhatIf
+from mgmt.snapshot.whatif import whatif as found_without
+
+
+def whatif(without: str, fleet: tuple[str, str, str]) -> int:
+    """`fleet`: what `asked` takes."""
+    there = asked(*fleet)
+    try:
+        found = found_without(there.outcome.translator, without)
+    except UnknownCluster as e:
+        raise usage(f"--without: {e}", "fingerpost cluster list names them") from e
+    if warning := another_version(there):
+        remark(f"warning: {warning}")
+    emit(
+        Document(
+            "WhatIf",
+            text=lambda: shown.text(found),
+            spec={"revision": there.revision, "survives": found.harmless, **msgspec.to_builtins(found)},
+            findings=_findings(found),
+            names=[f"{r.effect.value}/{r.route}" for r in found.routes],
+            server_version=there.server_version,
+            context=there.context,
+        )
+    )
+    return Code.DONE if found.harmless else Code.FINDINGS
+
+
+def _findings(found: WhatIf) -> list[dict[str, Any]]:
+    hint = f"serve it from a second cluster besides {found.without}"
+    lost = [
+        ("HostLost", host, f"host {host} is served by gateways of {found.without} only") for host in found.hosts_lost
+    ]
+    lost += [
+        (
+            "RouteLost",
+            r.route,
+            f"{r.request} at gateways of {', '.join(r.gateways)}: {r.destination} has no endpoint left",
+        )
+        for r in found.routes
+        if r.effect is Effect.LOST
+    ]
+    return [{"code": c, "severity": "error", "object": o, "message": m, "hint": hint} for c, o, m in lost]

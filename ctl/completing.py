@@ -1,0 +1,225 @@
+"""Completion of the command line: the scripts for four shells, and what they ask for at every press of the key.
+
+The words come from the commands themselves, names of clusters and objects from the servers. What is wrong is not said:
+then there is simply nothing to choose from (C-46).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ctl import flags
+from ctl.exits import Code, Failed
+
+WORD = "__complete"
+_PATIENCE = 0.4  # seconds for a server: longer than that nobody waits for a key
+_BASH = """\
+_fingerpost() {
+    local IFS=$'\\n'
+    COMPREPLY=($(fingerpost __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _fingerpost fingerpost meshctl"""
+_ZSH = """\
+#compdef fingerpost meshctl
+_fingerpost() {
+    local -a found
+    found=("${(@f)$(fingerpost __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    if [[ -n "$found" ]]; then compadd -- $found; else _files; fi
+}
+compdef _fingerpost fingerpost meshctl"""
+_FISH = """\
+complete -c fingerpost -a '(fingerpost __complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'
+complete -c meshctl -w fingerpost"""
+_POWERSHELL = """\
+Register-ArgumentCompleter -Native -CommandName fingerpost, meshctl -ScriptBlock {
+    param($word, $ast, $cursor)
+    $words = @($ast.CommandElements | Select-Object -Skip 1 | ForEach-Object { $_.ToString() })
+    if ($word -eq '') { $words += '""' }
+    fingerpost __complete -- @words 2>$null |
+        ForEach-Object { [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_) }
+}"""
+SCRIPTS: Mapping[str, str] = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "powershell": _POWERSHELL}
+_GLOBAL = (
+    "--output",
+    "--namespace",
+    "--context",
+    "--config",
+    "--kubeconfig",
+    "--kubecontext",
+    "--mgmt-namespace",
+    "--timeout",
+    "--request-timeout",
+    "--quiet",
+    "--verbose",
+    "--no-color",
+)
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """Prints what the last word may become, one a line. Never fails, never complains."""
+    words = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            found = candidates(words)
+        except (Failed, Exception):  # noqa: BLE001  (whatever is wrong, a person at the keyboard is not to see it here)
+            found = []
+    for one in found:
+        print(one)
+    return Code.DONE
+
+
+def candidates(words: Sequence[str]) -> list[str]:
+    """Of the last word; sorted."""
+    last = words[-1].strip("\"'") if words else ""
+    before = list(words[:-1])
+    value_of = ""
+    try:
+        given, rest = flags.hoist(before)
+    except Failed:  # the last word is the value of a global flag
+        value_of = before[-1]
+        given, rest = flags.hoist(before[:-1])
+    flags.use(given._replace(request_timeout=min(given.request_timeout, _PATIENCE), quiet=True, output="table"))
+    found = _global_value(value_of) if value_of else _of_command(rest, last)
+    return sorted({one for one in found if one.startswith(last)})
+
+
+def _global_value(flag: str) -> Iterable[str]:
+    from ctl.contexts import load
+
+    if flag in ("-o", "--output"):
+        return (*flags.FORMATS, "jsonpath=")
+    if flag in ("-n", "--namespace"):
+        return _namespaces()
+    if flag in ("--kubecontext", "--mgmt-context"):
+        return _kubecontexts()
+    return (*load().contexts, *_kubecontexts()) if flag == "--context" else ()
+
+
+def _of_command(words: Sequence[str], last: str) -> Iterable[str]:
+    from ctl.__main__ import command
+
+    here: Any = command()
+    path: list[str] = []
+    given: list[str] = []
+    value_of = None
+    for word in words:
+        options = {name: option for option in here.params for name in (*option.opts, *option.secondary_opts)}
+        if value_of is not None:
+            value_of = None
+        elif word.startswith("-") and word in options:
+            value_of = None if options[word].is_flag else options[word]
+        elif not word.startswith("-") and word in getattr(here, "commands", {}) and not given:
+            here = here.commands[word]
+            path.append(word)
+        elif not word.startswith("-"):
+            given.append(word)
+    if value_of is not None:
+        return _value(value_of.name, given)
+    if last.startswith("-"):
+        own = [name for option in here.params if option.opts[0].startswith("-") for name in option.opts]
+        return (*(name for name in own if name.startswith("--")), *_GLOBAL, "--help")
+    if hasattr(here, "commands"):
+        more = _codes() if path == ["explain"] else ()
+        return (*(name for name in here.commands if not here.commands[name].hidden), *more)
+    places = [p for p in here.params if not p.opts[0].startswith("-")]
+    if len(given) >= len(places):
+        return ()
+    return _argument(" ".join(path), places[len(given)].name, given)
+
+
+def _argument(command: str, name: str, given: Sequence[str]) -> Iterable[str]:
+    fixed: Mapping[tuple[str, str], Callable[[], Iterable[str]]] = {
+        ("check", "target"): lambda: ("server", "agent"),
+        ("completion", "shell"): lambda: SCRIPTS,
+        ("config use", "name"): _contexts,
+        ("config set-context", "name"): _contexts,
+        ("release", "cluster"): _clusters,
+        ("cluster describe", "name"): _clusters,
+        ("cluster deregister", "name"): _clusters,
+        ("cluster accept", "name"): _clusters,
+        ("cluster reject", "name"): _clusters,
+    }
+    if (command, name) in fixed:
+        return fixed[command, name]()
+    if name == "kind":
+        return _kinds()
+    if name == "name" and command in ("get", "describe", "wait", "trace"):
+        return _objects(given[0])
+    return ()
+
+
+def _value(option: str, given: Sequence[str]) -> Iterable[str]:
+    from mgmt.admin.findings import SECTIONS
+
+    known: Mapping[str, Callable[[], Iterable[str]]] = {
+        "cluster": _clusters,
+        "remote_context": _kubecontexts,
+        "section": lambda: SECTIONS,
+        "fail_on": lambda: ("error", "warning"),
+        "condition": lambda: ("applied", "accepted"),
+        "side": lambda: ("agent", "mgmt"),
+    }
+    return known[option]() if option in known else ()
+
+
+# -------------------------------------------------------------------- what there is
+
+
+def _kinds() -> Iterable[str]:
+    from fingerpost.api.kinds import KINDS
+
+    return (kind.plural for kind in KINDS if kind.written_by_users)
+
+
+def _codes() -> Iterable[str]:
+    from mgmt.admin.findings import CODES
+
+    return CODES
+
+
+def _contexts() -> Iterable[str]:
+    from ctl.contexts import load
+
+    return load().contexts
+
+
+def _kubecontexts() -> Iterable[str]:
+    import os
+    from pathlib import Path
+
+    import yaml
+
+    from ctl.contexts import usual_kubeconfig
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for file in (flags.current().kubeconfig or usual_kubeconfig()).split(os.pathsep):
+        if Path(file).is_file():
+            found = yaml.load(Path(file).read_text(), Loader=loader) or {}  # noqa: S506  (safe loaders both)
+            yield from (str(context["name"]) for context in found.get("contexts") or ())
+
+
+def _clusters() -> Iterable[str]:
+    from ctl.server import get
+
+    return [str(cluster["name"]) for body in get("/clusters").bodies for cluster in body["clusters"]]
+
+
+def _items(kind: str) -> list[dict[str, Any]]:
+    from ctl.server import get
+
+    bodies = get("/objects", {"kind": kind, "namespace": flags.current().namespace}).bodies
+    return [item["metadata"] for body in bodies for item in body["items"]]
+
+
+def _objects(kind: str) -> Iterable[str]:
+    alone = bool(flags.current().namespace)
+    for metadata in _items(kind):
+        where = metadata.get("namespace", "")
+        yield metadata["name"] if alone or not where else f"{where}/{metadata['name']}"
+
+
+def _namespaces() -> Iterable[str]:
+    return (metadata["name"] for metadata in _items("namespaces"))

@@ -1,0 +1,1 @@
+"""Server and agents without any process: from folders of manifests to what would be relayed."""

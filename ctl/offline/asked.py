@@ -1,0 +1,114 @@
+"""The fleet that a question is about: the servers' inputs as they are now, a kept dump of them, or folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ctl.exits import Code, Failed, usage
+from ctl.flags import current
+from ctl.output import remark
+from fingerpost import __version__
+from fingerpost.objects import ObjectKey, canonical
+from mgmt.snapshot.outcome import Outcome
+from mgmt.translate.graph.ownership import Place
+
+
+class Asked(NamedTuple):
+    """`revision` 0: not of a server."""
+
+    outcome: Outcome
+    revision: int = 0
+    server_version: str = ""
+    context: str = ""
+
+
+def asked(snapshot: str, fleet: str, management: str) -> Asked:
+    """`snapshot` is a file of `snapshot input`, `fleet` a folder per cluster. Raises Failed."""
+    if snapshot and fleet:
+        raise usage("--snapshot and --fleet name two fleets", "give one of them, or none for the servers'")
+    if fleet:
+        from ctl.offline.fleet import NotAFleet, translate_folder
+
+        try:
+            made = translate_folder(Path(fleet), Place(cluster=management, admin_namespace=current().admin_namespace))
+        except NotAFleet as e:
+            raise usage(f"--fleet is {fleet}: {e}", "--management-cluster names the folder of that cluster") from e
+        if made.manifests.findings:
+            raise broken(made.manifests.findings)
+        return Asked(made.outcome)
+    if snapshot:
+        body = _kept(Path(snapshot))
+        return Asked(_outcome(body), int(body["revision"]), str(body.get("serverVersion", "")))
+    from ctl.commands.objects import patience
+    from ctl.commands.snapshot import newest
+    from ctl.server import get
+
+    answers = get("/snapshots/input", {}, patience())
+    body = newest(answers.bodies)
+    if "place" not in body:
+        message = "the server is too old to be asked this: its dump does not say which cluster manages"
+        raise Failed(Code.USAGE, message, "use a command line of the server's version")
+    version = str(body["serverVersion"])
+    for address, trouble in answers.missing.items():  # each replica holds all inputs, so the answer is whole
+        remark(f"warning: {address} does not answer ({trouble}); it may know of a later change")
+    return Asked(_outcome(body), int(body["revision"]), version, answers.context)
+
+
+def another_version(asked: Asked) -> str:
+    """A warning when the translator here is not the servers' own; else empty."""
+    if asked.server_version in ("", __version__):
+        return ""
+    return f"the server is of version {asked.server_version}, this command of {__version__}: its answer may differ"
+
+
+def broken(findings: Any) -> Failed:
+    """Files that cannot be read as they are: a partial answer would mislead."""
+    shown = [
+        {"code": f.code, "severity": "error", "object": f.place, "message": f.message, "hint": ""} for f in findings
+    ]
+    text = "; ".join(f"{f.place}: {f.message}" for f in findings)
+    return Failed(Code.USAGE, text, "repair the files first", "BrokenFiles", shown)
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text()
+    except OSError as e:
+        raise usage(f"--snapshot is {file}: {e.strerror}", "fingerpost snapshot input -o json > FILE makes one") from e
+    try:
+        found = json.loads(text) if text.lstrip().startswith("{") else _yaml(text)
+        body = found["spec"]
+        body["place"]["cluster"], body["revision"], body["clusters"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        hint = "fingerpost snapshot input -o json > FILE makes one"
+        raise usage(f"--snapshot is {file}, which holds no dump of inputs", hint) from e
+    return dict(body)
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  (both are safe)
+    except yaml.YAMLError as e:
+        raise ValueError(str(e)) from e
+
+
+def _outcome(body: Mapping[str, Any]) -> Outcome:
+    said = body["place"]
+    scoped_from = said.get("scopedRoutesFrom", 0)  # a snapshot of an older server has none
+    place = Place(cluster=said["cluster"], admin_namespace=said["adminNamespace"], scoped_from=scoped_from)
+    return Outcome(place, dict(_objects(body)))
+
+
+def _objects(body: Mapping[str, Any]) -> Any:
+    for cluster, shown in body["clusters"].items():
+        for type_, objects in shown["types"].items():
+            for obj in objects:
+                metadata = obj.get("metadata", {})  # one that cannot be read is shown as {}
+                if "name" in metadata:
+                    key = ObjectKey(type_, cluster, metadata.get("namespace", ""), metadata["name"])
+                    yield key, canonical(obj)

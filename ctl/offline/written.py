@@ -1,0 +1,120 @@
+"""The folder that `translate` writes: per cluster and gateway a file per type of resource, Istio objects as manifests
+of their own, one list of digests, and one of the files, by which a later run knows what it may take away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ctl.exits import Code, Failed
+from ctl.output import as_yaml
+from fingerpost.readable import readable
+from fingerpost.relay.objects import OBJECT, STATUS
+from fingerpost.relay.pieces import PieceList, join
+from mgmt.snapshot.outcome import Scopes
+
+DIGESTS, FILES = "digests.txt", "files.txt"
+_SHOWN = 3  # files named in a refusal
+_FILES = {"cluster": "clusters", "listener": "listeners"}
+
+
+class Entry(NamedTuple):
+    """A resource and the file, relative to the folder, where it can be read."""
+
+    cluster: str
+    gateway: str
+    type: str
+    name: str
+    pieces: PieceList
+    file: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "cluster": self.cluster,
+            "gateway": self.gateway,
+            "type": self.type,
+            "name": self.name,
+            "hash": self.pieces.digest.hex(),
+            "bytes": len(join(self.pieces)),
+            "file": self.file,
+        }
+
+
+def entries(scopes: Scopes) -> list[Entry]:
+    found = [
+        Entry(cluster, scope, type_, name, pieces, _file(cluster, scope, type_, name))
+        for (cluster, scope), resources in scopes.items()
+        for (type_, name), pieces in resources.items()
+    ]
+    return sorted(found, key=lambda e: (e.cluster, e.gateway, e.type, e.name))
+
+
+def _file(cluster: str, scope: str, type_: str, name: str) -> str:
+    if type_ == STATUS:
+        return f"{cluster}/statuses.yaml"
+    if type_ == OBJECT:
+        group, kind, namespace, own = name.split("/", 3)
+        return f"{cluster}/{scope}/{kind}.{group}/{namespace}.{own}.yaml"
+    return f"{cluster}/{scope.replace('/', '.')}/{_FILES.get(type_, type_)}.yaml"
+
+
+def write(folder: Path, found: Iterable[Entry]) -> None:
+    """Raises Failed: the folder holds something else, or cannot be written."""
+    listed = list(found)
+    by_file: dict[str, list[Entry]] = {}
+    for entry in listed:
+        by_file.setdefault(entry.file, []).append(entry)
+    try:
+        _clear(folder)
+        # before the files themselves, so that a run that was broken off can be repeated
+        (folder / FILES).write_text("".join(f"{file}\n" for file in sorted({DIGESTS, FILES, *by_file})))
+        lines = [f"{e.pieces.digest.hex()}  {e.cluster}/{e.gateway}/{e.type}/{e.name}\n" for e in listed]
+        (folder / DIGESTS).write_text("".join(lines))
+        for file, inside in by_file.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(_text(inside))
+    except (OSError, UnicodeDecodeError) as e:
+        reason = e.strerror if isinstance(e, OSError) else f"{FILES} is not text"
+        raise Failed(Code.USAGE, f"{folder} cannot be written: {reason}", "name another folder") from e
+
+
+def _text(inside: list[Entry]) -> str:
+    if inside[0].type == OBJECT:
+        shown: Any = readable(OBJECT, inside[0].pieces)
+    else:
+        shown = [
+            {"name": e.name, "hash": e.pieces.digest.hex(), "resource": readable(e.type, e.pieces)} for e in inside
+        ]
+    return as_yaml(shown) + "\n"
+
+
+def _clear(folder: Path) -> None:
+    """Only what an earlier run has written is taken away, and nothing where there is anything else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    there = _files(folder)
+    ours = set((folder / FILES).read_text().splitlines()) if FILES in there else set()
+    if not {DIGESTS, FILES} <= ours:  # somebody else's list
+        ours = set()
+    foreign = sorted(there - ours)
+    if foreign:
+        more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
+        message = f"{folder} holds files that translate did not write: {', '.join(foreign[:_SHOWN])}{more}"
+        raise Failed(Code.REFUSED, message, "name a new or empty folder, or one that only translate has written")
+    for file in sorted(there - {FILES}):
+        (folder / file).unlink()
+        for parent in (folder / file).parents:
+            if parent == folder or os.listdir(parent):
+                break
+            parent.rmdir()
+
+
+def _files(folder: Path) -> set[str]:
+    """All that are no folders, relative, at any depth. A link is a file: what it leads to is not in here."""
+    found: set[str] = set()
+    for place, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        found |= {os.path.relpath(os.path.join(place, name), folder) for name in (*files, *links)}
+    return found

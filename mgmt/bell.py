@@ -1,0 +1,31 @@
+"""Waiting for the next of something that happens again and again."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Bell:
+    """Whoever waits for something to happen need not ask again and again."""
+
+    def __init__(self) -> None:
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def ring(self) -> None:
+        for waiter in tuple(self._waiters):
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    @property
+    def awaited(self) -> bool:
+        return bool(self._waiters)
+
+    async def wait(self) -> None:
+        """Returns at the next ring."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)

@@ -1,0 +1,1 @@
+"""What has become of changes: the way of each object's last one, the traces they leave, and what else happened."""

@@ -1,0 +1,57 @@
+"""`python -m tests.chaos --faults 200 --seed 7`: what happens goes to stderr, the last line on stdout is JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.faults import kinds
+from tests.chaos.story import tell_story
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=None, help="of a former run: tells the same story; absent: any")
+    parser.add_argument("--clusters", type=int, default=10)
+    parser.add_argument("--servers", type=int, default=1, help="replicas of the management server on one Redis")
+    parser.add_argument("--only", default="", help="names of faults with commas between them; absent: all")
+    parser.add_argument("--keep", action="store_true", help="keep folders, logs and the story, also when all was well")
+    given = parser.parse_args(arguments)
+    seed = given.seed if given.seed is not None else random.randrange(10**6)
+    root = Path(tempfile.mkdtemp(prefix="chaos-"))
+    _tell(f"seed {seed}, {given.faults} faults, {given.clusters} clusters, {given.servers} servers")
+    told = tell_story(
+        root,
+        seed=seed,
+        faults=given.faults,
+        clusters=given.clusters,
+        servers=given.servers,
+        chances=lambda fleet: kinds(fleet, frozenset(filter(None, given.only.split(",")))),
+        tell=_tell,
+    )
+    outcome = asyncio.run(told)
+    if outcome.good and not given.keep:
+        shutil.rmtree(root)
+    else:
+        _tell(f"logs and story.jsonl are in {root}")
+    line = outcome._asdict()
+    line["findings"] = len(outcome.findings)
+    print(json.dumps(line))
+    return 0 if outcome.good else 1
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""What a gateway's proxies hear of is in its file already: a killed agent that comes back takes nothing back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from xds_support import GATEWAY, Rule, routes, table
+
+from agent.apply.disk import Disk
+from agent.apply.gateway import GatewayState
+
+pytestmark = pytest.mark.spec("M-9")
+
+
+def _changed(disk: Disk, state: GatewayState, version: int, *names: str) -> None:
+    wanted = routes([Rule(table(n), "cart", f"/{n}", host=f"{n}.example") for n in names])
+    state.apply(version, {("routes", "http"): wanted}, {}, confirmed=True, now=version)
+    disk.changed(state)
+
+
+def _cut_off(folder: Path) -> None:
+    (file,) = folder.glob("*.state")
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+async def test_a_change_is_kept_when_it_is_told(tmp_path: Path) -> None:
+    disk, state = Disk(tmp_path), GatewayState(GATEWAY)
+    assert list(disk.load()) == []
+    _changed(disk, state, 1, "a")
+    await disk.flush()  # of a new gateway: all of it
+    _changed(disk, state, 2, "a", "b")
+    (kept,) = Disk(tmp_path).load()  # SIGKILL
+    assert (kept.version, kept.wanted) == (2, state.wanted)
+
+
+async def test_a_restarted_agent_goes_on_with_the_file(tmp_path: Path) -> None:
+    disk, state = Disk(tmp_path), GatewayState(GATEWAY)
+    list(disk.load())
+    _changed(disk, state, 1, "a")
+    await disk.flush()
+    again = Disk(tmp_path)
+    (state,) = again.load()
+    _changed(again, state, 2, "a", "b")
+    (kept,) = Disk(tmp_path).load()
+    assert (kept.version, kept.wanted) == (2, state.wanted)
+
+
+async def test_a_record_that_was_cut_off_does_not_spoil_what_is_written_after_it(tmp_path: Path) -> None:
+    disk, state = Disk(tmp_path), GatewayState(GATEWAY)
+    list(disk.load())
+    _changed(disk, state, 1, "a")
+    await disk.flush()
+    _changed(disk, state, 2, "a", "b")
+    _cut_off(tmp_path)
+    again = Disk(tmp_path)
+    (state,) = again.load()
+    assert state.version == 1
+    _changed(again, state, 3, "c")
+    await again.flush()
+    _changed(again, state, 4, "c", "d")
+    (kept,) = Disk(tmp_path).load()
+    assert (kept.version, kept.wanted) == (4, state.wanted)
+
+
+async def test_what_changes_while_the_file_is_replaced_is_kept_too(tmp_path: Path) -> None:
+    disk, state = Disk(tmp_path), GatewayState(GATEWAY)
+    list(disk.load())
+    _changed(disk, state, 1, "a")
+    write = disk._next
+
+    def interrupted() -> object:
+        written = write()
+        _changed(disk, state, 2, "a", "b")
+        return written
+
+    disk._next = interrupted  # type: ignore[method-assign, assignment]
+    await disk.flush()
+    (kept,) = Disk(tmp_path).load()
+    assert kept.version == 2
