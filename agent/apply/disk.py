@@ -10,14 +10,15 @@ gateway and of a file that has grown, are made later and in a thread.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Never
 
 import structlog
 
-from agent.apply.gateway import GatewayState
+from agent.apply.gateway import GatewayState, Key
 from agent.apply.journal import Journal
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ class Disk:
         self._folder = folder
         self._interval = interval
         self._journals: dict[str, Journal] = {}
+        self._files: dict[str, int] = {}  # descriptors, open for the small records
         self._dirty: dict[str, GatewayState | None] = {}
         self._wake = asyncio.Event()
         self._writing = ""  # the gateway whose file is being replaced
@@ -58,14 +60,14 @@ class Disk:
     async def read(self) -> list[GatewayState]:
         return list(self.load())
 
-    def changed(self, state: GatewayState) -> None:
+    def changed(self, state: GatewayState, touched: Collection[Key] | None = None) -> None:
         journal = self._journals.get(state.scope)
         busy = state.scope in self._dirty or state.scope == self._writing
         if busy or journal is None or journal.is_due:
             self._dirty[state.scope] = state
             self._wake.set()
         else:
-            self._write(state.scope, state)()
+            self._write(state.scope, state, touched)()
 
     def removed(self, scope: str) -> None:
         self._dirty[scope] = None
@@ -83,6 +85,8 @@ class Disk:
         finally:
             while self._dirty:  # the last change before the end is kept too
                 self._next()()
+            for scope in list(self._files):
+                self._close(scope)
 
     async def flush(self) -> None:
         """One gateway after the other: a complete record of a large one takes milliseconds to make."""
@@ -95,39 +99,53 @@ class Disk:
                 await asyncio.to_thread(self._next())
             finally:
                 scope, self._writing = self._writing, ""
-            if (later := self._dirty.get(scope)) is not None:  # what changed while the file was replaced
+            later = self._dirty.get(scope)  # what changed while the file was replaced
+            if later is not None and not self._journals[scope].is_due:
                 del self._dirty[scope]
-                self.changed(later)
+                self._write(scope, later, None)()
 
     def _next(self) -> Callable[[], None]:
         scope = next(iter(self._dirty))
-        return self._write(scope, self._dirty.pop(scope))
+        return self._write(scope, self._dirty.pop(scope), None)
 
-    def _write(self, scope: str, state: GatewayState | None) -> Callable[[], None]:
-        path = self._folder / f"{file_name(scope)}.state"
+    def _write(self, scope: str, state: GatewayState | None, touched: Collection[Key] | None) -> Callable[[], None]:
+        journal = self._journals.get(scope)
+        if journal is None:
+            journal = self._journals[scope] = Journal(self._folder / f"{file_name(scope)}.state")
         if state is None:
-            self._journals.pop(scope, None)
-            return lambda: path.unlink(missing_ok=True)
-        journal = self._journals.setdefault(scope, Journal(path))
-        data, replace = journal.record(state)
+            del self._journals[scope]
+            self._close(scope)
+            return lambda: journal.path.unlink(missing_ok=True)
+        data, replace = journal.record(state, touched)
 
         def write() -> None:
             if not data:
                 return  # told again what it knew, as after a restart of the server
             try:
-                _store(path, data, replace=replace)
+                if replace:
+                    self._close(scope)
+                    _replace(journal.path, data)
+                else:
+                    self._append(scope, journal.path, data)
             except OSError as failed:  # a full disk must not end the agent; the next record is a complete one
                 journal.restart()
-                log.error("apply.state.unwritten", file=path.name, error=str(failed))
+                log.error("apply.state.unwritten", file=journal.path.name, error=str(failed))
 
         return write
 
+    def _append(self, scope: str, path: Path, data: bytes) -> None:
+        file = self._files.get(scope)
+        if file is None:
+            file = self._files[scope] = os.open(path, os.O_WRONLY | os.O_APPEND)
+        if os.write(file, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-def _store(path: Path, data: bytes, *, replace: bool) -> None:
-    if not replace:
-        with path.open("ab") as file:
-            file.write(data)
-        return
+    def _close(self, scope: str) -> None:
+        if (file := self._files.pop(scope, None)) is not None:
+            os.close(file)
+
+
+def _replace(path: Path, data: bytes) -> None:
     fresh = path.with_suffix(".new")
     with fresh.open("wb") as file:
         file.write(data)

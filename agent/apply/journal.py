@@ -5,7 +5,7 @@ A record that was cut off by a crash ends the file; what stands before it is goo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from pathlib import Path
 
@@ -67,17 +67,18 @@ class Journal:
         """The next record is a complete one."""
         return not self._base or self._tail > max(self._base, 1 << 20)
 
-    def record(self, state: GatewayState) -> tuple[bytes, bool]:
-        """The next bytes for the file, and whether they replace it; no bytes when it holds all of it already."""
+    def record(self, state: GatewayState, touched: Collection[Key] | None = None) -> tuple[bytes, bool]:
+        """The next bytes for the file, and whether they replace it; no bytes when it holds all of it already.
+
+        Since the last record only the wanted lists of `touched` have changed; None: any may have.
+        """
         full = self.is_due
         if full:
             self._written = {}
+        if full or touched is None:
+            touched = self._written.keys() | state.wanted.keys()
         pieces: dict[bytes, Piece] = {}
-        lists = [
-            self._list(key, pieces_, pieces) for key, pieces_ in state.wanted.items() if self._differs(key, pieces_)
-        ]
-        lists += [_List(t, n, gone=True) for t, n in self._written.keys() - state.wanted.keys()]
-        self._written = dict(state.wanted)
+        lists = [entry for key in touched if (entry := self._step(key, state.wanted.get(key), pieces)) is not None]
         standing = _Record(
             _LAYOUT,
             state.scope,
@@ -120,11 +121,15 @@ class Journal:
             self._written = dict(state.wanted)
         return state
 
-    def _differs(self, key: Key, pieces: PieceList) -> bool:
-        return self._written.get(key) is not pieces
-
-    def _list(self, key: Key, new: PieceList, pieces: dict[bytes, Piece]) -> _List:
+    def _step(self, key: Key, new: PieceList | None, pieces: dict[bytes, Piece]) -> _List | None:
+        """From what the file holds of a list; `pieces` takes those that it may not hold. None: it holds the list."""
         old = self._written.get(key)
+        if old is new:
+            return None
+        if new is None:
+            del self._written[key]
+            return _List(*key, gone=True)
+        self._written[key] = new
         steps = new.steps_from(old.digest) if old is not None else None
         if steps is None:
             pieces.update((p.hash, p) for p in new)

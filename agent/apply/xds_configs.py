@@ -10,14 +10,14 @@ import asyncio
 import base64
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from hashlib import blake2b
 from typing import Any, Never
 
 import msgspec
 import structlog
 
-from agent.apply.gateway import GatewayState
+from agent.apply.gateway import GatewayState, Key
 from agent.apply.journal import recorded, restored
 from fingerpost.cluster.protocol import NotWritten, Outputs
 from fingerpost.objects import ObjectKey
@@ -48,7 +48,7 @@ class XdsConfigs:
         self._written: dict[str, bytes] = {}
         self._wake = asyncio.Event()
 
-    def changed(self, state: GatewayState) -> None:
+    def changed(self, state: GatewayState, touched: Collection[Key] | None = None) -> None:
         self._dirty[state.scope] = state
         self._wake.set()
 

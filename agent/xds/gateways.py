@@ -66,17 +66,18 @@ class Gateways:
         gateway = self.get(scope)
         moved = gateway.state.apply(version, changed, keep, confirmed=confirmed, now=time.time_ns())
         gateway.moved(moved, seen_unix_nanos)
-        self._store.changed(gateway.state)
+        self._store.changed(gateway.state, changed.keys())
 
     def on_gone(self, scope: str, version: int, *, confirmed: bool) -> None:
         """The scope was withdrawn. It is forgotten once nothing is held of it and no proxy is connected."""
         gateway = self.get(scope)
+        withdrawn = list(gateway.state.wanted)
         gateway.moved(gateway.state.gone(version, confirmed=confirmed, now=time.time_ns()))
         if not gateway.state.effective and not gateway.sessions:
             del self._gateways[scope]
             self._store.removed(scope)
         else:
-            self._store.changed(gateway.state)
+            self._store.changed(gateway.state, withdrawn)
 
     def release(self, scope: str) -> bool:
         """False: nothing was held of it."""

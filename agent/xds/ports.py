@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Never, Protocol
 
 from agent.apply.exceptions import Deviation
-from agent.apply.gateway import GatewayState
+from agent.apply.gateway import GatewayState, Key
 from agent.discovery.locality import Locality
 
 
@@ -81,7 +81,9 @@ class Reports(Protocol):
 class Store(Protocol):
     """Where the states are kept for the next start. `changed` and `removed` return at once."""
 
-    def changed(self, state: GatewayState) -> None: ...
+    def changed(self, state: GatewayState, touched: Collection[Key] | None = None) -> None:
+        """`touched`: the keys whose wanted list may be another one; None: any."""
+        ...
 
     def removed(self, scope: str) -> None: ...
 

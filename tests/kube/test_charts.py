@@ -365,7 +365,9 @@ def test_images_hold_what_the_charts_start() -> None:
         text = (ROOT / "docker" / f"{name}.Dockerfile").read_text()
         extra_at = re.search(rf"pip install .*-c constraints\.txt .*\.\[{extra}\]", text)
         mended_at = re.search(r"pip install .*--force-reinstall -c constraints\.txt opentelemetry-proto", text)
-        assert extra_at and mended_at and extra_at.start() < mended_at.start(), "traces could not be sent"
+        assert extra_at
+        assert mended_at
+        assert extra_at.start() < mended_at.start(), "traces could not be sent"
         assert f'ENTRYPOINT ["{command}"]' in text
         assert "USER 10101" in text
         assert os.path.exists(ROOT / "constraints.txt")

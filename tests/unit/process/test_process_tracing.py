@@ -13,7 +13,7 @@ EXPORTER = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
 
 
 @pytest.mark.spec("M-79")
-async def test_an_installation_that_cannot_send_traces_says_the_remedy_and_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_cannot_send_traces_starts_and_says_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     """xds-protos brings older files of a package of the exporter: after it, the exporter cannot be imported."""
     monkeypatch.setitem(sys.modules, EXPORTER, None)
     with capture_logs() as logs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.spec("M-9")
 def _changed(disk: Disk, state: GatewayState, version: int, *names: str) -> None:
     wanted = routes([Rule(table(n), "cart", f"/{n}", host=f"{n}.example") for n in names])
     state.apply(version, {("routes", "http"): wanted}, {}, confirmed=True, now=version)
-    disk.changed(state)
+    disk.changed(state, [("routes", "http")])
 
 
 def _cut_off(folder: Path) -> None:
@@ -78,3 +79,33 @@ async def test_what_changes_while_the_file_is_replaced_is_kept_too(tmp_path: Pat
     await disk.flush()
     (kept,) = Disk(tmp_path).load()
     assert kept.version == 2
+
+
+async def test_records_are_appended_to_the_file_that_replaced_another(tmp_path: Path) -> None:
+    """Lists come, change and go; each time the file holds them all, whether its last record was a small one or not."""
+    disk, state = Disk(tmp_path), GatewayState(GATEWAY)
+    list(disk.load())
+    for version in range(1, 40):
+        name = f"l{version % 3}"
+        wanted = None if version % 5 == 0 else routes([Rule(table("a"), "cart", f"/{version}", host="a.example")])
+        state.apply(version, {("routes", name): wanted}, {}, confirmed=True, now=version)
+        if version % 7 == 0:
+            disk._journals[GATEWAY].restart()
+        disk.changed(state, [("routes", name)])
+        await disk.flush()  # of the first record, and of those after a restart
+        (kept,) = Disk(tmp_path).load()
+        assert (kept.version, kept.wanted) == (version, state.wanted)
+    assert len(disk._files) == 1
+
+
+async def test_the_last_small_record_does_not_leave_the_file_open(tmp_path: Path) -> None:
+    disk, state = Disk(tmp_path), GatewayState(GATEWAY)
+    list(disk.load())
+    running = asyncio.create_task(disk.run())
+    _changed(disk, state, 1, "a")
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert not disk._files
+    (kept,) = Disk(tmp_path).load()
+    assert kept.version == 1
