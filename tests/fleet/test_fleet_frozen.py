@@ -30,11 +30,11 @@ async def test_a_frozen_server_is_done_without_and_writes_nothing_when_it_wakes(
         async with Spreader(ready["relay"]).running() as service:
             east = await fleet.start_agent("east", service.port)
             west = await fleet.start_agent("west", other.relay.port)
-            service.ports.append(other.relay.port)
             await fleet.backend("east")
             fleet.start_envoy(east)
             await fleet.answers("east", "/cart", "east 0")
             await until(lambda: west.push.in_step and east.push.in_step)
+            service.ports.append(other.relay.port)  # only now: the agent is at the one that will be frozen
             statuses = tmp_path / "frozen" / "cluster" / "status"
             await settled(lambda: _written(statuses), 1)
             assert _written(statuses), "it leads"
