@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
 def feeds_of(translator: Translator, routes: RouteClass, table: ObjectKey) -> list[Feed]:
     """The listeners through which a table gets into a route list; matchers on a port mean that of the first."""
     bound: set[tuple[ObjectKey, int]] = set()
-    for (_, gateway), binding in translator.tables.bound_by_table.buckets.get(table, {}).items():
+    for (_, gateway), binding in translator.tables.bound_by_table.of(table).items():
         bound.update((gateway, b.listener) for b in binding.bindings)
     return [feed for feed in routes.config.feeds if (feed.gateway, feed.listener) in bound]
 

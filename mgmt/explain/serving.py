@@ -27,14 +27,14 @@ class Serving(Protocol):
 class ClassServing:
     def __init__(self, translator: Translator, routes: RouteClass) -> None:
         self.routes = routes
-        self._buckets = translator.tables.contributions_by_host.buckets
+        self._by_host = translator.tables.contributions_by_host
 
     def tables(self, host: str) -> Sequence[ObjectKey]:
-        found = self._buckets.get((self.routes, host), {}).values()
+        found = self._by_host.of((self.routes, host)).values()
         return tuple(c.table for c in sorted(found, key=lambda c: c.order))
 
     def hosts(self) -> Collection[str]:
-        return {host for routes, host in self._buckets if routes == self.routes}
+        return {host for routes, host in self._by_host if routes == self.routes}
 
 
 class IstioServing:

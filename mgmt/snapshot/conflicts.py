@@ -248,7 +248,7 @@ def _unused(translator: Translator) -> Iterator[Conflict]:
     for key, selection in translator.gateways.selections.items.items():
         if not selection.selected:
             yield _plain(GATEWAY_WITHOUT_WORKLOAD, key, "it selects no gateway of its workspace", "spec.workloads")
-        if key not in translator.tables.bound_by_gateway.buckets:
+        if key not in translator.tables.bound_by_gateway:
             yield _plain(GATEWAY_WITHOUT_TABLES, key, "no RouteTable is bound to it")
     used = {d.object for d in translator.destinations.used.items}
     for made in translator.istio.routes.in_force().values():
@@ -268,13 +268,13 @@ def _unused(translator: Translator) -> Iterator[Conflict]:
 
 def _unbound_tables(translator: Translator) -> Iterator[Conflict]:
     tables = translator.tables
-    istio = translator.istio.routes.sites_by_table.buckets
+    istio = translator.istio.routes.sites_by_table
     for key, info in tables.tables.items.items():
-        if not info.plan.hosts or key in istio or key in tables.contributions_by_table.buckets:
+        if not info.plan.hosts or key in istio or key in tables.contributions_by_table:
             continue
         if not info.gateways:
             message = "it names no virtual gateway"
-        elif any(bound.bindings for bound in tables.bound_by_table.buckets.get(key, {}).values()):
+        elif any(bound.bindings for bound in tables.bound_by_table.of(key).values()):
             message = "it is bound, but its virtual gateways listen at no gateway for it"
         else:
             message = "no listener of the virtual gateways that it names takes it"

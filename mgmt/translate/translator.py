@@ -65,7 +65,7 @@ class Translator:
         self.route_classes = RouteClassGraph(engine, self.gateways, self.tables)
         self.tables.serve(engine, self.route_classes.present)
         self.policies = PolicyGraph(engine, inputs, self.owners, self.views)
-        routes = IstioRouteGraph(engine, inputs, self.owners, self.gateways, self.tables, self.policies)
+        routes = IstioRouteGraph(engine, self.owners, self.gateways, self.tables, self.policies)
         self.freeze = FreezeGraph(engine, self.tables, routes, inputs.accepted, decode)
         self.tables.contribute(engine, self.freeze.frozen)
         routes.finish(engine, self.freeze.frozen)

@@ -6,7 +6,8 @@ reader dirty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -17,54 +18,96 @@ V = TypeVar("V")
 I = TypeVar("I", bound=Hashable)  # noqa: E741  (the letter is the concept: an index key)
 
 Reader = tuple["Step[Any, Any, Any, Any]", Hashable]
+Reads = tuple[Any, ...]  # readers, what, readers, what …: one tuple, since there is one for each run of each step
 
 
 class _Readers:
-    """Who has read a thing: reader -> nothing, so that forgetting one is constant time."""
+    """Who has read a thing: one reader as it is, since most things have one, several as the keys of a dict."""
 
     __slots__ = ("_by",)
 
     def __init__(self) -> None:
-        self._by: dict[Hashable, dict[Reader, None]] = {}
+        self._by: dict[Hashable, Reader | dict[Reader, None]] = {}
 
     def add(self, what: Hashable, reader: Reader) -> None:
-        self._by.setdefault(what, {})[reader] = None
+        readers = self._by.setdefault(what, reader)
+        if isinstance(readers, dict):
+            readers[reader] = None
+        elif readers != reader:
+            self._by[what] = {readers: None, reader: None}
 
     def forget(self, what: Hashable, reader: Reader) -> None:
         readers = self._by.get(what)
-        if readers is not None:
+        if isinstance(readers, dict):
             readers.pop(reader, None)
             if not readers:
                 del self._by[what]
+        elif readers == reader:
+            del self._by[what]
 
     def dirty(self, what: Hashable) -> None:
-        for step, key in self._by.get(what, ()):
+        readers = self._by.get(what, ())
+        for step, key in readers if isinstance(readers, dict) or not readers else (readers,):
             step.dirty[key] = None
 
 
-class Index(Generic[K, V, I]):
-    """Buckets of a collection's items by a derived key. An item may be in several buckets."""
+class _Item(Generic[K, V]):
+    """What a bucket holds that holds nothing else."""
 
-    __slots__ = ("_keys", "buckets", "readers")
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: K, value: V) -> None:
+        self.key, self.value = key, value
+
+
+class Index(Generic[K, V, I]):
+    """Buckets of a collection's items by a derived key. An item may be in several buckets. Most buckets hold one item,
+    and that as it is.
+    """
+
+    __slots__ = ("_buckets", "_keys", "readers")
 
     def __init__(self, keys: Callable[[K, V], Iterable[I]]) -> None:
         self._keys = keys
-        self.buckets: dict[I, dict[K, V]] = {}
+        self._buckets: dict[I, _Item[K, V] | dict[K, V]] = {}
         self.readers = _Readers()
+
+    def __contains__(self, bucket: I) -> bool:
+        return bucket in self._buckets
+
+    def __iter__(self) -> Iterator[I]:
+        return iter(self._buckets)
+
+    def of(self, bucket: I) -> Mapping[K, V]:
+        """The items of one bucket; not to be kept."""
+        found = self._buckets.get(bucket)
+        if found is None:
+            return {}
+        return {found.key: found.value} if isinstance(found, _Item) else found
 
     def change(self, key: K, old: V | None, new: V | None) -> None:
         before = set(self._keys(key, old)) if old is not None else set()
         after = set(self._keys(key, new)) if new is not None else set()
         for bucket in before - after:
-            members = self.buckets[bucket]
-            del members[key]
-            if not members:
-                del self.buckets[bucket]
+            members = self._buckets[bucket]
+            if isinstance(members, dict):
+                del members[key]
+            if not members or isinstance(members, _Item):
+                del self._buckets[bucket]
         if new is not None:
             for bucket in after:
-                self.buckets.setdefault(bucket, {})[key] = new
+                self._put(bucket, key, new)
         for bucket in before | after:
             self.readers.dirty(bucket)
+
+    def _put(self, bucket: I, key: K, value: V) -> None:
+        members = self._buckets.get(bucket)
+        if isinstance(members, dict):
+            members[key] = value
+        elif members is None or members.key == key:
+            self._buckets[bucket] = _Item(key, value)
+        else:
+            self._buckets[bucket] = {members.key: members.value, key: value}
 
 
 class Collection(Generic[K, V]):
@@ -133,20 +176,20 @@ class Context:
     def by(self, index: Index[K, V, I], bucket: I) -> Mapping[K, V]:
         """The items of one bucket, in no particular order: sort what you emit."""
         self._record(index.readers, bucket)
-        return index.buckets.get(bucket, {})
+        return index.of(bucket)
 
     def all(self, collection: Collection[K, V]) -> Mapping[K, V]:
         """Everything; for small collections only, since any change re-runs the reader."""
         self._record(collection.everything, None)
         return collection.items
 
-    def commit(self, former: Iterable[tuple[_Readers, Hashable]]) -> tuple[tuple[_Readers, Hashable], ...]:
+    def commit(self, former: Reads) -> Reads:
         """Register these reads and forget the former run's others."""
         if self._reader is None:
             raise TypeError("an untracked context is never committed")
-        for readers, what in former:
+        for readers, what in zip(former[::2], former[1::2], strict=True):
             if (id(readers), what) not in self._seen:
                 readers.forget(what, self._reader)
         for readers, what in self._seen.values():
             readers.add(what, self._reader)
-        return tuple(self._seen.values())
+        return tuple(chain.from_iterable(self._seen.values()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from mgmt.translate.engine.collections import Collection, Context
+from mgmt.translate.engine.collections import Collection, Context, Reads
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -34,7 +34,7 @@ class Step(Collection[K2, V2], Generic[K, V, K2, V2]):
         self.dirty: dict[Hashable, None] = {}
         self.failures: dict[K, Exception] = {}
         self._outputs: dict[Any, tuple[K2, ...]] = {}
-        self._reads: dict[Any, tuple[Any, ...]] = {}
+        self._reads: dict[Any, Reads] = {}
         self.runs = 0
 
     def turn(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fingerpost.api.decode import decode
+from fingerpost.api.decode import decode, decode_again
 from fingerpost.api.kinds import KINDS
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
@@ -34,20 +34,35 @@ SERVICE_FACTS = "fingerpost.dev/ServiceFacts"
 # Every kind with a model takes part; `StatusGraph` insists on a status step for each.
 USERS = tuple(kind.type for kind in KINDS if kind.model is not None and kind.written_by_users)
 FACTS = (NAMESPACE, SERVICE, GATEWAY, SERVICE_FACTS)
+_BY_BODY = frozenset({ROUTE_TABLE})
 
 
 class Decoded(Value, frozen=True):
-    """`obj` None: not usable as it is, the problems say why. `last_valid` is kept for settings alone (W-37)."""
+    """`obj` None: not usable as it is, the problems say why. `last_valid` is kept for settings alone (W-37).
 
-    obj: Any = None
+    Of a kind in `_BY_BODY` the object is made anew each time it is asked for: of its many objects each is read once per
+    edit, and would take several times its body.
+    """
+
+    model: Any = None
+    type: str = ""
+    body: bytes | None = None
     problems: tuple[Problem, ...] = ()
     created: str = ""
     generation: int = 0
     last_valid: Any = None
 
     @property
+    def usable(self) -> bool:
+        return self.model is not None or self.body is not None
+
+    @property
+    def obj(self) -> Any:
+        return decode_again(self.type, self.body) if self.body is not None else self.model
+
+    @property
     def labels(self) -> dict[str, str]:
-        return dict(self.obj.metadata.labels) if self.obj is not None else {}
+        return dict(obj.metadata.labels) if (obj := self.obj) is not None else {}
 
 
 def _decode(key: ObjectKey, body: bytes) -> Decoded:
@@ -56,8 +71,16 @@ def _decode(key: ObjectKey, body: bytes) -> Decoded:
         return Decoded(problems=problems, generation=_generation(body))
     problems += check_object(key, obj)
     meta = obj.metadata
-    usable = obj if all(p.severity < Severity.INVALID for p in problems) else None
-    return Decoded(obj=usable, problems=problems, created=meta.creation_timestamp or "", generation=meta.generation)
+    usable = all(p.severity < Severity.INVALID for p in problems)
+    by_body = key.type in _BY_BODY
+    return Decoded(
+        model=obj if usable and not by_body else None,
+        type=key.type,
+        body=body if usable and by_body else None,
+        problems=problems,
+        created=meta.creation_timestamp or "",
+        generation=meta.generation,
+    )
 
 
 class _Generation(msgspec.Struct):
@@ -124,11 +147,11 @@ class Inputs:
         if key.type != SETTINGS:
             return {key: decoded}
         # A typing error in settings must not cut off every route of a workspace (W-37), so here alone the past counts.
-        if decoded.obj is not None:
-            self._settings[key] = decoded.obj
+        if decoded.model is not None:
+            self._settings[key] = decoded.model
         return {
             key: Decoded(
-                obj=decoded.obj,
+                model=decoded.model,
                 problems=decoded.problems,
                 created=decoded.created,
                 generation=decoded.generation,

@@ -19,7 +19,6 @@ from mgmt.translate.emit.istio.virtual_service import Door, Served, emit_virtual
 from mgmt.translate.engine import Collection, Context, Engine
 from mgmt.translate.graph.freezing import Frozen
 from mgmt.translate.graph.gateways import GatewayGraph, Placed, Placement, PlacementGraph
-from mgmt.translate.graph.inputs import ROUTE_TABLE, Inputs
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.policies import PolicyGraph
 from mgmt.translate.graph.tables import TableGraph, TableInfo
@@ -27,6 +26,7 @@ from mgmt.translate.ir import Destination, Value
 from mgmt.translate.routing.binding import intersect
 from mgmt.translate.routing.gateways import GatewayView
 from mgmt.translate.routing.listeners import ResolvedListener
+from mgmt.translate.shared import shared
 
 Where = tuple[str, str]  # cluster, namespace
 RuleGroup = tuple[str, str, str, ObjectKey]  # cluster, namespace, workspace, Service
@@ -103,13 +103,12 @@ class IstioRouteGraph:
     def __init__(
         self,
         engine: Engine,
-        inputs: Inputs,
         owners: OwnershipGraph,
         gateways: GatewayGraph,
         tables: TableGraph,
         policies: PolicyGraph,
     ) -> None:
-        self._inputs, self._owners, self._policies = inputs, owners, policies
+        self._owners, self._policies = owners, policies
         self._gateways = gateways
         self._tables = tables
         self.placed = PlacementGraph(engine, gateways, GatewayKind.ISTIO)
@@ -156,7 +155,7 @@ class IstioRouteGraph:
 
     def former(self, key: ObjectKey) -> Iterable[tuple[Where, TableObjects]]:
         """What the table adds as of the last turn."""
-        return [(at, found) for index in self._by_table for (at, _), found in index.buckets.get(key, {}).items()]
+        return [(at, found) for index in self._by_table for (at, _), found in index.of(key).items()]
 
     def _gateway(self, context: Context, key: Placed, placement: Placement) -> dict[Placed, Emitted]:
         virtual, service = key
@@ -236,16 +235,14 @@ class IstioRouteGraph:
     ) -> dict[tuple[Where, ObjectKey], TableObjects]:
         (cluster, namespace), table = key
         info = context.get(self._tables.tables, table)
-        decoded = context.get(self._inputs[ROUTE_TABLE], table)
-        if info is None or decoded is None or decoded.obj is None:
+        if info is None:
             return {}
         resolved, warnings = self._tables.resolved(context, info, site.workspace, cluster)
         served = [part for group in site.served for part in self._judged(context, key[0], group)]
         place = Site(cluster=cluster, namespace=namespace, workspace=site.workspace)
-        annotations = decoded.obj.spec.virtual_service_annotations
-        found = emit_virtual_services(place, table, resolved.routes, served, annotations)
+        found = emit_virtual_services(place, table, resolved.routes, served, info.annotations)
         emitted = Emitted(found.objects, (*site.problems, *resolved.problems, *warnings, *found.problems))
-        uses = frozenset(resolved.destinations)
+        uses = shared(resolved.destinations)
         found_objects = TableObjects(workspace=site.workspace, emitted=emitted, uses=uses, gateways=info.gateways)
         return {key: found_objects}
 
@@ -253,21 +250,21 @@ class IstioRouteGraph:
         """Tables share a host only on ports where both serve it."""
         parts: dict[tuple[tuple[Door, ...], bool], list[str]] = {}
         for host in group.hosts:
-            for shared in (False, True):
+            for with_others in (False, True):
                 doors = []
                 for door in group.doors:
                     feeds = tuple(
                         feed
                         for feed in door.feeds
-                        if (len(context.by(self._by_host, (where, door.selector, feed[1], host))) > 1) is shared
+                        if (len(context.by(self._by_host, (where, door.selector, feed[1], host))) > 1) is with_others
                     )
                     if feeds:
                         narrow = door.narrow or len(feeds) < len(door.feeds)
                         doors.append(replace(door, feeds=feeds, narrow=narrow))
                 if doors:
-                    parts.setdefault((tuple(doors), shared), []).append(host)
-        for (found, shared), hosts in parts.items():
-            yield Served(hosts=tuple(hosts), doors=found, shared=frozenset(hosts if shared else ()))
+                    parts.setdefault((tuple(doors), with_others), []).append(host)
+        for (found, with_others), hosts in parts.items():
+            yield Served(hosts=tuple(hosts), doors=found, shared=frozenset(hosts if with_others else ()))
 
     def _rule_groups(self, key: tuple[Where, ObjectKey], found: TableObjects) -> Iterable[RuleGroup]:
         (cluster, namespace), _ = key

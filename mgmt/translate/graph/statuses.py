@@ -90,7 +90,7 @@ class StatusGraph:
             pending = membership_problem(key, ownership)
             if pending is not None:
                 problems.append(pending)
-            elif decoded.obj is not None:
+            elif decoded.usable:
                 found, counts = more(context, key, ownership.workspace)
                 problems += found
                 limits = context.get(self._istio.problems, key)

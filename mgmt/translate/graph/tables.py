@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -26,6 +26,7 @@ from mgmt.translate.routing.plan import PlannedForward, Resolved, TablePlan
 from mgmt.translate.routing.resolve import resolve_routes
 from mgmt.translate.routing.route_table import compile_table
 from mgmt.translate.scopes import RouteClass, RouteContribution
+from mgmt.translate.shared import shared
 from mgmt.translate.workspace.seniority import seniority
 
 
@@ -38,6 +39,7 @@ class TableInfo(ir.Value, frozen=True):
     order: tuple[str, str, str, str]
     clusters: frozenset[str]
     freezes: bool = False
+    annotations: Mapping[str, str] = {}
 
 
 class BoundTable(ir.Value, frozen=True):
@@ -116,20 +118,25 @@ class TableGraph:
 
     def _table(self, context: Context, key: ObjectKey, decoded: Decoded) -> dict[ObjectKey, TableInfo]:
         workspace = self._owners.config_owner(context, key)
-        if decoded.obj is None or workspace is None:
+        if workspace is None or (table := decoded.obj) is None:
             return {}
-        plan = compile_table(key, decoded.obj)
-        clusters: frozenset[str] = frozenset().union(*(clusters_of_interest(r, key) for r in _references(plan)))
+        plan = compile_table(key, table)
+        clusters = shared(c for ref in _references(plan) for c in clusters_of_interest(ref, key))
         view = TableView(
-            key=key, hosts=plan.hosts, labels=decoded.labels, workspace=workspace, http=bool(decoded.obj.spec.http)
+            key=key,
+            hosts=plan.hosts,
+            labels=dict(table.metadata.labels),
+            workspace=workspace,
+            http=bool(table.spec.http),
         )
         info = TableInfo(
             plan=plan,
             view=view,
-            gateways=referenced_gateways(key, decoded.obj.spec.virtual_gateways),
+            gateways=referenced_gateways(key, table.spec.virtual_gateways),
             order=seniority(decoded.created or None, key),
             clusters=clusters,
-            freezes=decoded.obj.spec.failure_mode is FailureMode.FREEZE_CONFIG,
+            freezes=table.spec.failure_mode is FailureMode.FREEZE_CONFIG,
+            annotations=table.spec.virtual_service_annotations,
         )
         return {key: info}
 
@@ -211,12 +218,11 @@ class TableGraph:
                         ordered=runs.ordered,
                         normal=runs.normal,
                         last=runs.last,
-                        uses=frozenset(found.destinations),
+                        uses=shared(found.destinations),
                     ),
                 )
             )
-        served_at = frozenset(ports)
-        return {key: ServedTable(contributions=tuple(contributions), problems=tuple(problems), ports=served_at)}
+        return {key: ServedTable(contributions=tuple(contributions), problems=tuple(problems), ports=shared(ports))}
 
     def _contribute(
         self, context: Context, key: ObjectKey, served: ServedTable
@@ -234,5 +240,5 @@ class TableGraph:
 
     def former(self, key: ObjectKey) -> Iterable[tuple[RouteClass, RouteContribution]]:
         """What the table adds as of the last turn."""
-        found = self.contributions_by_table.buckets.get(key, {})
+        found = self.contributions_by_table.of(key)
         return [(route_class, contribution) for (route_class, _), contribution in found.items()]
