@@ -1,5 +1,5 @@
-"""For all tests: gRPC keeps its own log to itself, which would otherwise mix with the report, no case fails for the time
-that it takes, and a process that a test starts heeds SIGINT also where the tests run in a shell's background.
+"""For all tests: gRPC keeps its own log to itself, which would otherwise mix with the report; no case fails for the time
+that it takes; a process that a test starts heeds SIGINT also where the tests run in the background of a shell.
 """
 
 from __future__ import annotations
