@@ -1,5 +1,5 @@
-"""For all tests: gRPC keeps its own log to itself, which would otherwise mix with the report; no case fails for the time
-that it takes; a process that a test starts heeds SIGINT also where the tests run in the background of a shell.
+"""For all tests: gRPC keeps its own log to itself, which would otherwise mix with the report; no case fails for the
+time that it takes; a process that a test starts heeds SIGINT also where the tests run in the background of a shell.
 """
 
 from __future__ import annotations
