@@ -71,7 +71,7 @@ EDITS ?= 200
 # Figures are JSON lines on stdout, everything else goes to stderr.
 .PHONY: bench-propagation bench-gateway
 bench-propagation: $(STAMP)
-	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.propagation $(AGENTS) $(TABLES) $(EDITS)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.propagation $(AGENTS) $(TABLES) $(EDITS) $(if $(BARE),bare)
 
 # On a real API server, beside a real istiod; needs what `make test-cluster` needs.
 .PHONY: bench-istio

@@ -2,7 +2,8 @@
 ACK.
 
 `python -m bench.propagation AGENTS TABLES EDITS`. The floor is what the same kind of Envoy needs when a bare ADS loop
-hands it the same edit.
+hands it the same edit. With `bare` after it the agents are reduced to their relay, for fleets whose agents this machine
+could not run: "offered" is then the moment at which the last of them has the version complete, and no Envoy takes part.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from bench import world
+from bench.bare import bare_agents
 from bench.figures import emit, say, spread
 from bench.floor import floor
 from bench.processes import AgentGroup, cpu_seconds, envoy, fetch, server
@@ -33,11 +36,11 @@ def _messages(ready: Iterable[object]) -> Iterator[Message]:
 
 
 def _collect(groups: list[AgentGroup], after: int, agents: int, acking: str, patience: float = 20) -> tuple[int, int]:
-    """The moments of the last offer and of the ACK of a version above `after`."""
+    """The moments of the last offer and of the ACK of a version above `after`; without `acking` no ACK is awaited."""
     offered: dict[str, int] = {}
     acked = 0
     end = time.monotonic() + patience
-    while len(offered) < agents or not acked:
+    while len(offered) < agents or (acking and not acked):
         ready = wait([g.pipe for g in groups], timeout=max(0.0, end - time.monotonic()))
         if not ready:
             raise TimeoutError(f"{len(offered)} of {agents} agents have offered it, ACK: {bool(acked)}")
@@ -63,36 +66,38 @@ def _bytes(groups: list[AgentGroup]) -> float:
     return total / count
 
 
-def measure(root: Path, agents: int, tables: int, edits: int) -> None:
+def measure(root: Path, agents: int, tables: int, edits: int, *, bare: bool) -> None:
     clusters = [f"c{i}" for i in range(agents)]
     world.write_management(root, clusters, tables)
     for cluster in clusters:
         world.write_cluster(root, cluster)
-    with server(root) as (pid, relay_port, admin_port):
+    main = bare_agents if bare else None
+    with server(root) as (pid, relay_port, admin_port), ExitStack() as stack:
         say("server is up")
-        groups = [AgentGroup(root, clusters[i::GROUPS], relay_port) for i in range(GROUPS)]
-        try:
-            ports = {name: found for group in groups for name, found in group.wait_ready().items()}
+        groups = [AgentGroup(root, clusters[i::GROUPS], relay_port, main) for i in range(GROUPS)]
+        for group in groups:
+            stack.callback(group.close)
+        ports = {name: found for group in groups for name, found in group.wait_ready().items()}
+        if bare:
+            for group in groups:
+                group.pipe.send(("go", frozenset(clusters)))
+        else:
             _, agent_admin = ports["c0"]
             query = "gateway=gw/ingress&bind=127.0.0.1&instance=gw-0"
-            bootstrap = fetch(f"http://127.0.0.1:{agent_admin}/bootstrap?{query}")
-            with envoy(root, "envoy", bootstrap):
-                _settle(groups, admin_port, agents)
-                say("all agents are in sync")
-                offered, acked, sizes, cpu = _edit(root, groups, admin_port, agents, tables, edits, pid)
-        finally:
-            for group in groups:
-                group.close()
-    floors = floor(root, tables, edits)
+            stack.enter_context(envoy(root, "envoy", fetch(f"http://127.0.0.1:{agent_admin}/bootstrap?{query}")))
+        _settle(groups, agents)
+        say("all agents are in sync")
+        offered, acked, sizes, cpu = _edit(root, groups, admin_port, clusters, tables, edits, pid, bare=bare)
+    served = {} if bare else spread("acked_", acked) | spread("envoy_floor_", floor(root, tables, edits))
     emit(
         "propagation",
         agents=agents,
+        bare_agents=bare,
         tables=tables,
         edits=edits,
         pause_ms=round(PAUSE * 1000),
         **spread("offered_", offered),
-        **spread("acked_", acked),
-        **spread("envoy_floor_", floors),
+        **served,
         bytes_per_edit_agent=round(sizes),
         server_cpu_ms_per_edit=round(cpu * 1000, 2),
     )
@@ -102,7 +107,7 @@ def _version(admin_port: int) -> int:
     return int(fetch(f"http://127.0.0.1:{admin_port}/version")["configVersion"])
 
 
-def _settle(groups: list[AgentGroup], admin_port: int, agents: int) -> None:
+def _settle(groups: list[AgentGroup], agents: int) -> None:
     """Until nothing has been offered for a second and a half."""
     seen = {message[1]: message[2] for group in groups for message in group.early}
     end = time.monotonic() + 180
@@ -116,7 +121,15 @@ def _settle(groups: list[AgentGroup], admin_port: int, agents: int) -> None:
 
 
 def _edit(
-    root: Path, groups: list[AgentGroup], admin_port: int, agents: int, tables: int, edits: int, pid: int
+    root: Path,
+    groups: list[AgentGroup],
+    admin_port: int,
+    clusters: Sequence[str],
+    tables: int,
+    edits: int,
+    pid: int,
+    *,
+    bare: bool,
 ) -> tuple[list[float], list[float], float, float]:
     offered: list[float] = []
     acked: list[float] = []
@@ -130,7 +143,7 @@ def _edit(
             last = _version(admin_port)
         began = time.time_ns()
         os.replace(fresh, target)
-        offer, ack = _collect(groups, last, agents, "c0")
+        offer, ack = _collect(groups, last, len(clusters), "" if bare else clusters[0])
         time.sleep(PAUSE)
         last = _version(admin_port)
         if edit > WARM:
@@ -142,7 +155,7 @@ def _edit(
 def main() -> None:
     agents, tables, edits = (int(word) for word in sys.argv[1:4])
     with tempfile.TemporaryDirectory(prefix="fingerpost-bench-") as folder:
-        measure(Path(folder), agents, tables, edits)
+        measure(Path(folder), agents, tables, edits, bare="bare" in sys.argv[4:])
 
 
 if __name__ == "__main__":
