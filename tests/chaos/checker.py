@@ -43,8 +43,10 @@ class Checker:
         # What each gateway has served since users began to want it, and since when: to be served from then on.
         self._seen: dict[str, dict[Key, Seen]] = {c: {} for c in world.clusters}
         self._forgotten, self.rested_at = False, -inf
-        # Wanted, not wanted and wanted again since all was right: whoever serves it may be at the first or the last.
+        # Wanted, not wanted (or otherwise) and wanted again since all was right: whoever serves it may be at the first
+        # or the last.
         self._doubtful: dict[str, set[Key]] = {c: set() for c in world.clusters}
+        self._former: dict[str, set[tuple[Key, str]]] = {c: set() for c in world.clusters}
         self._missing: dict[str, set[Key]] = {c: set() for c in world.clusters}
         self._served: dict[str, Served] = {c: {} for c in world.clusters}
         self.findings: list[Finding] = []
@@ -54,8 +56,10 @@ class Checker:
     def edited(self) -> None:
         """The world has changed; its files follow. From now on what is not wanted any more may go at any time."""
         for cluster in self._world.clusters:
-            wanted = self._world.wanted(cluster)
-            self._doubtful[cluster] |= self._wanted.get(cluster, {}).keys() - wanted.keys()
+            wanted, before, former = self._world.wanted(cluster), self._wanted.get(cluster, {}), self._former[cluster]
+            self._doubtful[cluster] |= before.keys() - wanted.keys()
+            former |= before.items() - wanted.items()
+            self._doubtful[cluster] |= {key for key, _ in former & wanted.items()}
             self._wanted[cluster] = wanted
             seen = self._seen[cluster]
             for key in [k for k in seen if k not in wanted]:
@@ -68,8 +72,8 @@ class Checker:
     def rested(self) -> None:
         """All is served as wanted: nothing is under way any more."""
         self._forgotten, self.rested_at = False, time.monotonic()
-        for doubtful in self._doubtful.values():
-            doubtful.clear()
+        for past in (*self._doubtful.values(), *self._former.values()):
+            past.clear()
         for cluster, served in self._served.items():
             self.look(cluster, served)
 

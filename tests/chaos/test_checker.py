@@ -146,6 +146,26 @@ def test_what_came_and_went_and_came_again_counts_after_the_next_rest(world: Wor
     assert counts(checker) == {"false_delete": 2}
 
 
+def test_what_is_wanted_as_it_was_before_may_be_served_by_way_of_what_was_wanted_in_between(
+    world: World, checker: Checker
+) -> None:
+    first = world.tables["t"]
+    served = world.wanted("a")
+    checker.look("a", served)
+    world.tables["t"] = first._replace(routes={"/0": Action(says="between"), "/1": Action(says="one")})
+    checker.edited()
+    between = world.wanted("a")
+    world.tables["t"] = first
+    checker.edited()
+    checker.look("a", served)  # of the first time
+    checker.look("a", between)
+    assert not checker.findings
+    checker.look("a", served)
+    checker.rested()
+    checker.look("a", between)
+    assert counts(checker)["rollback"] == 1
+
+
 def test_what_nobody_wants_any_more_is_left_over(world: World, checker: Checker) -> None:
     checker.look("b", world.wanted("b") | {("route", "gone.example", "/0"): "says x"})
     checker.conclude(("b",))
