@@ -72,8 +72,9 @@ class Checker:
     def rested(self) -> None:
         """All is served as wanted: nothing is under way any more."""
         self._forgotten, self.rested_at = False, time.monotonic()
-        for past in (*self._doubtful.values(), *self._former.values()):
-            past.clear()
+        for cluster in self._world.clusters:
+            self._doubtful[cluster].clear()
+            self._former[cluster].clear()
         for cluster, served in self._served.items():
             self.look(cluster, served)
 
