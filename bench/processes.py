@@ -134,6 +134,9 @@ class AgentGroup:
                 return found
             self.early += found
 
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self._process.pid or 0)
+
     def close(self) -> None:
         try:
             self.pipe.send("stop")

@@ -87,7 +87,7 @@ def measure(root: Path, agents: int, tables: int, edits: int, *, bare: bool) -> 
             stack.enter_context(envoy(root, "envoy", fetch(f"http://127.0.0.1:{agent_admin}/bootstrap?{query}")))
         _settle(groups, agents)
         say("all agents are in sync")
-        offered, acked, sizes, cpu = _edit(root, groups, admin_port, clusters, tables, edits, pid, bare=bare)
+        offered, acked, sizes, cpu, agent_cpu = _edit(root, groups, admin_port, clusters, tables, edits, pid, bare=bare)
     served = {} if bare else spread("acked_", acked) | spread("envoy_floor_", floor(root, tables, edits))
     emit(
         "propagation",
@@ -100,6 +100,7 @@ def measure(root: Path, agents: int, tables: int, edits: int, *, bare: bool) -> 
         **served,
         bytes_per_edit_agent=round(sizes),
         server_cpu_ms_per_edit=round(cpu * 1000, 2),
+        agent_cpu_ms_per_edit=round(agent_cpu * 1000, 3),
     )
 
 
@@ -130,14 +131,15 @@ def _edit(
     pid: int,
     *,
     bare: bool,
-) -> tuple[list[float], list[float], float, float]:
+) -> tuple[list[float], list[float], float, float, float]:
     offered: list[float] = []
     acked: list[float] = []
-    before, cpu = 0.0, 0.0
+    before, cpu, agents_cpu = 0.0, 0.0, 0.0
     last = 0
     for edit in range(1, edits + WARM + 1):
         if edit == WARM + 1:
             before, cpu = _bytes(groups), cpu_seconds(pid)
+            agents_cpu = sum(group.cpu_seconds() for group in groups)
         fresh, target = world.prepare_table(root, edit * 37 % tables, edit)
         if not last:
             last = _version(admin_port)
@@ -149,7 +151,9 @@ def _edit(
         if edit > WARM:
             offered.append((offer - began) / 1e6)
             acked.append((ack - began) / 1e6)
-    return offered, acked, (_bytes(groups) - before) / edits, (cpu_seconds(pid) - cpu) / edits
+    agents_cpu = sum(group.cpu_seconds() for group in groups) - agents_cpu
+    spent = (cpu_seconds(pid) - cpu) / edits, agents_cpu / edits / len(clusters)
+    return offered, acked, (_bytes(groups) - before) / edits, *spent
 
 
 def main() -> None:
