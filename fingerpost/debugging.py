@@ -10,7 +10,22 @@ import resource
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
+
+_TYPES = 100  # at most, in one answer
+
+
+def page(name: str, types: str, own: Mapping[str, Callable[[], Any]]) -> Any:
+    """What `/debug/<name>` answers; `own` are the pages of this process alone. None: there is no such page."""
+    pages: dict[str, Callable[[], Any]] = {
+        "tasks": lambda: {"tasks": tasks()},
+        "memory": lambda: memory(types=min(int(types), _TYPES) if types.isdecimal() else 0),
+        **own,
+    }
+    if not name:
+        return {"pages": [f"/debug/{one}" for one in pages]}
+    return pages[name]() if name in pages else None
 
 
 def tasks() -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from agent.apply.gateway import GatewayState
 from agent.relay.facts import Facts
 from agent.xds.bootstrap import bootstrap
 from agent.xds.tokens import GatewayTokens
-from fingerpost import __version__
+from fingerpost import __version__, debugging
 from fingerpost.loopback import is_loopback
 from fingerpost.objects import canonical
 
@@ -89,7 +89,7 @@ class Admin(NamedTuple):
 
     async def debug(self, request: Request) -> Response:
         types = request.query_params.get("types", "0")
-        found = dumps.page(request.path_params["page"], int(types) if types.isdecimal() else 0, self.agent.queues())
+        found = debugging.page(request.path_params["page"], types, {"queues": self.agent.queues})
         if found is None:
             message = f"{request.url.path} is no page; /debug/ lists them"
             return JSONResponse({"error": message}, status_code=404)

@@ -13,13 +13,10 @@ import msgspec
 
 from agent.apply.gateway import GatewayState
 from agent.relay.facts import Facts
-from fingerpost import debugging
 from fingerpost.readable import readable
 from fingerpost.relay.pieces import PieceList
 
 VERSION = 1
-PAGES = ("tasks", "memory", "queues")
-_TYPES = 100
 _SECRET = "core/Secret"
 
 
@@ -72,18 +69,3 @@ def output_snapshot(
         }
         types.setdefault(type_, []).append(entry)
     return {"version": VERSION, "revision": revision, "clusters": {cluster: {"types": dict(sorted(types.items()))}}}
-
-
-def page(name: str, types: int, queues: Mapping[str, Any]) -> Any:
-    """None: there is no such page."""
-    match name:
-        case "":
-            return {"pages": [f"/debug/{one}" for one in PAGES]}
-        case "tasks":
-            return {"tasks": debugging.tasks()}
-        case "memory":
-            return debugging.memory(types=min(types, _TYPES))
-        case "queues":
-            return queues
-        case _:
-            return None

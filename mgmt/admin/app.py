@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fingerpost import debugging
 from fingerpost.api.likeness import did_you_mean
 from mgmt.admin import history
 from mgmt.admin.answers import Refused, answer, http_error, refused
 from mgmt.admin.checks import check
 from mgmt.admin.clusters import cluster_detail, clusters_json, registered_names
-from mgmt.admin.debug import page as debug_page
 from mgmt.admin.explaining import explain
 from mgmt.admin.happened import happened
 from mgmt.admin.health import Health
@@ -206,7 +206,12 @@ class _Api:
 
     async def debug(self, request: Request) -> Response:
         types = request.query_params.get("types", "0")
-        found = debug_page(self._plane, request.path_params["page"], int(types) if types.isdecimal() else 0)
+        plane = self._plane
+        own = {
+            "engine": lambda: {"nodes": plane.translator.sizes()},
+            "queues": lambda: {"journal": plane.journal.sizes, **plane.queues()},
+        }
+        found = debugging.page(request.path_params["page"], types, own)
         if found is None:
             raise Refused(404, "NoSuchPath", f"{request.url.path} is no page; /debug/ lists them")
         return answer(found)

@@ -8,7 +8,6 @@ import pytest
 from admin_world import SECOND, WWW, World
 
 from fingerpost.relay.applied import ScopeException
-from mgmt.admin.debug import PAGES
 from mgmt.changes.events import Kind
 
 
@@ -75,7 +74,7 @@ async def test_events_can_be_waited_for() -> None:
     assert [e["type"] for e in (await waiting)["items"]] == ["Rotated"]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ["tasks", "memory", "engine", "queues"])
 async def test_pages_for_debugging_answer_loopback_only(page: str) -> None:
     world = World()
     assert f"/debug/{page}" in (await world.get("/debug/"))["pages"]
