@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from fingerpost.relay.v1 import relay_pb2 as pb
+from tests.fleet.fleet_network import listening
 
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs do not have it
 _SERVICE = "fingerpost.relay.v1.Relay"
@@ -85,13 +86,8 @@ class Wire:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Wire]:
-        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with listening(self._join, self.cut) as self.port:
             yield self
-        finally:
-            server.close()
-            self.cut()
 
 
 class Line:

@@ -9,9 +9,10 @@ import random
 import socket
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import httpx
 
@@ -93,6 +94,20 @@ def free_port() -> int:
         return port
 
 
+_Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(serve: _Serve, cut: Callable[[], None] = lambda: None, **where: Any) -> AsyncIterator[int]:
+    """Yields the port: of 127.0.0.1, unless `where` says otherwise. `cut` ends what is connected at the end."""
+    server = await asyncio.start_server(serve, **(where or {"host": "127.0.0.1", "port": 0}))
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        cut()
+
+
 @asynccontextmanager
 async def backend(
     address: str, text: str, port: int = HTTP_PORT, tls: ssl.SSLContext | None = None
@@ -116,14 +131,12 @@ async def backend(
             writers.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(serve, address, port, ssl=tls)
-    try:
-        yield seen
-    finally:
-        server.close()
+    def cut() -> None:
         for writer in list(writers):
             writer.close()
-        await server.wait_closed()
+
+    async with listening(serve, cut, host=address, port=port, ssl=tls):
+        yield seen
 
 
 class Answer(NamedTuple):
@@ -156,16 +169,35 @@ class Client:
         await self._http.aclose()
 
 
-class Spreader:
+class _Between(ABC):
+    """Listens on `port` while it runs, and carries what comes to where it belongs."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @abstractmethod
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
+
+    def cut(self) -> None:
+        for writer in list(self._writers):
+            writer.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        async with listening(self._join, self.cut) as self.port:
+            yield self
+
+
+class Spreader(_Between):
     """Plays the Service: each new connection goes to one of `ports`, as chance has it, that takes it. `delay`: seconds
     that each piece takes either way.
     """
 
     def __init__(self, *ports: int, delay: float = 0.0) -> None:
+        super().__init__()
         self.ports, self.delay = list(ports), delay
-        self.port = 0
         self._random = random.Random(7)
-        self._writers: set[asyncio.StreamWriter] = set()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -197,31 +229,17 @@ class Spreader:
     def move(self, *ports: int) -> None:
         """To other targets; what is connected now is cut off."""
         self.ports = list(ports)
-        for writer in list(self._writers):
-            writer.close()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Spreader]:
-        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for writer in list(self._writers):
-                writer.close()
-            await server.wait_closed()
+        self.cut()
 
 
-class Tap:
+class Tap(_Between):
     """Stands between an agent and its server and keeps all that passes. The relay is plaintext on loopback."""
 
     def __init__(self, target: int) -> None:
+        super().__init__()
         self._target = target
-        self.port = 0
         self.up = bytearray()
         self.down = bytearray()
-        self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def total(self) -> int:
@@ -253,15 +271,3 @@ class Tap:
         finally:
             self._writers.discard(writer)
             writer.close()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Tap]:
-        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for writer in list(self._writers):
-                writer.close()
-            await server.wait_closed()

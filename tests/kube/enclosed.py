@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.fleet.fleet_network import listening
+
 _LISTEN = """
 import socket, sys
 inside = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -55,11 +57,8 @@ class Enclosed:
     async def way_out(self, port: int, target: int) -> AsyncIterator[None]:
         """What connects to `port` inside reaches `target` on the loopback outside."""
         listener = await self._listener(port)
-        server = await asyncio.start_server(lambda *ends: self._carry(target, *ends), sock=listener)
-        try:
+        async with listening(lambda *ends: self._carry(target, *ends), sock=listener):
             yield
-        finally:
-            server.close()
 
     async def _listener(self, port: int) -> socket.socket:
         path = self._folder / "listener.sock"

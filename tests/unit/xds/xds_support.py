@@ -33,6 +33,7 @@ from agent.xds.tokens import Tokens, ensure_token
 from fingerpost.relay.pieces import PieceList, Role, field, piece
 from fingerpost.relay.route_forms import FORMS, Form
 from fingerpost.relay.v1.endpoints_pb2 import EndpointsTemplate
+from tests.fleet.fleet_network import listening
 from tests.splicing import diff
 
 GATEWAY = "ingress/gw"
@@ -232,9 +233,7 @@ class Backend:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Backend]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
+        async with listening(self._serve) as self.port:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
