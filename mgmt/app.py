@@ -166,8 +166,8 @@ class Server:
             store,
             self._own_arrivals,
             lambda: self.ingest.epoch,
-            self.publisher.arrivals.wake,
-            self._bell.wait,
+            self.publisher.arrivals.changed.ring,
+            self._bell,
             self.publisher.arrivals.changed,
         )
         if lease is not None:

@@ -64,7 +64,7 @@ async def wait(plane: Plane, what: Wanted, condition: Condition, timeout: float)
             # They listen before the verdict is made, so that no change falls in between.
             changes = [
                 group.create_task(plane.turns.wait(), name="admin.wait.turn"),
-                group.create_task(plane.publisher.arrivals.changed(), name="admin.wait.arrival"),
+                group.create_task(plane.publisher.arrivals.changed.wait(), name="admin.wait.arrival"),
             ]
             await asyncio.sleep(0)
             found = verdict(plane, what, condition)

@@ -6,7 +6,6 @@ exceptions.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -15,6 +14,7 @@ import msgspec
 
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from fingerpost.relay.objects import ISTIO_SCOPE
+from mgmt.bell import Bell
 from mgmt.translate.scopes import GatewayKey
 
 
@@ -50,7 +50,7 @@ class ArrivalView(msgspec.Struct, frozen=True, kw_only=True):
 class Arrivals:
     def __init__(self) -> None:
         self.gateways: dict[GatewayKey, GatewayState] = {}
-        self._waiters: set[asyncio.Future[None]] = set()
+        self.changed = Bell()  # rings when an agent has answered
 
     def expect(self, gateway: GatewayKey) -> None:
         self.gateways.setdefault(gateway, GatewayState())
@@ -69,7 +69,7 @@ class Arrivals:
                     lagging=tuple(applied.lagging),
                     lagging_since_unix_nanos=applied.lagging_since_unix_nanos,
                 )
-        self.wake()
+        self.changed.ring()
 
     def rejected(self) -> Iterator[tuple[float, Mapping[str, str]]]:
         """`relay_rejected_objects` (relay.md §13.2): the users' objects that each cluster does not take now."""
@@ -80,21 +80,6 @@ class Arrivals:
         )
         for (cluster, type_, reason), count in counts.items():
             yield count, {"cluster": cluster, "type": type_, "reason": reason}
-
-    def wake(self) -> None:
-        for waiter in tuple(self._waiters):
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-    async def changed(self) -> None:
-        """Returns when an agent has answered next."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
 
     def of(
         self,

@@ -109,7 +109,7 @@ class ArrivalStatuses:
 
     async def _listen(self) -> Never:
         while True:
-            await self._arrivals.changed()
+            await self._arrivals.changed.wait()
             self._compare()
             if self._pending:
                 self._wake.set()

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from fingerpost.relay.applied import ScopeException
+from mgmt.bell import Bell
 from mgmt.publish.arrival import GatewayState
 from mgmt.relay.ports import ScopeView
 from mgmt.store.errors import StoreError
@@ -110,8 +111,8 @@ class Elsewhere:
 
 class Exchange:
     """`own()`: config_version, and the gateways whose agents are connected here. `epoch()`: of Redis; in another one
-    all is said anew. `heard()` is called when another replica has said something. `turn()` returns after a turn or an
-    answer of an agent.
+    all is said anew. `heard()` is called when another replica has said something. `turns` ring after a turn
+    and after an answer of an agent.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Exchange:
         own: Callable[[], tuple[int, Iterable[tuple[GatewayKey, Told]]]],
         epoch: Callable[[], str],
         heard: Callable[[], None],
-        *turns: Callable[[], object],
+        *turns: Bell,
     ) -> None:
         self.elsewhere = Elsewhere()
         self._board, self._own, self._epoch, self._heard = board, own, epoch, heard
@@ -137,9 +138,9 @@ class Exchange:
             tasks.create_task(self._listen(), name="mgmt.arrival.hear")
         raise RuntimeError("replicas tell each other nothing more")
 
-    async def _wait(self, turn: Callable[[], object]) -> Never:
+    async def _wait(self, turn: Bell) -> Never:
         while True:
-            await turn()  # type: ignore[misc]  # an awaitable; Bell and Arrivals have nothing else in common
+            await turn.wait()
             self._due.set()
 
     async def _tell(self) -> Never:

@@ -107,7 +107,7 @@ def test_answers_about_gateways_that_are_not_expected_are_ignored() -> None:
 
 async def test_waiters_wake_with_the_next_answer() -> None:
     found = arrivals()
-    waiting = [asyncio.create_task(found.changed()) for _ in range(2)]
+    waiting = [asyncio.create_task(found.changed.wait()) for _ in range(2)]
     await asyncio.sleep(0)  # let them begin to wait
     answer(found, "east", 1)
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
