@@ -7,10 +7,9 @@ one succeeds; from then on the object is the people's, and the server changes no
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Never
+from typing import Any
 
 import structlog
 
@@ -20,10 +19,10 @@ from fingerpost.cluster.protocol import ClusterFailed, Outputs
 from fingerpost.objects import ObjectKey
 from mgmt.ingest.states import Registration
 from mgmt.relay.ports import SessionInfo
+from mgmt.status.errand import Errand
 
 log = structlog.get_logger()
 MOST = 100  # that nobody has decided on: who holds the shared token could ask under any number of names
-_AGAIN = 15.0  # seconds until what failed is tried again
 
 
 def requests(knocking: Mapping[str, SessionInfo], named: Mapping[str, Registration]) -> list[SessionInfo]:
@@ -60,25 +59,14 @@ class ApprovalRequests:
         named: Callable[[], Mapping[str, Registration]],
     ) -> None:
         self._outputs, self._key, self._knocking, self._named = outputs, key, knocking, named
-        self._wake = asyncio.Event()
         self._left_out: frozenset[str] = frozenset()
+        errand = Errand(self._request_all)
+        self.look, self.run = errand.look, errand.run
 
-    def look(self) -> None:
-        self._wake.set()
-
-    async def run(self) -> Never:
-        while True:
-            failed = False
-            wanted = requests(self._knocking(), self._named())
-            self._complain({info.cluster for info in wanted})
-            for info in wanted:
-                failed |= not await self._request(info)
-            try:
-                async with asyncio.timeout(_AGAIN if failed else None):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
-            self._wake.clear()
+    async def _request_all(self) -> bool:
+        wanted = requests(self._knocking(), self._named())
+        self._complain({info.cluster for info in wanted})
+        return all([await self._request(info) for info in wanted])
 
     async def _request(self, info: SessionInfo) -> bool:
         key = self._key(info.cluster)

@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from typing import Never
 
 import structlog
 
 from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
 from fingerpost.cluster.protocol import ClusterFailed, Outputs
 from fingerpost.objects import ObjectKey
+from mgmt.status.errand import Errand
 
 log = structlog.get_logger()
-_AGAIN = 15.0  # seconds until what failed is tried again
 
 
 class ClusterUids:
@@ -25,24 +23,16 @@ class ClusterUids:
         self, outputs: Outputs, key: Callable[[str], ObjectKey], unwritten: Callable[[], Mapping[str, str]]
     ) -> None:
         self._outputs, self._key, self._unwritten = outputs, key, unwritten
-        self._wake = asyncio.Event()
+        errand = Errand(self._write)
+        self.look, self.run = errand.look, errand.run
 
-    def look(self) -> None:
-        self._wake.set()
-
-    async def run(self) -> Never:
-        while True:
-            failed = False
-            for cluster, uid in self._unwritten().items():
-                try:
-                    await self._outputs.annotate(self._key(cluster), {CLUSTER_UID: uid})
-                except ClusterFailed as wrong:
-                    failed = True
-                    reason = f"{wrong}; the server needs the right to patch it. It is tried again"
-                    log.warning("cluster.uid.unwritten", cluster=cluster, reason=reason)
+    async def _write(self) -> bool:
+        written = True
+        for cluster, uid in self._unwritten().items():
             try:
-                async with asyncio.timeout(_AGAIN if failed else None):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
-            self._wake.clear()
+                await self._outputs.annotate(self._key(cluster), {CLUSTER_UID: uid})
+            except ClusterFailed as wrong:
+                written = False
+                reason = f"{wrong}; the server needs the right to patch it. It is tried again"
+                log.warning("cluster.uid.unwritten", cluster=cluster, reason=reason)
+        return written
