@@ -17,8 +17,8 @@ from fingerpost.api.kinds import KINDS
 from fingerpost.objects import ObjectKey
 from mgmt.changes.journal import Journal
 from mgmt.changes.passage import Translated, came
-from mgmt.history.outputs import Outputs
 from mgmt.ingest.values import ClusterStates, InputChange
+from mgmt.pins.outputs import Outputs
 from mgmt.publish.publisher import Publisher
 from mgmt.relay.ports import Metrics
 from mgmt.translate.engine import Failure

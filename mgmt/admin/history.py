@@ -13,8 +13,8 @@ from mgmt.admin.objects import Wanted
 from mgmt.admin.ports import Plane
 from mgmt.admin.times import rfc3339
 from mgmt.history.preview import GatewayChange
-from mgmt.history.rollback import Reach, Rollback, Scope
 from mgmt.history.rollbacks import NotPossible, ObjectChange, Rollbacks
+from mgmt.pins.rollback import Reach, Rollback, Scope
 from mgmt.store.errors import StoreError
 
 _STATUS = {"NotLeading": 409, "NoRollback": 404}

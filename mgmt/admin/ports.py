@@ -13,10 +13,10 @@ from fingerpost.objects import ObjectKey
 from mgmt.bell import Bell
 from mgmt.changes.events import Events
 from mgmt.changes.journal import Journal
-from mgmt.history.outputs import Outputs
 from mgmt.history.rollbacks import Rollbacks
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.values import ClusterStates
+from mgmt.pins.outputs import Outputs
 from mgmt.publish.arrival import GatewayState
 from mgmt.publish.publisher import Publisher
 from mgmt.relay.gate import RelayInfo

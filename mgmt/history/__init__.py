@@ -1,5 +1,4 @@
-"""Numbered snapshots of the users' objects, and rollbacks to one of them (design D2, D10).
+"""Numbered snapshots of the users' objects, and how one begins and ends a rollback to one of them (design D2, D10).
 
-A snapshot is what users had written at a config_version; outputs are translated from it again, with the endpoints of
-now.
+A snapshot is what users had written at a config_version; what stands in for it meanwhile: `mgmt.pins`.
 """

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from fingerpost.secrets.protocol import Secrets, SecretsFailed
-from mgmt.history.rollback import PREFIX
+from mgmt.pins.rollback import PREFIX
 
 log = structlog.get_logger()
 NAME = "fingerpost-rollbacks"

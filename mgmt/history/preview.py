@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import PieceList
-from mgmt.history.outputs import gateways_of, whole
-from mgmt.history.rollback import Overlay, Rollback
+from mgmt.pins.outputs import gateways_of, whole
+from mgmt.pins.rollback import Overlay, Rollback
 from mgmt.translate.scopes import GatewayKey, ResourceKey
 from mgmt.translate.translator import Translator
 

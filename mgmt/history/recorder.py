@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from fingerpost.objects import ObjectKey
-from mgmt.history.rollback import RECORDED
+from mgmt.pins.rollback import RECORDED
 from mgmt.store.errors import StoreError
 from mgmt.store.history import Change, HistoryStore, Limits
 from mgmt.store.values import Stored

@@ -10,10 +10,10 @@ import msgspec
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.objects import CLUSTER_SCOPE
-from mgmt.history.outputs import Outputs
 from mgmt.history.preview import GatewayChange, Served, preview
 from mgmt.history.recorder import Recorder
-from mgmt.history.rollback import RECORDED, Overlay, Reach, Rollback, Scope, encode, pin_name
+from mgmt.pins.outputs import Outputs
+from mgmt.pins.rollback import RECORDED, Overlay, Reach, Rollback, Scope, encode, pin_name
 from mgmt.publish.publisher import Publisher
 from mgmt.store.history import HistoryStore, Range, State
 from mgmt.translate.scopes import GatewayKey

@@ -14,9 +14,9 @@ from replay import View, rebuilt
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.objects import CLUSTER_SCOPE, ISTIO_SCOPE
 from fingerpost.relay.pieces import join
-from mgmt.history.outputs import Outputs
-from mgmt.history.rollback import RECORDED, Overlay, Reach, Rollback, Scope, decode, encode, pin_name
 from mgmt.ingest.kinds import pin_key
+from mgmt.pins.outputs import Outputs
+from mgmt.pins.rollback import RECORDED, Overlay, Reach, Rollback, Scope, decode, encode, pin_name
 from mgmt.publish.publisher import Publisher
 from mgmt.translate.translator import Translator
 from tests.istio_world import with_istio_gateways

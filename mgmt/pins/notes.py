@@ -9,7 +9,7 @@ from msgspec import structs
 from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Severity
-from mgmt.history.rollback import Reach, Rollback
+from mgmt.pins.rollback import Reach, Rollback
 from mgmt.translate.status import Status
 
 ROLLED_BACK = "RolledBack"

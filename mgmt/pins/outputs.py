@@ -16,10 +16,10 @@ from fingerpost.objects import ObjectKey
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.objects import ISTIO_SCOPE
 from fingerpost.relay.pieces import PieceList
-from mgmt.history import rollback as r
-from mgmt.history.notes import noted
-from mgmt.history.rollback import Overlay, Reach, Rollback
 from mgmt.ingest.kinds import PIN
+from mgmt.pins import rollback as r
+from mgmt.pins.notes import noted
+from mgmt.pins.rollback import Overlay, Reach, Rollback
 from mgmt.translate.engine import Failure
 from mgmt.translate.scopes import GatewayClass, GatewayKey, ObjectClass, PinnedClass, ResourceKey, ScopeClass
 from mgmt.translate.status import Status
