@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from ctl import clusters_app, flags, history_app, output
+from ctl import clusters_app, config_app, flags, history_app, output, proxy_app
 from ctl.exits import Code, Failed, usage
 from ctl.parameters import Chart, CrdsChart, Domain, DryRun, Profiles, Release, Sets, Values, Watch, group
 
@@ -26,14 +26,12 @@ class _Explain(TyperGroup):
 
 app = group("Fingerpost: what the management plane knows, and why it does what it does.")
 explain_app = group("Explain what happens to a request, or what a finding means.", _Explain)
-proxy_app = group("The proxies of gateways.")
-config_app = group("The contexts file: where servers and agents are.")
 app.add_typer(clusters_app.app, name="cluster")
 app.add_typer(explain_app, name="explain")
-app.add_typer(proxy_app, name="proxy")
+app.add_typer(proxy_app.app, name="proxy")
 app.add_typer(history_app.app, name="history")
 app.add_typer(history_app.rollback_app, name="rollback")
-app.add_typer(config_app, name="config")
+app.add_typer(config_app.app, name="config")
 license_app = group("Licences: none is needed.")
 app.add_typer(license_app, name="license")
 
@@ -290,57 +288,12 @@ def explain_code(code: str) -> int:
     return run(code)
 
 
-@proxy_app.command()
-def bootstrap(
-    cluster: Annotated[str, typer.Option("--cluster")],
-    gateway: Annotated[str, typer.Option("--gateway", metavar="NAMESPACE/NAME", help="The gateway's Service.")],
-    bind: Annotated[str, typer.Option("--bind", help="Address that the listeners bind to.")] = "",
-    admin_port: Annotated[int, typer.Option("--admin-port", help="0: any free port of 127.0.0.1.")] = 0,
-    delta: Annotated[bool, typer.Option("--delta/--no-delta", help="Incremental xDS.")] = True,
-) -> int:
-    """The bootstrap of a plain Envoy, with its token.
-
-    Example: fingerpost proxy bootstrap --cluster east --gateway gw/ingress
-    """
-    from ctl.commands.proxy import bootstrap as run
-
-    return run(cluster, gateway, bind, admin_port, delta=delta)
-
-
 @app.command()
 def release(cluster: str) -> int:
     """Say that a large loss, which a guard holds, is meant. Example: fingerpost release east"""
     from ctl.commands.release import release as run
 
     return run(cluster)
-
-
-@config_app.command("view")
-def view() -> int:
-    """Show the contexts file. Example: fingerpost config view -o json"""
-    from ctl.commands.config import view as run
-
-    return run()
-
-
-@config_app.command("use")
-def use(name: str) -> int:
-    """Make a context the current one. Example: fingerpost config use demo"""
-    from ctl.commands.config import use as run
-
-    return run(name)
-
-
-@config_app.command("set-context")
-def set_context(
-    name: str,
-    server: Annotated[list[str] | None, typer.Option("--server", help="Admin address of a server; repeatable.")] = None,
-    agent: Annotated[list[str] | None, typer.Option("--agent", metavar="CLUSTER=URL", help="Repeatable.")] = None,
-) -> int:
-    """Write a context. Example: fingerpost config set-context demo --server http://127.0.0.1:9091"""
-    from ctl.commands.config import set_context as run
-
-    return run(name, server or (), agent or ())
 
 
 @license_app.command("check", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
