@@ -20,10 +20,8 @@ from starlette.routing import Mount, Route
 from fingerpost import __version__
 from fingerpost.cluster.leading import Leading
 from fingerpost.cluster.protocol import Cluster
-from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
 from fingerpost.memory import settle
-from fingerpost.objects import ObjectKey
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.secrets.protocol import Secrets
 from fingerpost.telemetry import Telemetry
@@ -46,25 +44,20 @@ from mgmt.ingest.ingest import IngestSettings
 from mgmt.ingest.running import running
 from mgmt.ingest.values import ClusterStates, State
 from mgmt.pipeline import Pipeline
-from mgmt.publish.arrival import GatewayState
 from mgmt.publish.guard import GuardSettings
 from mgmt.publish.reconcile_time import ReconcileTime
 from mgmt.relay.gate import Gate
 from mgmt.relay.server import RelayServer, serve
 from mgmt.relay.shown import all_have_roots_of, certificate_expiry
 from mgmt.relisting import Relisting
+from mgmt.safe_mode import SafeMode
 from mgmt.served import ServedIngest, ServedPublisher
 from mgmt.settings import Settings
-from mgmt.status.arrival import ArrivalStatuses
-from mgmt.status.kubernetes_clusters import KubernetesClusters
-from mgmt.status.replicas import Exchange, Told, told_of
+from mgmt.status.joined import Statuses
 from mgmt.store.errors import StoreError
 from mgmt.store.history import HistoryStore
 from mgmt.store.redis_store import RedisStore
-from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
 from mgmt.translate.graph.ownership import Place
-from mgmt.translate.scopes import GatewayKey
-from mgmt.translate.status import Status
 from mgmt.translate.translator import Translator
 
 log = structlog.get_logger()
@@ -99,7 +92,7 @@ class Server:
         )
         self._bell = Bell()
         self._relist_folder = asyncio.Event()
-        self._window_over = self._stopping = False
+        self._stopping = False
         self.authority, self._lease = authority, lease
         self.gate = Gate(settings, secrets, metrics)
         self.translator = Translator(self._place)
@@ -113,22 +106,28 @@ class Server:
             guard=GuardSettings(settings.guard_share, settings.guard_floor),
         )
         self.publisher.replica = self
+        self.safe_mode = SafeMode(settings, lambda: self.ingest, self.publisher, folder=folder is not None)
+        self.statuses = Statuses(
+            folder,
+            self._place,
+            store,
+            lambda: self.ingest,
+            self.publisher,
+            self._bell,
+            kinds=SERVED,
+            look=lambda: Reach(self.plane()).arrival,
+            is_cold=self.safe_mode.is_cold,
+            leads=lambda: self.leads,
+            require_approval=settings.require_approval,
+        )
         self.pipeline = Pipeline(
             self.translator,
             self.publisher,
             metrics,
             self.journal,
-            on_statuses=self._put_statuses,
+            on_statuses=self.statuses.put,
             on_published=self._published,
             observe=metrics.observe,
-        )
-        self._writer = StatusWriter(folder, lambda: self.leads) if folder else None
-        self.clusters = KubernetesClusters(
-            folder,
-            self._place,
-            lambda: self.ingest,
-            self._writer.put if self._writer else None,
-            require_approval=settings.require_approval,
         )
         self.ingest = ServedIngest(
             store,
@@ -136,9 +135,9 @@ class Server:
             IngestSettings(management=settings.cluster, admin_namespace=settings.admin_namespace, lease=settings.lease),
             metrics,
             on_states=self._states,
-            on_conflict=lambda: self.clusters.put(self.ingest.states),
+            on_conflict=lambda: self.statuses.clusters.put(self.ingest.states),
             on_leading=self._say_all_again,
-            ever_connected=self.clusters.ever,
+            ever_connected=self.statuses.clusters.ever,
             sighted=lambda batch: sighted(tracer, batch),
         )
         self.ingest.relisting, self.ingest.happenings = self.relisting, self.happenings
@@ -153,23 +152,6 @@ class Server:
             time.time_ns,
         )
         self.reconcile_time = ReconcileTime(partial(metrics.observe, "gloo_mesh_reconciler_time_sec"), time.monotonic)
-        self._arrival = ArrivalStatuses(
-            SERVED,
-            self.publisher.arrivals,
-            write=lambda key, status: self._writer.put(key, status) if self._writer else None,
-            read=lambda key: folder.status(key) if folder else None,
-            look=lambda: Reach(self.plane()).arrival,
-            untold=lambda gateway: self._is_cold(gateway[0]) or self._is_untold(gateway),
-            states=lambda: {g: self._told(g) or state for g, state in self.publisher.arrivals.gateways.items()},
-        )
-        self._exchange = Exchange(
-            store,
-            self._own_arrivals,
-            lambda: self.ingest.epoch,
-            self.publisher.arrivals.changed.ring,
-            self._bell,
-            self.publisher.arrivals.changed,
-        )
         if lease is not None:
             lease.changed = lambda held: self._say_all_again() if held else None
         self._balancing = Balancing(store, settings.lease, self._serving, self._carried, self.ingest.sessions.let_go)
@@ -201,16 +183,8 @@ class Server:
         except TimeoutError:
             return
 
-    def _may_serve(self) -> bool:
-        """What safe mode asks for besides keeps (relay.md §7.3). Nobody is served before the folder was listed."""
-        if self._folder is not None and self.ingest.states.management.state not in (State.WARM, State.CACHED):
-            return False
-        waiting = any(not state.ready for state in self.ingest.states.clusters.values())
-        return self.settings.safe_mode == "on" or not waiting or self._window_over
-
     def _published(self, seq: int) -> None:
-        if self._may_serve():
-            self.publisher.open_for_agents()
+        self.safe_mode.look()
         self.reconcile_time.published(seq)
         if self.publisher.holds or self.happenings.holding:
             self.happenings.held(self.publisher.held)
@@ -218,45 +192,14 @@ class Server:
 
     def _states(self, states: ClusterStates) -> None:
         self._history.states(self._place.cluster, states)
-        hold = self.settings.safe_mode == "on"
-        self.pipeline.clusters(states, hold=hold)
-        self.happenings.states(states, hold=hold)
-        self.clusters.changed(states)
-
-    # ---------------------------------------------------------------- statuses
-
-    def _own_arrivals(self) -> tuple[int, list[tuple[GatewayKey, Told]]]:
-        gateways = self.publisher.arrivals.gateways.items()
-        return self.publisher.config_version, [
-            (key, told_of(state, self.publisher.scopes(key[0]).get(key[1])))
-            for key, state in gateways
-            if self.ingest.owns(key[0])
-        ]
-
-    def _told(self, gateway: GatewayKey) -> GatewayState | None:
-        """By the replica to which its agent is connected, if that is another one."""
-        if not self.ingest.elsewhere(gateway[0]):
-            return None
-        return self._exchange.elsewhere.state(self.ingest.states.clusters[gateway[0]].replica, gateway)
-
-    def _is_untold(self, gateway: GatewayKey) -> bool:
-        return self.ingest.elsewhere(gateway[0]) and self._told(gateway) is None
-
-    def _is_cold(self, cluster: str) -> bool:
-        """Just after the start nothing is known of an agent that is not back yet: what its gateways had, they have."""
-        state = self.ingest.states.clusters.get(cluster)
-        return state is not None and not state.ready and not self._window_over
-
-    def _put_statuses(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
-        for key, status in statuses.items():
-            if key.type != KUBERNETES_CLUSTER:
-                self._arrival.put(key, status)
-        self.clusters.found({key: status for key, status in statuses.items() if key.type == KUBERNETES_CLUSTER})
+        self.pipeline.clusters(states, hold=self.safe_mode.on)
+        self.happenings.states(states, hold=self.safe_mode.on)
+        self.statuses.clusters.changed(states)
 
     def _say_all_again(self) -> None:
         """This replica leads from now on; what the former leader has said already is not written twice."""
         self.happenings.leads(self.ingest.leads)
-        self._put_statuses({k: s for k, s in self.translator.all_statuses() if k.cluster == self._place.cluster})
+        self.statuses.put({k: s for k, s in self.translator.all_statuses() if k.cluster == self._place.cluster})
 
     # ---------------------------------------------------------------- running
 
@@ -281,14 +224,6 @@ class Server:
             self.happenings.held(self.publisher.held)
             self._bell.ring()
             await self._elsewhere.concluded(cluster, stored=self.ingest.synced)
-
-    async def _start_window(self) -> None:
-        """With safe mode off, clusters are waited for so long and no longer."""
-        if self.settings.safe_mode == "off":
-            await asyncio.sleep(self.settings.safe_start_window)
-            self._window_over = True
-            await self.ingest.settled()
-            self.publisher.open_for_agents()
 
     async def _settle_memory(self) -> None:
         await self.publisher.ready("")
@@ -336,10 +271,10 @@ class Server:
             serving=self._serving,
             relist=self.relisting.demand,
             insecure=self.settings.insecure,
-            told=self._told,
-            conflicts=self.clusters.conflicts,
+            told=self.statuses.told,
+            conflicts=self.statuses.clusters.conflicts,
             relay=lambda: self.gate.info,
-            conditions=self.clusters.conditions,
+            conditions=self.statuses.clusters.conditions,
             outputs=self.pipeline.outputs,
             rollbacks=self._history.rollbacks,
             journal=self.journal,
@@ -360,20 +295,16 @@ class Server:
                 tasks.create_task(self._list_folder_again(), name="mgmt.relist"),
                 tasks.create_task(self._conclude_listings(), name="mgmt.relisted"),
                 tasks.create_task(self._elsewhere.run(), name="mgmt.elsewhere"),
-                tasks.create_task(self.clusters.run(), name="mgmt.clusters"),
+                tasks.create_task(self.statuses.run(), name="mgmt.statuses"),
                 tasks.create_task(self._look_at_itself(), name="mgmt.itself"),
                 tasks.create_task(self._settle_memory(), name="mgmt.memory"),
-                tasks.create_task(self._start_window(), name="mgmt.window"),
+                tasks.create_task(self.safe_mode.run(), name="mgmt.window"),
                 tasks.create_task(self.gate.run(lambda: self.leads, self._have_roots_of), name="mgmt.gate"),
             ]
             if self._lease is not None:
                 own.append(tasks.create_task(self._lease.run(), name="mgmt.lease"))
             if self.settings.enable_cluster_load_balancing:
                 own.append(tasks.create_task(self._balancing.run(), name="mgmt.balancing"))
-            own.append(tasks.create_task(self._exchange.run(), name="mgmt.arrival.exchange"))
-            if self._writer is not None:
-                own.append(tasks.create_task(self._writer.run(), name="mgmt.status"))
-                own.append(tasks.create_task(self._arrival.run(), name="mgmt.arrival"))
             for task in own:
                 stack.callback(task.cancel)
             await stack.enter_async_context(running(self.ingest, self._folder))

@@ -106,7 +106,9 @@ async def _amnesia(root: Path, **settings: Any) -> AsyncIterator[Plane]:
                 await until(lambda: plane.reaches("one", "two", "three"), why="cart is everywhere")
                 await until(lambda: all(_ejects_at(a) == {7} for a in agents.values()), why="the policy applies")
                 await until(lambda: three.push.in_step, why="three is in step")
-                await until(lambda: all(server.clusters.ever(c) for c in fleet.clusters), why="all were connected")
+                await until(
+                    lambda: all(server.statuses.clusters.ever(c) for c in fleet.clusters), why="all were connected"
+                )
         shutil.rmtree(root / "mgmt" / "redis")
         served = {c: effective(a) for c, a in agents.items()}
         seen: set[str] = set()
