@@ -1,13 +1,12 @@
 """The blast-radius guard of the server (design D6): a large loss is held until the clusters concerned have been listed
 anew.
 
-Pure bookkeeping. It decides which contributions a class keeps; asking for the listings and publishing is the
-publisher's.
+Pure values; `mgmt.publish.holds` keeps the books.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -67,12 +66,7 @@ def clusters_concerned(loss: Loss, all_clusters: Iterable[str]) -> frozenset[str
     return frozenset(all_clusters) if loss.shrunk else homes
 
 
-def reasons(held: Mapping[str, Held] | Iterable[Held]) -> dict[str, str]:
+def reasons(held: Held) -> dict[str, str]:
     """contribution -> why it is kept."""
-    values = held.values() if isinstance(held, Mapping) else held
-    out = {}
-    for h in values:
-        waiting = ", ".join(sorted(h.waiting)) or "a person"
-        for contribution in h.contributions:
-            out[contribution] = f"large loss held, waiting for a new listing of {waiting}"
-    return out
+    waiting = ", ".join(sorted(held.waiting)) or "a person"
+    return dict.fromkeys(held.contributions, f"large loss held, waiting for a new listing of {waiting}")

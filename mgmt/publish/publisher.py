@@ -17,8 +17,8 @@ from fingerpost.relay.interest import Interest
 from fingerpost.relay.objects import CLUSTER_SCOPE
 from fingerpost.relay.pieces import KEEP_CLUSTER
 from mgmt.publish.arrival import Arrivals
-from mgmt.publish.guard import GuardSettings, Had, Held, Loss, cluster_of, clusters_concerned, reasons
-from mgmt.publish.losses import LossMeter
+from mgmt.publish.guard import GuardSettings, Held
+from mgmt.publish.holds import Holds
 from mgmt.publish.scope import ResourceSet, Scope
 from mgmt.relay.ports import NEVER, LogEntry
 from mgmt.translate.scopes import GatewayKey, ScopeClass
@@ -38,8 +38,7 @@ class Publisher:
         self.config_version = 0
         self.arrivals = Arrivals()
         self._relist = relist
-        self._now = now
-        self._guard = guard
+        self._holds = Holds(guard, relist, now)
         self._sets: dict[ScopeClass, ResourceSet] = {}
         self._gateways: dict[GatewayKey, ScopeClass] = {}
         self._members: dict[ScopeClass, dict[GatewayKey, None]] = {}
@@ -47,14 +46,11 @@ class Publisher:
         self._cluster_sets: dict[str, ResourceSet] = {}
         self._interests: dict[str, Interest] = {}
         self._wakes: dict[str, dict[Callable[[], None], None]] = {}
-        self._held: dict[ScopeClass, Held] = {}
-        self._confirmed: set[ScopeClass] = set()
         self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
         self._warming: Mapping[ScopeClass, Mapping[str, str]] = {}
         self._kept: Mapping[str, str] = {}
         self._cold: frozenset[str] = frozenset()
         self._homes: frozenset[str] = frozenset()
-        self._losses = LossMeter()
         self._ahead = 0  # a config_version that an agent holds and this replica has not reached
         self._ready = asyncio.Event()
 
@@ -96,7 +92,6 @@ class Publisher:
             self._check_agent_guard(cluster, applied)
 
     def _check_agent_guard(self, cluster: str, applied: ScopeApplied) -> None:
-        """The agent's own guard holds a loss that ours let pass: have the inputs listed anew, then confirm it."""
         held = frozenset(e.contribution for e in applied.exceptions if e.code == "MassDeletionHeld")
         if not held:
             return
@@ -110,14 +105,8 @@ class Publisher:
             if scope.gone and not scope.confirmed and gateway not in self._withdrawn:
                 self._withdrawn.add(gateway)
                 self._relist((cluster,))
-            return
-        if gateway_class in self._held or gateway_class in self._confirmed:
-            return
-        meant = held - self._losses.contributions(gateway_class)
-        if meant:
-            concerned = frozenset(cluster_of(c) for c in meant)
-            self._held[gateway_class] = Held(meant, concerned, self._now())
-            self._relist(concerned)
+        else:
+            self._holds.agent_holds(gateway_class, held)
 
     # ---------------------------------------------------------------- publishing
 
@@ -137,12 +126,12 @@ class Publisher:
             left[former] = None
             if gateway_class is not None:
                 moves.setdefault((former, gateway_class), set()).add(gateway[0])
-        formerly = {former: Had(self._losses.contributions(former), self._held.get(former)) for former, _ in moves}
+        formerly = {former: self._holds.had(former) for former, _ in moves}
         told: dict[GatewayKey, None] = {}
         self._change_sets(turn, version, seen_unix_nanos, traceparent, told)
         touched.update((cluster, None) for cluster, _ in told)
         for (former, to), clusters in moves.items():
-            self._weigh_move(clusters, former, to, formerly[former])
+            self._holds.moves(clusters, self._sets[former], formerly[former], to, self._sets.get(to))
         for gateway, gateway_class in turn.gateways.items():
             self._move(gateway, gateway_class, version, seen_unix_nanos, traceparent)
             if gateway_class is not None:
@@ -176,26 +165,24 @@ class Publisher:
     def contributions(self, gateway: GatewayKey) -> frozenset[str]:
         """Those that the guards count there."""
         gateway_class = self._gateways.get(gateway)
-        return self._losses.contributions(gateway_class) if gateway_class is not None else frozenset()
+        return self._holds.contributions(gateway_class) if gateway_class is not None else frozenset()
 
     def would_hold(self, lost: frozenset[str], total: int) -> bool:
         """Whether the guard would hold such a loss for a new listing."""
-        return Loss(lost, total).too_large(self._guard)
+        return self._holds.would_hold(lost, total)
 
     def _change_sets(
         self, turn: Turn, version: int, seen_unix_nanos: int, traceparent: str, told: dict[GatewayKey, None]
     ) -> None:
         for gateway_class, changes in turn.classes.items():
             resource_set = self._sets.setdefault(gateway_class, ResourceSet())
-            loss = self._losses.measure(gateway_class, resource_set.resources, changes, turn.contributions)
+            members = self._members.get(gateway_class, {})
+            homes = self._scopes if members else None
+            self._holds.changes(gateway_class, resource_set.resources, changes, turn.contributions, homes)
             base = resource_set.digest.total
             changed = resource_set.change(changes)
-            if loss.lost or loss.shrunk:
-                self._confirmed.discard(gateway_class)
-            self._weigh(gateway_class, loss)
             if not changed:
                 continue
-            members = self._members.get(gateway_class, {})
             entries: dict[int, LogEntry] = {}
             after = resource_set.digest.total
             told |= members
@@ -252,9 +239,7 @@ class Publisher:
 
     def _forget(self, gateway_class: ScopeClass) -> None:
         del self._sets[gateway_class]
-        self._held.pop(gateway_class, None)
-        self._confirmed.discard(gateway_class)
-        self._losses.forget(gateway_class)
+        self._holds.forget(gateway_class)
 
     def _wake(self, clusters: Iterable[str]) -> None:
         for cluster in clusters:
@@ -263,62 +248,10 @@ class Publisher:
 
     # ---------------------------------------------------------------- guards
 
-    def _weigh(self, gateway_class: ScopeClass, loss: Loss) -> None:
-        if not self._members.get(gateway_class):
-            return
-        held = self._held.get(gateway_class)
-        if held is not None:
-            back = held.contributions & self._losses.contributions(gateway_class)
-            if back and back == held.contributions and not loss.shrunk:
-                del self._held[gateway_class]  # the input healed
-                return
-        if not loss.too_large(self._guard):
-            return
-        concerned = clusters_concerned(loss, self._scopes)
-        contributions = loss.lost | loss.shrunk | (held.contributions if held else frozenset())
-        self._held[gateway_class] = Held(contributions, concerned, self._now())
-        self._confirmed.discard(gateway_class)
-        self._relist(concerned)
-
-    def _weigh_move(self, clusters: Collection[str], former: ScopeClass, to: ScopeClass, had: Had) -> None:
-        """A gateway that loses a listener, or all of them, is of another class then: what is not there is lost too.
-
-        The listeners' own contributions are kept with the tables', or nobody could reach what is kept. A loss that was
-        held already goes along.
-        """
-        stays = self._losses.contributions(to)
-        loss = Loss(had.contributions - stays, len(had.contributions))
-        too_large = loss.too_large(self._guard)
-        if not too_large and had.held is None:
-            return
-        there = self._sets[to].named() if to in self._sets else frozenset()
-        held = self._held.get(to)
-        contributions = held.contributions if held else frozenset()
-        waiting = held.waiting if held else frozenset()
-        if had.held is not None and (carried := had.held.contributions - stays - there):
-            contributions, waiting = contributions | carried, waiting | had.held.waiting
-        if too_large:
-            lost = loss.lost | (self._sets[former].named() - there)
-            # Gateways of one cluster may move because its own objects are missing; those of many, for what they share.
-            own = clusters if len(clusters) == 1 else ()
-            concerned = frozenset((*own, *(cluster_of(c) for c in lost)))
-            contributions, waiting = contributions | lost, waiting | concerned
-            self._relist(concerned)
-        if contributions:
-            self._held[to] = Held(contributions, waiting, held.since_unix_nanos if held else self._now())
-            self._confirmed.discard(to)
-
     def relisted(self, cluster: str, version: int) -> None:
         """Everything of `cluster` has been listed anew and translated: what is still missing is meant."""
         touched: dict[str, None] = {}
-        for gateway_class, held in list(self._held.items()):
-            if cluster not in held.waiting:
-                continue
-            waiting = held.waiting - {cluster}
-            if waiting:
-                self._held[gateway_class] = held._replace(waiting=waiting)
-            else:
-                self._let_go(gateway_class)
+        self._holds.relisted(cluster)
         for gateway in [g for g in self._withdrawn if g[0] == cluster]:
             self._withdraw(self._scopes[cluster][gateway[1]], version)
             self._withdrawn.discard(gateway)
@@ -352,14 +285,14 @@ class Publisher:
         touched: dict[str, None] = {}
         released: frozenset[str] = frozenset()
         for (home, _), gateway_class in self._gateways.items():
-            held = self._held.get(gateway_class)
+            held = self._holds.get(gateway_class)
             if held is not None and (home == cluster or cluster in held.waiting):
                 released |= held.contributions
-                self._let_go(gateway_class)
+                self._holds.confirm(gateway_class)
         for name, scope in self._scopes.get(cluster, {}).items():
             gateway_class_ = self._gateways.get((cluster, name))
             if gateway_class_ is not None:
-                self._confirmed.add(gateway_class_)
+                self._holds.confirm(gateway_class_)
             elif name != CLUSTER_SCOPE:
                 self._withdraw(scope, version)
                 self._withdrawn.discard((cluster, name))
@@ -368,18 +301,14 @@ class Publisher:
         self._wake(touched)
         return released
 
-    def _let_go(self, gateway_class: ScopeClass) -> None:
-        self._held.pop(gateway_class, None)
-        self._confirmed.add(gateway_class)
-
     @property
     def holds(self) -> bool:
-        return bool(self._held)
+        return bool(self._holds)
 
     @property
     def held(self) -> dict[str, Held]:
         """cluster/gateway -> what is held there, for `check` and `/reports`."""
-        return {f"{c}/{n}": self._held[k] for (c, n), k in self._gateways.items() if k in self._held}
+        return {f"{c}/{n}": held for (c, n), k in self._gateways.items() if (held := self._holds.get(k))}
 
     def set_cold(self, cold: Collection[str], homes: Collection[str]) -> None:
         """Before `publish`. A gateway whose own cluster is cold keeps what it has from all `homes` of objects: what is
@@ -393,9 +322,8 @@ class Publisher:
         """What each class keeps is found once, not once per gateway: a class is costly to look up."""
         for gateway_class, members in self._members.items():
             common = dict(self._warming.get(gateway_class, {}))
-            held = self._held.get(gateway_class)
-            of_guard = reasons([held]) if held else {}
-            confirmed = gateway_class in self._confirmed
+            of_guard = self._holds.reasons(gateway_class)
+            confirmed = self._holds.is_confirmed(gateway_class)
             for cluster, name in members:
                 scope = self._scopes[cluster][name]
                 keep = {**self._kept, **common, **self._kept_of_cold(cluster), **of_guard}

@@ -10,6 +10,7 @@ import pytest
 
 from agent.app import Agent
 from mgmt.app import Server
+from mgmt.publish.holds import Holds
 from mgmt.publish.publisher import Publisher
 from mgmt.translate.turn import Turn
 from tests.fleet import fleet_manifests as m
@@ -89,7 +90,7 @@ async def test_a_large_loss_goes_out_when_a_new_listing_agrees(
             await until(lambda: agent.push.in_step, why="the agent of the management cluster is in step")
         await until(lambda: _all_served(fleet, "m"), why="all tables are served")
         asked: list[Collection[str]] = []
-        monkeypatch.setattr(server.publisher, "_relist", asked.append)  # the listing is on its way
+        monkeypatch.setattr(server.publisher._holds, "_relist", asked.append)  # the listing is on its way
         fleet.write("mgmt", "tables.yaml", *_tables("m", 2))
         await until(lambda: asked, why="the guard asks for a new listing")
         assert {frozenset(clusters) for clusters in asked} == {frozenset({"mgmt"})}
@@ -116,7 +117,7 @@ async def test_an_agent_deletes_nothing_for_a_server_that_sends_nothing(
         await until(lambda: _all_served(fleet, "m"), why="all tables are served")
         before = effective(agent)
         assert await _release(agent) == {"gateways": [], "objects": 0}
-        monkeypatch.setattr(Publisher, "_weigh", lambda *_: None)  # this server has lost its wits and its guards
+        monkeypatch.setattr(Holds, "_weigh", lambda *_: None)  # this server has lost its wits and its guards
         monkeypatch.setattr(Publisher, "_check_agent_guard", lambda *_: None)
         turn = Turn(classes={c: dict.fromkeys(held.resources) for c, held in server.publisher._sets.items()})
         server.publisher.publish(turn, server.publisher.config_version + 1)

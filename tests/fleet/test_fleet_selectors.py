@@ -96,7 +96,7 @@ async def test_a_large_loss_by_selectors_waits_for_a_new_listing(
 
         await until(all_served, why="all tables are served")
         asked: list[Collection[str]] = []
-        monkeypatch.setattr(server.publisher, "_relist", asked.append)  # the listing is on its way
+        monkeypatch.setattr(server.publisher._holds, "_relist", asked.append)  # the listing is on its way
         fleet.write("east", "mesh.yaml", _mesh({"matchLabels": {"mesh": "on"}}))
         await until(lambda: asked, why="the guard asks for a new listing")
         assert _of(server, "east", "shop") == set(), "the input is left out at once"
