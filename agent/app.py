@@ -20,8 +20,8 @@ from agent.discovery.kinds import NODE, POD, SECRET, SERVICE, SLICE, is_passed_o
 from agent.discovery.selectors import MESH_CONFIG, DiscoverySelectors, names
 from agent.discovery.world import Derived, World
 from agent.keeping import Keeping
+from agent.relay.away import Away
 from agent.relay.desired import DesiredState, Key
-from agent.relay.diagnosis import Finding, not_registered, turned_down
 from agent.relay.facts import Fact, Facts
 from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import Pull
@@ -43,11 +43,10 @@ from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
-from fingerpost.relay.applied import ScopeApplied, ScopeException
+from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.objects import CLUSTER_SCOPE, ISTIO_SCOPE, STATUS, key_of
 from fingerpost.relay.pieces import PieceList, join
-from fingerpost.relay.reasons import LinkLost
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.secrets.protocol import Secrets
 from fingerpost.telemetry import Telemetry
@@ -62,7 +61,6 @@ _DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/S
 # one, and lets go what it still holds of a kind whose last object went while this agent was away.
 _ALWAYS = frozenset({SERVICE, *_DERIVED, *_PASSED_ON})
 TYPES = (*_READ, SECRET, MESH_CONFIG, *_PASSED_ON, *ISTIO_TYPES)
-_ANSWERS = 1.0  # seconds within which a server answers the Hello of a registered cluster
 _PATIENCE = 8.0  # seconds to wait for the cluster's first listing before proxies are served (M-9: 10 s)
 _gateway = msgspec.json.Decoder(DiscoveredGateway)
 
@@ -124,8 +122,10 @@ class Agent:
             authority=settings.authority,
         )
         self.trust = chosen_trust(settings, cluster.uid, secrets)
-        self._turned_down: Finding | None = None
-        self.link = AgentLink(settings.server_address, identity, self.push, self.pull, relay, self._lost, self.trust)
+        self._away = Away(settings, metrics, self.trust)
+        self.link = AgentLink(
+            settings.server_address, identity, self.push, self.pull, relay, self._away.lost, self.trust
+        )
         self.link.leads = lambda: leading.held
         self._leading, leading.changed = leading, self._led
         self._statuses = StatusWriter(cluster, lambda: leading.held)
@@ -239,41 +239,13 @@ class Agent:
         self.link.role_changed()
 
     def on_applied(self, applied: Applied) -> None:
-        exceptions = tuple(
-            ScopeException(
-                contribution=d.contribution,
-                code=d.code,
-                message=d.message,
-                since_unix_nanos=d.since_unix_nanos,
-                proxies=d.proxies,
-            )
-            for d in applied.deviations
-        )
-        self.pull.report(
-            ScopeApplied(
-                scope=applied.scope,
-                watermark=applied.watermark,
-                proxies=applied.proxies,
-                exceptions=exceptions,
-                lagging=applied.lagging,
-                lagging_since_unix_nanos=applied.lagging_since_unix_nanos,
-            )
-        )
+        self.pull.report(applied.answer())
         self._tracks.applied(applied)
         self._observed.on_applied(applied)
 
     def on_offered(self, scope: str, version: int, seen_unix_nanos: int) -> None:
         self._tracks.offered(scope, version)
         self._observed.on_offered(scope, version, seen_unix_nanos)
-
-    def _lost(self, why: LinkLost, pause: float) -> None:
-        self._turned_down = turned_down(why, shows_token=bool(self.settings.relay_token))
-        self._metrics.set("relay_agent_connected", 0)
-        reason = why.reason.name if why.reason is not None else "LinkLost"
-        self._metrics.add("relay_reconnects_total", reason=reason)
-        log.warning(
-            "relay.link.lost", reason=why.message, retry_in=round(pause, 2), server=self.settings.server_address
-        )
 
     # ---------------------------------------------------------------- for the admin side
 
@@ -325,17 +297,9 @@ class Agent:
 
     def findings(self) -> list[dict[str, str]]:
         found = [f._asdict() for f in (*self._folder.findings, *self._selectors.findings)]
-        if not self.pull.connected and (kept := self._kept_away()):
+        if not self.pull.connected and (kept := self._away.finding(self.link)):
             found.append({"source": self.settings.server_address, **kept._asdict()})
         return found
-
-    def _kept_away(self) -> Finding | None:
-        """What keeps this agent from its server."""
-        if found := self.trust.finding or self.trust.away:
-            return found
-        if (seconds := self.link.waits()) >= _ANSWERS:
-            return not_registered(self.settings.server_address, self.cluster, seconds)
-        return self._turned_down
 
     # ---------------------------------------------------------------- running
 

@@ -61,9 +61,7 @@ def _shake(address: str, authority: str, roots: bytes | None) -> Seen:
     except ssl.SSLCertVerificationError as wrong:
         return Seen(trusted=wrong.verify_message)
     except ssl.SSLError as wrong:
-        return Seen(
-            plaintext=wrong.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-        )
+        return Seen(plaintext=wrong.reason in _NO_TLS)
     except socket.gaierror as wrong:
         return Seen(unreachable=f"the name {host} is not known ({wrong.strerror})", code="RelayNameUnknown")
     except ConnectionRefusedError as wrong:

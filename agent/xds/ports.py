@@ -8,6 +8,7 @@ from typing import NamedTuple, Never, Protocol
 from agent.apply.exceptions import Deviation
 from agent.apply.gateway import GatewayState, Key
 from agent.discovery.locality import Locality
+from fingerpost.relay.applied import ScopeApplied, ScopeException
 
 
 class Endpoint(Protocol):
@@ -66,6 +67,27 @@ class Applied(NamedTuple):
     deviations: tuple[Deviation, ...]
     lagging: tuple[str, ...]
     lagging_since_unix_nanos: int
+
+    def answer(self) -> ScopeApplied:
+        """As the server is told."""
+        exceptions = tuple(
+            ScopeException(
+                contribution=d.contribution,
+                code=d.code,
+                message=d.message,
+                since_unix_nanos=d.since_unix_nanos,
+                proxies=d.proxies,
+            )
+            for d in self.deviations
+        )
+        return ScopeApplied(
+            scope=self.scope,
+            watermark=self.watermark,
+            proxies=self.proxies,
+            exceptions=exceptions,
+            lagging=self.lagging,
+            lagging_since_unix_nanos=self.lagging_since_unix_nanos,
+        )
 
 
 class Reports(Protocol):
