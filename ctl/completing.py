@@ -14,7 +14,6 @@ from typing import Any
 from ctl import flags
 from ctl.exits import Code, Failed
 
-WORD = "__complete"
 _PATIENCE = 0.4  # seconds for a server: longer than that nobody waits for a key
 _BASH = """\
 _fingerpost() {

@@ -48,15 +48,12 @@ class ManagementFolder:
     def writes(self) -> bool:
         return SERVER in self._turns.fences
 
-    async def run(self, cluster: Cluster, changed: Callable[[], None]) -> None:
-        """`changed` is called when the findings are others than before."""
+    async def run(self, cluster: Cluster) -> None:
         # the source is asynchronous to the end: closing it ends the watch itself
         async with aclosing(cluster.watch()) as batches:  # type: ignore[type-var]  # every watch is a generator
             async for batch in batches:
                 self.take(batch)
-                if batch.findings != self.findings:
-                    self.findings = batch.findings
-                    changed()
+                self.findings = batch.findings
 
     def take(self, batch: Batch) -> None:
         seen: set[ObjectKey] = set()

@@ -57,7 +57,6 @@ class Ingest:
         metrics: Metrics,
         *,
         on_states: Callable[[ClusterStates], None] = lambda _: None,
-        on_findings: Callable[[Sequence[Finding]], None] = lambda _: None,
         on_conflict: Callable[[], None] = lambda: None,
         on_leading: Callable[[], None] = lambda: None,
         ever_connected: Callable[[str], bool] = lambda _: False,
@@ -70,7 +69,7 @@ class Ingest:
         self._complaint = ""
         self._on_leading, self._leads_until, self._lost_at = on_leading, 0.0, 0.0  # monotonic
         self._store, self._settings, self._metrics = store, settings, metrics
-        self._on_states, self._on_findings, self._ever_connected = on_states, on_findings, ever_connected
+        self._on_states, self._ever_connected = on_states, ever_connected
         management = settings.management
         self._turns = Turns(store, self.inputs, pipeline, self, management, settings.lease, metrics)
         self.sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch, on_conflict)
@@ -299,10 +298,7 @@ class Ingest:
             group.create_task(self._follow(), name="ingest.tail")
             group.create_task(self._beat(), name="ingest.lease")
             if cluster is not None:
-                group.create_task(self._folder.run(cluster, self._found), name="ingest.folder")
-
-    def _found(self) -> None:
-        self._on_findings(self._folder.findings)
+                group.create_task(self._folder.run(cluster), name="ingest.folder")
 
     async def _follow(self) -> None:
         """Tail the others' changes; when Redis is lost, come back to it."""

@@ -27,7 +27,6 @@ from mgmt.translate.translator import Translator, gateway_key
 from mgmt.translate.turn import Turn
 
 log = structlog.get_logger()
-Whole = tuple[dict[ResourceKey, PieceList], frozenset[str]]
 Change = tuple[ObjectKey, bytes | None]
 Warming = Mapping[ScopeClass, Mapping[str, str]]
 Stack = tuple[str, ...]  # ids of rollbacks, newest first
