@@ -174,20 +174,25 @@ class RedisStore:
 
         Raises StoreUnavailable or StoreChanged, never just ends.
         """
-        cursor, block = f"{after}-0", self._settings.block
-        command: tuple[Value, ...] = ("XREAD", "COUNT", _TAIL_COUNT, "BLOCK", int(block * 1000), "STREAMS")
+        cursor = f"{after}-0"
+        while True:
+            cursor, entries = await self._read_on(layout.STREAM, cursor, _TAIL_COUNT)
+            if any(_replica_of(fields) != self.replica for fields in entries):
+                yield int(cursor.partition("-")[0])
+
+    async def _read_on(self, stream: str, cursor: str, most: int) -> tuple[str, list[Any]]:
+        """Waits for entries after `cursor`. Raises StoreUnavailable or StoreChanged."""
+        block = self._settings.block
         while True:
             answer = await self._client.run(
-                *command, layout.STREAM, cursor, timeout=block + self._settings.read_timeout
+                *("XREAD", "COUNT", most, "BLOCK", int(block * 1000), "STREAMS", stream, cursor),
+                timeout=block + self._settings.read_timeout,
             )
-            if not answer:
-                if await self._client.run("GET", layout.EPOCH) != self._epoch.encode():
-                    raise StoreChanged(f"redis at {self.where} has lost or changed its memory")
-                continue
-            entries = answer[0][1]
-            cursor = entries[-1][0].decode()
-            if any(_replica_of(fields) != self.replica for _, fields in entries):
-                yield int(cursor.partition("-")[0])
+            if answer:
+                entries = answer[0][1]
+                return entries[-1][0].decode(), [fields for _, fields in entries]
+            if await self._client.run("GET", layout.EPOCH) != self._epoch.encode():
+                raise StoreChanged(f"redis at {self.where} has lost or changed its memory")
 
     async def tell(self, fields: Mapping[str, bytes | None]) -> None:
         """What this replica says of its gateways, to all; None: nothing more."""
@@ -213,18 +218,8 @@ class RedisStore:
             cursor = last[0][0].decode() if last else "0-0"
             yield await self._all_told()
             while True:
-                answer = await self._client.run(
-                    *("XREAD", "COUNT", _TOLD_MAX // 2, "BLOCK", int(self._settings.block * 1000), "STREAMS"),
-                    *(layout.TOLD, cursor),
-                    timeout=self._settings.block + self._settings.read_timeout,
-                )
-                if not answer:
-                    if await self._client.run("GET", layout.EPOCH) != self._epoch.encode():
-                        raise StoreChanged(f"redis at {self.where} has lost or changed its memory")
-                    continue
-                entries = answer[0][1]
-                cursor = entries[-1][0].decode()
-                for _, fields in entries:
+                cursor, entries = await self._read_on(layout.TOLD, cursor, _TOLD_MAX // 2)
+                for fields in entries:
                     if (replica := _replica_of(fields)) != self.replica:
                         batch = _batch.decode(fields[b"b"])
                         yield {
