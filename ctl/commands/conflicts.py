@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ctl.exits import Code
-from ctl.offline.asked import another_version, asked
+from ctl.offline.asked import asked, tell
 from ctl.offline.edits import edits
-from ctl.output import Document, counted, emit, paint, remark
+from ctl.output import counted, paint
 from mgmt.snapshot.conflicts import CODES, Conflict
 from mgmt.snapshot.conflicts import conflicts as find
 
@@ -23,20 +23,15 @@ def conflicts(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str) -
         stdin = sys.stdin.buffer.read() if "-" in paths else b""
         there.outcome.change(edits(there.outcome, paths, stdin, cluster, (), "").changes.items())
     found = find(there.outcome.translator)
-    if warning := another_version(there):
-        remark(f"warning: {warning}")
     findings = [_finding(one) for one in found]
     warnings = sum(one.severity == "warning" for one in found)
-    emit(
-        Document(
-            "Conflicts",
-            text=lambda: _text(found, warnings),
-            spec={"revision": there.revision, "warnings": warnings, "infos": len(found) - warnings},
-            findings=findings,
-            names=sorted({finding["object"] for finding in findings}),
-            server_version=there.server_version,
-            context=there.context,
-        )
+    tell(
+        there,
+        "Conflicts",
+        text=lambda: _text(found, warnings),
+        spec={"warnings": warnings, "infos": len(found) - warnings},
+        findings=findings,
+        names=sorted({finding["object"] for finding in findings}),
     )
     return Code.FINDINGS if warnings else Code.DONE
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from ctl.exits import Code, usage
-from ctl.offline.asked import another_version, asked
+from ctl.offline.asked import asked, tell
 from ctl.offline.edits import edits
-from ctl.output import Document, emit, remark
+from ctl.output import remark
 from ctl.shown import difference as shown
 from mgmt.snapshot.diff import diff as differ
 
@@ -23,21 +23,16 @@ def diff(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete
     stdin = sys.stdin.buffer.read() if "-" in paths else b""
     given = edits(there.outcome, paths, stdin, cluster, delete, prune)
     found = differ(there.outcome, given.changes)
-    if warning := another_version(there):
-        remark(f"warning: {warning}")
     if given.left_out:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(given.left_out.items()))
         remark(f"left out, since only agents read it: {kinds}")
-    emit(
-        Document(
-            "Diff",
-            text=lambda: shown.text(found),
-            spec={"revision": there.revision, "empty": found.empty, **msgspec.to_builtins(found)},
-            findings=[] if found.empty else [_finding(shown.summary(found))],
-            names=[f"{o.kind.lower()}/{o.namespace}/{o.name}" for o in found.objects],
-            server_version=there.server_version,
-            context=there.context,
-        )
+    tell(
+        there,
+        "Diff",
+        text=lambda: shown.text(found),
+        spec={"empty": found.empty, **msgspec.to_builtins(found)},
+        findings=[] if found.empty else [_finding(shown.summary(found))],
+        names=[f"{o.kind.lower()}/{o.namespace}/{o.name}" for o in found.objects],
     )
     return Code.DONE if found.empty else Code.FINDINGS
 

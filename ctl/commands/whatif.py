@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from ctl.exits import Code, usage
-from ctl.offline.asked import another_version, asked
-from ctl.output import Document, emit, remark
+from ctl.offline.asked import asked, tell
 from ctl.shown import loss as shown
 from mgmt.snapshot.whatif import Effect, UnknownCluster, WhatIf
 from mgmt.snapshot.whatif import whatif as found_without
@@ -21,18 +20,13 @@ def whatif(without: str, fleet: tuple[str, str, str]) -> int:
         found = found_without(there.outcome.translator, without)
     except UnknownCluster as e:
         raise usage(f"--without: {e}", "fingerpost cluster list names them") from e
-    if warning := another_version(there):
-        remark(f"warning: {warning}")
-    emit(
-        Document(
-            "WhatIf",
-            text=lambda: shown.text(found),
-            spec={"revision": there.revision, "survives": found.harmless, **msgspec.to_builtins(found)},
-            findings=_findings(found),
-            names=[f"{r.effect.value}/{r.route}" for r in found.routes],
-            server_version=there.server_version,
-            context=there.context,
-        )
+    tell(
+        there,
+        "WhatIf",
+        text=lambda: shown.text(found),
+        spec={"survives": found.harmless, **msgspec.to_builtins(found)},
+        findings=_findings(found),
+        names=[f"{r.effect.value}/{r.route}" for r in found.routes],
     )
     return Code.DONE if found.harmless else Code.FINDINGS
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
-from ctl.output import remark
+from ctl.output import Document, emit, remark
 from fingerpost import __version__
 from fingerpost.objects import ObjectKey, canonical
 from mgmt.snapshot.outcome import Outcome
@@ -57,7 +57,31 @@ def asked(snapshot: str, fleet: str, management: str) -> Asked:
     return Asked(_outcome(body), int(body["revision"]), version, answers.context)
 
 
-def another_version(asked: Asked) -> str:
+def tell(
+    there: Asked,
+    kind: str,
+    text: Callable[[], str],
+    spec: Mapping[str, Any],
+    findings: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+) -> None:
+    """What was found there, with what it was found in."""
+    if warning := _another_version(there):
+        remark(f"warning: {warning}")
+    emit(
+        Document(
+            kind,
+            text=text,
+            spec={"revision": there.revision, **spec},
+            findings=findings,
+            names=names,
+            server_version=there.server_version,
+            context=there.context,
+        )
+    )
+
+
+def _another_version(asked: Asked) -> str:
     """A warning when the translator here is not the servers' own; else empty."""
     if asked.server_version in ("", __version__):
         return ""
