@@ -72,10 +72,9 @@ def plan_from_log(view: ScopeView, entries: list[LogEntry], keep: Mapping[str, s
     return Plan(known, _ending(view, after, keep, entries))
 
 
-def plan_from_nothing(view: ScopeView) -> Plan:
-    nothing = Known(b"")
-    entries = list(view.log)[-1:]
-    return Plan(dict.fromkeys(view.resources, nothing), _ending(view, view.digest.total, view.keep, entries))
+def ending_of(view: ScopeView) -> Ending:
+    """Of all that is in the scope, for an agent that has nothing of it."""
+    return _ending(view, view.digest.total, view.keep, list(view.log)[-1:])
 
 
 def plan_from_keys(view: ScopeView, position: Position, entries: list[LogEntry]) -> Plan:
@@ -94,7 +93,7 @@ def plan_from_keys(view: ScopeView, position: Position, entries: list[LogEntry])
 def _ending(view: ScopeView, after: bytes, keep: Mapping[str, str] | None, entries: list[LogEntry]) -> Ending:
     seen = entries[-1].seen_unix_nanos if entries else 0
     *joined, trace = dict.fromkeys(entry.traceparent for entry in entries if entry.traceparent) or ("",)
-    return Ending(view.version, after, keep, view.confirmed, seen, trace, tuple(joined))
+    return Ending(after, keep, view.confirmed, seen, trace, tuple(joined))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -23,13 +23,13 @@ from mgmt.relay.ports import NEVER, Metrics, Publisher, ScopeView
 from mgmt.relay.positions import (
     Phase,
     Position,
+    ending_of,
     entries_after,
     place,
     plan_from_keys,
     plan_from_log,
-    plan_from_nothing,
 )
-from mgmt.relay.scope_frames import Bodies, Ending, Plan, bodies, wanted_pieces
+from mgmt.relay.scope_frames import Bodies, Ending, Known, bodies, content, ended, wanted_pieces
 
 _AFTER_HELLO = frozenset({"ack", "applied", "want", "have", "certificate_request"})
 _STANDBY = "standby"
@@ -53,7 +53,7 @@ class PullSession:
         self._seq = self._acked = 0
         self._small: deque[bytes] = deque()  # frames without a number
         self._answers: deque[pb.Pieces] = deque()
-        self._current: tuple[bytes, deque[bytes]] = (b"", deque())  # scope field, bodies of the version under way
+        self._current: tuple[bytes, deque[bytes]] = (b"", deque())  # scope and version, bodies of what is under way
         self._interest: Interest | None = None
         self._open = False
         self._unsubscribe: Callable[[], None] | None = None
@@ -202,7 +202,7 @@ class PullSession:
         for name, position in self._positions.items():
             if name not in views and position.phase is not Phase.GONE:
                 position.phase, position.version, position.keep = Phase.GONE, NEVER, None
-                return self._send(name, _gone(self._publisher.config_version, confirmed=False))
+                return self._send(name, self._publisher.config_version, _gone(confirmed=False))
         return None
 
     def _step(self, name: str, view: ScopeView, position: Position) -> bytes | None:
@@ -212,7 +212,7 @@ class PullSession:
             if position.version == view.version and told:
                 return None
             position.phase, position.version, position.keep = Phase.GONE, view.version, view.keep
-            return self._send(name, _gone(view.version, confirmed=view.confirmed))
+            return self._send(name, view.version, _gone(confirmed=view.confirmed))
         phase = position.phase
         if phase is Phase.WAIT or (
             phase is Phase.KNOWN and position.version == view.version and position.keep is view.keep
@@ -229,7 +229,7 @@ class PullSession:
             return self._ask(name, view, position)
         position.phase, position.version, position.keep = Phase.KNOWN, view.version, view.keep
         position.have, position.buckets = {}, frozenset()
-        return self._send(name, made)
+        return self._send(name, view.version, made)
 
     def _ask(self, name: str, view: ScopeView, position: Position) -> bytes:
         position.phase, position.version = Phase.WAIT, view.version
@@ -238,8 +238,13 @@ class PullSession:
         return self._numbered(pb.PullResponse(state=state))
 
     def _whole(self, view: ScopeView) -> tuple[bytes, ...]:
-        key = ("whole", id(view.resources), view.digest.total, view.version, id(view.keep), view.confirmed)
-        return self._shared.get(key, (view.resources, view.keep), view.resources, lambda: plan_from_nothing(view))
+        resources, chunk = view.resources, self._settings.chunk
+        all_ = self._shared.get(
+            ("whole", id(resources), view.digest.total),
+            resources,
+            lambda: content(resources, dict.fromkeys(resources, Known(b"")), chunk),
+        )
+        return ended(all_, ending_of(view), chunk)
 
     def _from_log(self, view: ScopeView, position: Position) -> tuple[bytes, ...] | None:
         entries = entries_after(view, position.version)
@@ -248,15 +253,19 @@ class PullSession:
         keep = None if position.keep is not None and position.keep == view.keep else view.keep
         base, after = (entries[0].base, entries[-1].after) if entries else (b"", view.digest.total)
         key = (base, after, position.version, view.version, keep is not None and id(keep), view.confirmed)
-        return self._shared.get(key, keep, view.resources, lambda: plan_from_log(view, entries, keep))
+        return self._shared.get(
+            key, keep, lambda: bodies(view.resources, plan_from_log(view, entries, keep), self._settings.chunk)
+        )
 
-    def _send(self, name: str, made: Iterable[bytes]) -> bytes:
-        scope, rest = scope_field(name), deque(made)
+    def _send(self, name: str, version: int, made: Iterable[bytes]) -> bytes:
+        scope = scope_field(name) + pb.ScopeDelta(config_version=version).SerializeToString()
+        rest = deque(made)
         self._current = (scope, rest)
         self._seq += 1
         return scope_delta(self._seq, scope, rest.popleft())
 
 
-def _gone(version: int, *, confirmed: bool) -> tuple[bytes, ...]:
-    head, *rest = bodies({}, Plan({}, Ending(version, b"", {}, confirmed)), 1 << 20)
-    return (head + pb.ScopeDelta(gone=True).SerializeToString(), *rest)
+def _gone(*, confirmed: bool) -> tuple[bytes, ...]:
+    return tuple(
+        body + pb.ScopeDelta(gone=True).SerializeToString() for body in ended((), Ending(b"", {}, confirmed), 1)
+    )

@@ -1,11 +1,13 @@
 """Bodies of ScopeDeltas: bytes that are made once per publication and shared by all agents that go from the same base
 to the same state.
 
-A body lacks only the scope's name and the sequence number, which each session puts before it.
+A body lacks only the sequence number, the scope's name and its version, which each session puts before it. What all is
+in a scope is made once for agents of any version of it: only how it ends is each one's own.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple
@@ -15,8 +17,11 @@ from fingerpost.relay.pieces import Piece, PieceList, Splice, field
 from fingerpost.relay.splices import compose
 from fingerpost.relay.v1 import relay_pb2 as pb
 
+Resources = Mapping[tuple[str, str], PieceList]
+
 ORDER: Mapping[str, int] = {"cluster": 10, "endpoints": 20, "listener": 30, "routes": 40, "status": 90}
 _OTHER = 50
+_UNUSED = 15.0
 _HASHES = 16384  # hashes in one change: 256 KiB, well below a chunk
 _CHANGES = pb.ScopeDelta.CHANGES_FIELD_NUMBER
 _REMOVE = pb.ScopeDelta.REMOVE_FIELD_NUMBER
@@ -37,7 +42,6 @@ class Known(NamedTuple):
 class Ending(NamedTuple):
     """What a version says about its scope as a whole. `keep` None: as before."""
 
-    version: int
     after: bytes
     keep: Mapping[str, str] | None
     confirmed: bool
@@ -56,8 +60,8 @@ class Plan(NamedTuple):
 class _Bodies:
     """Cuts fields of a ScopeDelta into bodies of at most `chunk` bytes (a single larger field goes alone)."""
 
-    def __init__(self, head: bytes, chunk: int) -> None:
-        self._head, self._chunk = head, chunk
+    def __init__(self, chunk: int) -> None:
+        self._chunk = chunk
         self._parts: list[bytes] = []
         self._size = 0
         self._done: list[bytes] = []
@@ -65,35 +69,48 @@ class _Bodies:
     def add(self, number: int, raw: bytes) -> None:
         part = field(number, raw)
         if self._parts and self._size + len(part) > self._chunk:
-            self._cut(b"")
+            self._cut()
         self._parts.append(part)
         self._size += len(part)
 
-    def _cut(self, tail: bytes) -> None:
-        self._done.append(b"".join((self._head, *self._parts, tail)))
+    def _cut(self) -> None:
+        self._done.append(b"".join(self._parts))
         self._parts, self._size = [], 0
 
-    def end(self, tail: bytes) -> tuple[bytes, ...]:
-        self._cut(tail)
+    def end(self, tail: bytes = b"") -> tuple[bytes, ...]:
+        if tail:
+            self._parts.append(tail)
+        if self._parts:
+            self._cut()
         return tuple(self._done)
 
 
-def bodies(resources: Mapping[tuple[str, str], PieceList], plan: Plan, chunk: int) -> tuple[bytes, ...]:
+def bodies(resources: Resources, plan: Plan, chunk: int) -> tuple[bytes, ...]:
+    """All of a delta."""
+    return ended(content(resources, plan.known, chunk), plan.ending, chunk)
+
+
+def content(resources: Resources, known: Mapping[tuple[str, str], Known], chunk: int) -> tuple[bytes, ...]:
     """Changes in ascending order of resource types, removals descending after them (relay.md §3.3 rule 9)."""
-    ending = plan.ending
-    out = _Bodies(pb.ScopeDelta(config_version=ending.version).SerializeToString(), chunk)
-    present = sorted((order_of(t), t, n) for t, n in plan.known if (t, n) in resources)
-    absent = sorted(((order_of(t), t, n) for t, n in plan.known if (t, n) not in resources), reverse=True)
+    out = _Bodies(chunk)
+    present = sorted((order_of(t), t, n) for t, n in known if (t, n) in resources)
+    absent = sorted(((order_of(t), t, n) for t, n in known if (t, n) not in resources), reverse=True)
     sent: set[bytes] = set()
     for order, type_, name in present:
-        _change(out, type_, name, order, resources[type_, name], plan.known[type_, name], sent, chunk)
+        _change(out, type_, name, order, resources[type_, name], known[type_, name], sent, chunk)
     for _, type_, name in absent:
-        if plan.known[type_, name].base:
+        if known[type_, name].base:
             out.add(_REMOVE, pb.ResourceDigest(type=type_, name=name).SerializeToString())
+    return out.end()
+
+
+def ended(content: tuple[bytes, ...], ending: Ending, chunk: int) -> tuple[bytes, ...]:
+    """`content` and what is to be said after it."""
+    out = _Bodies(chunk)
     if ending.keep is not None:
         for contribution, reason in sorted(ending.keep.items()):
             out.add(_KEEP, pb.Keep(contribution=contribution, reason=reason).SerializeToString())
-    return out.end(
+    first, *rest = out.end(
         pb.ScopeDelta(
             version_end=True,
             set_keep=ending.keep is not None,
@@ -104,6 +121,9 @@ def bodies(resources: Mapping[tuple[str, str], PieceList], plan: Plan, chunk: in
             joined=ending.joined,
         ).SerializeToString()
     )
+    if content and len(content[-1]) + len(first) <= chunk:
+        return (*content[:-1], content[-1] + first, *rest)
+    return (*content, first, *rest)
 
 
 def _change(
@@ -151,25 +171,30 @@ def _cut_change(splices: Iterable[Splice]) -> list[pb.ResourceChange]:
 
 
 class Bodies:
-    """The last few results, shared by all sessions. Memory: at most `limit` bytes besides the newest entry."""
+    """The last few results, shared by all sessions. Memory: at most `limit` bytes besides the newest entry, and nothing
+    that nobody has asked for in `_UNUSED` seconds.
+    """
 
     def __init__(self, chunk: int, limit: int = 64 << 20) -> None:
         self.chunk, self._limit, self._size = chunk, limit, 0
         self._kept: OrderedDict[Hashable, tuple[tuple[bytes, ...], object]] = OrderedDict()
+        self._used: set[Hashable] = set()  # since the last look
+        self._look: asyncio.TimerHandle | None = None
         self.built = 0
 
     @property
     def sizes(self) -> dict[str, int]:
         return {"bodies": len(self._kept), "bodyBytes": self._size, "bodiesBuilt": self.built}
 
-    def get(
-        self, key: Hashable, alive: object, resources: Mapping[tuple[str, str], PieceList], plan: Callable[[], Plan]
-    ) -> tuple[bytes, ...]:
+    def get(self, key: Hashable, alive: object, make: Callable[[], tuple[bytes, ...]]) -> tuple[bytes, ...]:
         """`alive` is held as long as the entry, so that an id() inside the key cannot be given to another object."""
+        self._used.add(key)
         if (found := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return found[0]
-        made = bodies(resources, plan(), self.chunk)
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(_UNUSED, self._drop_unused)
+        made = make()
         self.built += 1
         self._kept[key] = (made, alive)
         self._size += sum(map(len, made))
@@ -177,6 +202,13 @@ class Bodies:
             _, (old, _alive) = self._kept.popitem(last=False)
             self._size -= sum(map(len, old))
         return made
+
+    def _drop_unused(self) -> None:
+        for key in self._kept.keys() - self._used:
+            old, _alive = self._kept.pop(key)
+            self._size -= sum(map(len, old))
+        self._used.clear()
+        self._look = asyncio.get_running_loop().call_later(_UNUSED, self._drop_unused) if self._kept else None
 
 
 def wanted_pieces(lists: Iterable[PieceList], hashes: set[bytes]) -> dict[bytes, Piece]:
