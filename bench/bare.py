@@ -7,6 +7,7 @@ They tell what `AgentGroup` tells, and on demand what has moved since the last t
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -168,6 +169,7 @@ async def _run(root: Path, clusters: list[str], relay_port: int, pipe: Connectio
         agent.list()
     pipe.send(dict.fromkeys(clusters, (0, 0)))
     loop.add_reader(pipe.fileno(), lambda: _obey(pipe, agents, stop))
+    os.set_blocking(pipe.fileno(), True)  # an answer may be larger than the pipe
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_when(agent.go, agent.link.run), name="bench.link") for agent in agents]
         tasks.append(group.create_task(_look(agents), name="bench.look"))

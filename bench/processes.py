@@ -214,5 +214,6 @@ async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Co
                 pipe.send(("bytes", sum(streams), len(streams), time.time_ns()))
 
         loop.add_reader(pipe.fileno(), told)
+        os.set_blocking(pipe.fileno(), True)  # an answer may be larger than the pipe
         await stop.wait()
         loop.remove_reader(pipe.fileno())

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from xds_hosts import Echo
 from xds_support import Backend, Rig
 
 
@@ -18,4 +19,10 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 @pytest.fixture
 async def backend() -> AsyncIterator[Backend]:
     async with Backend("one").running() as backend:
+        yield backend
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[Backend]:
+    async with Echo("echo").running() as backend:
         yield backend

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from xds_hosts import BOTH, rules, site
 from xds_support import (
     Backend,
     EnvoyProcess,
@@ -32,44 +32,8 @@ from fingerpost.relay.route_forms import Form
 
 pytestmark = [pytest.mark.envoy, pytest.mark.spec("M-10")]
 
-BOTH = pytest.mark.parametrize("form", [Form.PLAIN, Form.SCOPED])
 # As with the 600 s of an Envoy that nobody hurries: a client is told to come again before its connection ends.
 DRAIN = ("--drain-time-s", "1", "--drain-strategy", "immediate")
-
-
-class Echo(Backend):
-    """Answers with the head of the request."""
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(head), head))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-@pytest.fixture
-async def echo() -> AsyncIterator[Backend]:
-    async with Echo("echo").running() as backend:
-        yield backend
-
-
-def site(port: int, form: Form, rules: Sequence[Rule], name: str = "http") -> dict[Key, PieceList]:
-    return {
-        ("listener", f"0.0.0.0_{port}"): listener(port, name, form=form),
-        ("routes", name): routes(rules, name),
-    }
-
-
-def path_of(host: str) -> str:
-    return f"/{host.replace('*', 'any')}/"
-
-
-def rules(*hosts: str) -> list[Rule]:
-    return [Rule(table(host.replace("*", "any")), "cart", path_of(host), host=host) for host in hosts]
 
 
 async def raw(port: int, *lines: str) -> str:
