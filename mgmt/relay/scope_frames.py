@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple
 
+from fingerpost.memory import give_back
 from fingerpost.relay.frames import pieces_of
 from fingerpost.relay.pieces import Piece, PieceList, Splice, field
 from fingerpost.relay.splices import compose
@@ -204,11 +205,14 @@ class Bodies:
         return made
 
     def _drop_unused(self) -> None:
-        for key in self._kept.keys() - self._used:
+        loop, unused = asyncio.get_running_loop(), self._kept.keys() - self._used
+        for key in unused:
             old, _alive = self._kept.pop(key)
             self._size -= sum(map(len, old))
         self._used.clear()
-        self._look = asyncio.get_running_loop().call_later(_UNUSED, self._drop_unused) if self._kept else None
+        self._look = loop.call_later(_UNUSED, self._drop_unused) if self._kept else None
+        if unused and self._look is None:  # a rush is over
+            loop.run_in_executor(None, give_back)
 
 
 def wanted_pieces(lists: Iterable[PieceList], hashes: set[bytes]) -> dict[bytes, Piece]:

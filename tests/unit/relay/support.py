@@ -123,6 +123,10 @@ class FakeIngest:
         self.closed += 1
 
 
+def numbered(count: int, text: str = "route") -> list[Piece]:
+    return [body_piece(f"{text} {i}", f"c{i}") for i in range(count)]
+
+
 class View:
     """A scope as a publisher keeps it. `put` publishes."""
 
