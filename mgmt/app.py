@@ -195,6 +195,7 @@ class Server:
         self.pipeline.clusters(states, hold=self.safe_mode.on)
         self.happenings.states(states, hold=self.safe_mode.on)
         self.statuses.clusters.changed(states)
+        self._bell.ring()  # somebody may be waiting for a cluster
 
     def _say_all_again(self) -> None:
         """This replica leads from now on; what the former leader has said already is not written twice."""
@@ -274,7 +275,7 @@ class Server:
             told=self.statuses.told,
             conflicts=self.statuses.clusters.conflicts,
             relay=lambda: self.gate.info,
-            conditions=self.statuses.clusters.conditions,
+            registration=self.statuses.clusters.registration,
             outputs=self.pipeline.outputs,
             rollbacks=self._history.rollbacks,
             journal=self.journal,

@@ -12,6 +12,7 @@ from ctl.exits import Code, Failed
 from ctl.kube.api import Kube, Object
 from ctl.kube.forwards import roads
 from ctl.kube.mgmt import AGENT, Component, agent
+from fingerpost.api.admin.kubernetes_cluster import holding, is_accepted, state_of
 from fingerpost.cluster.kubernetes.api import ApiFailed
 from mgmt.admin.findings import finding
 from mgmt.admin.source_findings import source_finding
@@ -37,7 +38,7 @@ class Registered:
             async with asyncio.timeout(timeout):
                 while True:
                     obj = await self._management.find(self._path) or {}
-                    if is_accepted(obj) and await self._rolled_out():
+                    if is_accepted(status_of(obj)) and await self._rolled_out():
                         return obj
                     await asyncio.sleep(_POLL)
         except TimeoutError:
@@ -57,10 +58,11 @@ class Registered:
 
     async def _why(self, obj: Object) -> Sequence[Mapping[str, Any]]:
         """The cause first."""
-        found = [finding("CHK046", self.name, c["message"]) for c in conditions(obj, "Conflict")]
+        found = [finding("CHK046", self.name, c["message"]) for c in holding(status_of(obj), "Conflict")]
         found += await agent_findings(self._workload, self._namespace, self.name)
-        said = state(obj).get("message") or "no management server has said anything about it"
-        approval = state(obj).get("approval") or "PENDING"
+        state = state_of(status_of(obj))
+        said = state.get("message") or "no management server has said anything about it"
+        approval = state.get("approval") or "PENDING"
         return [*found, finding("CHK041", self.name, f"KubernetesCluster {self.name} is {approval}: {said}")]
 
 
@@ -78,7 +80,7 @@ async def agent_findings(kube: Kube, namespace: str, cluster: str) -> list[dict[
         return said
     troubles = [f"{pod.name}: {pod.trouble}" for pod in found.pods if pod.trouble]
     if not found.pods:
-        troubles = [f"it has no pods; {c['message']}" for c in conditions(found.deployment, "ReplicaFailure")] or [
+        troubles = [f"it has no pods; {c['message']}" for c in holding(status_of(found.deployment), "ReplicaFailure")] or [
             "it has no pods"
         ]
     return [finding("CHK047", cluster, f"{cluster}: agent {AGENT}: {text}") for text in troubles]
@@ -99,16 +101,6 @@ async def own_words(kube: Kube, found: Component, cluster: str) -> list[dict[str
     return said
 
 
-def is_accepted(obj: Object) -> bool:
-    """By an agent that is connected now: the status of one that has just gone says ACCEPTED too."""
-    return state(obj).get("approval") == "ACCEPTED" and bool(conditions(obj, "Connected") and conditions(obj, "Warm"))
-
-
-def state(obj: Object) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (obj.get("status") or {}).get("common", {}).get("State") or {}
+def status_of(obj: Object) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = obj.get("status") or {}
     return found
-
-
-def conditions(obj: Object, kind: str) -> list[Object]:
-    """Those that hold."""
-    return [c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == kind and c["status"] == "True"]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ctl.exits import Code, Failed, usage
-from ctl.kube.accepted import CLUSTERS, Registered, conditions
+from ctl.kube.accepted import CLUSTERS, Registered, status_of
 from ctl.kube.agent_release import refuse_another
 from ctl.kube.api import Kube, Object
 from ctl.kube.charts import CRDS, PLATFORM, chart
@@ -19,7 +19,7 @@ from ctl.kube.helm import Helm, Values
 from ctl.kube.plane import Plane
 from ctl.profiles import merged
 from ctl.steps import Steps
-from fingerpost.api.admin.kubernetes_cluster import APPROVAL, CLUSTER_UID, Approval, approval_of
+from fingerpost.api.admin.kubernetes_cluster import APPROVAL, CLUSTER_UID, Approval, approval_of, holding
 
 ROOT, TOKEN, CLIENT = "relay-root-tls-secret", "relay-identity-token-secret", "relay-client-tls-secret"
 
@@ -183,14 +183,14 @@ class Registration:
         """One that serves: with a root exchanged, the agent has to begin anew."""
         found = await self._plane.kube.find(self._path)
         there = await self._workload.find(f"{self._secrets}/{CLIENT}")
-        return bool(found and there and conditions(found, "Connected"))
+        return bool(found and there and holding(status_of(found), "Connected"))
 
     async def _wait(self) -> None:
         wish, steps = self._wish, self._steps
         began = time.monotonic()
         registered = Registered(self._plane.kube, self._workload, self._path, wish.namespace)
         obj = await registered.accepted(wish.timeout)
-        for condition in conditions(obj, "ClientCertificateValid"):
+        for condition in holding(status_of(obj), "ClientCertificateValid"):
             steps.kept(f"client certificate valid {condition.get('message', '')}")
         steps.done(f"agent connected and warm, cluster ACCEPTED after {time.monotonic() - began:.1f}s")
         if wish.keep_token or self._plane.shows_token_always:

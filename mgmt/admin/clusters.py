@@ -45,7 +45,7 @@ def cluster_detail(plane: Plane, name: str) -> dict[str, Any] | None:
         if cluster == name
     ]
     return _cluster(plane, name, state) | {
-        "conditions": [dict(condition) for condition in plane.conditions(name)],
+        "conditions": [dict(condition) for condition in plane.registration(name).get("conditions", ())],
         "conflict": plane.conflicts().get(name, ""),
         "inputs": [
             {"type": type_, "objects": digest.count, "digest": digest.total.hex()}

@@ -15,6 +15,7 @@ from mgmt.admin.ports import Plane
 from mgmt.admin.reach import SERVED, Reach, arrival_json
 from mgmt.ingest.kinds import REFUSED
 from mgmt.store.values import Stored
+from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
 from mgmt.translate.status import Status
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -97,6 +98,8 @@ def shown(plane: Plane, reach: Reach, key: ObjectKey, stored: Stored, *, detail:
     if status is not None:
         shown_status |= status.as_json()
         shown_status["workspace"] = status.workspace
+    if key.type == KUBERNETES_CLUSTER:
+        shown_status |= plane.registration(key.name)  # the translator knows nothing of its agent
     if key.type in SERVED:
         shown_status["arrival"] = arrival_json(reach.arrival(key), plane.changed_at(key))
     if detail and status is not None:

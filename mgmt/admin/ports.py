@@ -95,7 +95,7 @@ class Plane:
     insecure: bool = False  # the relay is in plaintext
     conflicts: Callable[[], Mapping[str, str]] = lambda: {}  # by cluster: what a second one of its name did just now
     relay: Callable[[], RelayInfo] = RelayInfo
-    conditions: Callable[[str], Sequence[Mapping[str, Any]]] = lambda _: ()  # of a KubernetesCluster's status
+    registration: Callable[[str], Mapping[str, Any]] = lambda _: {}  # a KubernetesCluster's status: is its agent there
     outputs: Outputs | None = None  # what gateways get while something is rolled back; None: nothing ever is
     rollbacks: Rollbacks | None = None  # None: no history is kept here
     told: Callable[[GatewayKey], GatewayState | None] = lambda _: None  # by the replica that has the gateway's agent

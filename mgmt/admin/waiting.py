@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from fingerpost.api.admin.kubernetes_cluster import Approval, is_accepted, state_of
 from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey
 from mgmt.admin.objects import Wanted, generation, matching, parsed
@@ -15,7 +16,7 @@ from mgmt.admin.ports import Plane
 from mgmt.admin.reach import SERVED, Reach, arrival_json
 from mgmt.publish.arrival import ArrivalView
 from mgmt.store.values import Stored
-from mgmt.translate.graph.inputs import ROUTE_TABLE, VIRTUAL_GATEWAY
+from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, ROUTE_TABLE, VIRTUAL_GATEWAY
 from mgmt.translate.status import TRANSLATION_FAILED
 
 LONGEST = 600.0
@@ -88,7 +89,10 @@ def verdict(plane: Plane, what: Wanted, condition: Condition) -> Verdict:
         reason = f"{what} exists in the clusters {clusters}; add --cluster with one of them"
         return Verdict(outcome=Outcome.IMPOSSIBLE, reason=reason)
     key, stored = found[0]
-    return _taken(plane, key, stored) or _served(plane, key, condition)
+    taken = _taken(plane, key, stored)
+    if taken is None and key.type == KUBERNETES_CLUSTER:
+        taken = _registered(plane, key)
+    return taken or _served(plane, key, condition)
 
 
 def _taken(plane: Plane, key: ObjectKey, stored: Stored) -> Verdict | None:
@@ -113,6 +117,17 @@ def _taken(plane: Plane, key: ObjectKey, stored: Stored) -> Verdict | None:
         reason = f"{key} is {status.approval.value}: {status.message}"
         return Verdict(outcome=Outcome.IMPOSSIBLE, reason=reason, key=key)
     return None
+
+
+def _registered(plane: Plane, key: ObjectKey) -> Verdict | None:
+    """None: its agent is connected and has told all. Of agents the translator knows nothing."""
+    status = plane.registration(key.name)
+    if is_accepted(status):
+        return None
+    state, cluster = state_of(status), plane.ingest.states.clusters.get(key.name)
+    rejected = cluster is not None and cluster.approval is Approval.REJECTED
+    reason = f"{key} is {state.get('approval', 'PENDING')}: {state.get('message') or 'no agent has connected yet'}"
+    return Verdict(outcome=Outcome.IMPOSSIBLE if rejected else Outcome.WAITING, reason=reason, key=key)
 
 
 def _served(plane: Plane, key: ObjectKey, condition: Condition) -> Verdict:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Never
 
 from fingerpost.cluster.protocol import Cluster, ClusterFailed
@@ -102,10 +102,9 @@ class KubernetesClusters:
             requested_by=registration.requested_by if registration else "",
         )
 
-    def conditions(self, name: str) -> Sequence[Mapping[str, Any]]:
-        """Also where no API server keeps a status."""
-        found: Sequence[Mapping[str, Any]] = self._status(name, None, self._ingest().states)["conditions"]
-        return found
+    def registration(self, name: str) -> Mapping[str, Any]:
+        """The status of its KubernetesCluster, also where no API server keeps one."""
+        return self._status(name, self._own.get(self.key(name)), self._ingest().states)
 
     def conflicts(self) -> Mapping[str, str]:
         """By cluster, what a second one of its name did not long ago."""

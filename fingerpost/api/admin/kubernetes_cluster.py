@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fingerpost.api.base import ApiStruct, ObjectMeta
 from fingerpost.api.common import Condition, Status
@@ -27,6 +27,23 @@ def approval_of(annotations: Mapping[str, str]) -> Approval | None:
     if said is None:
         return None
     return Approval(said) if said in tuple(Approval) else Approval.PENDING
+
+
+def state_of(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`approval` and `message`, of a status as it is written."""
+    found: Mapping[str, Any] = (status.get("common") or {}).get("State") or {}
+    return found
+
+
+def holding(status: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """The conditions of this type that hold."""
+    return [c for c in status.get("conditions") or () if c["type"] == kind and c["status"] == "True"]
+
+
+def is_accepted(status: Mapping[str, Any]) -> bool:
+    """By an agent that is connected now: the status of one that has just gone says ACCEPTED too."""
+    good = state_of(status).get("approval") == "ACCEPTED"
+    return bool(good and holding(status, "Connected") and holding(status, "Warm"))
 
 
 class KubernetesClusterSpec(ApiStruct, frozen=True):

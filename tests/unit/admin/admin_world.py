@@ -25,6 +25,7 @@ from mgmt.ingest.values import ClusterState, ClusterStates, InputChange, State
 from mgmt.publish.guard import GuardSettings
 from mgmt.publish.publisher import Publisher
 from mgmt.relay.gate import Certificate, RelayInfo
+from mgmt.status.clusters import cluster_status
 from mgmt.store.values import Stored
 from mgmt.translate.translator import Translator
 from tests.plain_world import HOME, PLACE, key_of
@@ -135,7 +136,6 @@ class World:
         self.folder_released = 0
         self.serving = True
         self.relay = RelayInfo(certificates=(own_certificate("server"), own_certificate("signing")))
-        self.conditions: list[dict[str, str]] = []
         self.journal = Journal(lambda: NOW + MILLI * 8, Spans(Untraced()))
         self.moment = NOW
         self.events = Events(lambda: self.moment)
@@ -155,7 +155,7 @@ class World:
             release_folder=self._release_folder,
             serving=lambda: self.serving,
             relay=lambda: self.relay,
-            conditions=lambda _: self.conditions,
+            registration=self.registration,
         )
         self.app = app(self.plane)
         everything: dict[ObjectKey, Mapping[str, Any] | None] = {}
@@ -163,6 +163,11 @@ class World:
             for obj in yaml.safe_load(text):
                 everything[key_of(cluster, obj)] = obj
         self.put(everything)
+
+    def registration(self, cluster: str) -> Mapping[str, Any]:
+        """What the server writes as the status of its KubernetesCluster."""
+        state = self.fed.states.clusters.get(cluster)
+        return cluster_status(None, state, ever=state is not None, now_unix_nanos=NOW)
 
     async def _store(self) -> StoreInfo:
         return self.store

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from admin_world import NOW, SECOND, TABLE, WWW, World
+from admin_world import NOW, SECOND, TABLE, WWW, World, warm
 
+from fingerpost.api.admin.kubernetes_cluster import Approval
 from fingerpost.objects import ObjectKey, canonical
 from fingerpost.relay.applied import ScopeException
+from mgmt.ingest.values import ClusterState, ClusterStates, State
 
 QUERY = {"kind": "routetable", "namespace": "shop", "name": "www", "timeout": "20s"}
 
@@ -134,3 +136,39 @@ async def test_an_object_in_several_clusters_asks_for_one() -> None:
     assert (several["outcome"], "add --cluster" in several["reason"]) == ("impossible", True)
     found = await world.get("/wait", **(QUERY | {"cluster": "mgmt", "for": "accepted"}))
     assert found["cluster"] == "mgmt"
+
+
+async def test_a_cluster_is_accepted_when_its_agent_is_there() -> None:
+    """That nothing is wrong with the object says nothing of its agent."""
+    world = World()
+    query: dict[str, Any] = {"kind": "kubernetescluster", "name": "east", "for": "accepted", "timeout": "20s"}
+    gone = ClusterState(state=State.CACHED, ready=True, since=NOW - 60 * SECOND)
+    world.fed.states = ClusterStates(clusters={"east": gone})
+    early = await world.get("/wait", **(query | {"timeout": "0s"}))
+    assert early["outcome"] == "waiting"
+    assert "is FAILED: no agent since 2027-01-15T07:59:00Z" in early["reason"]
+    (shown,) = (await world.get("/objects", kind="kubernetescluster", name="east"))["items"]
+    assert shown["status"]["common"]["State"]["approval"] == "FAILED"
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(world.get("/wait", **query))
+        await listening(world)
+        world.fed.states = ClusterStates(clusters={"east": warm()})
+        world.bell.ring()
+        async with asyncio.timeout(10):
+            assert (await asked)["outcome"] == "done"
+
+
+async def test_a_cluster_that_was_rejected_is_not_waited_for() -> None:
+    world = World()
+    sent_away = ClusterState(state=State.PENDING, ready=False, approval=Approval.REJECTED)
+    world.fed.states = ClusterStates(clusters={"east": sent_away})
+    found = await world.get("/wait", kind="kubernetescluster", name="east", **{"for": "accepted", "timeout": "20s"})
+    assert (found["outcome"], "FAILED: rejected" in found["reason"]) == ("impossible", True)
+
+
+async def test_a_cluster_just_lost_is_not_accepted() -> None:
+    """For a moment its status still says so."""
+    world = World()
+    world.fed.states = ClusterStates(clusters={"east": ClusterState(state=State.CACHED, ready=True, since=NOW)})
+    found = await world.get("/wait", kind="kubernetescluster", name="east", **{"for": "accepted", "timeout": "0s"})
+    assert (found["outcome"], "the agent disconnected at" in found["reason"]) == ("waiting", True)

@@ -233,13 +233,13 @@ def test_check_tells_what_is_wrong_with_the_folders_of_agents(
 def test_a_cluster_is_described_by_the_replica_that_has_its_agent(fingerpost: Any, servers: Any) -> None:
     here, there = healthy(), World("mgmt-1")
     there.fed.mine = set()
-    here.conditions = [{"type": "Connected", "status": "True"}, {"type": "Conflict", "status": "False"}]
     here.answer("east", ScopeException(contribution="shop/www", code="Refused", message="no such cluster"))
     servers(there, here)
     text = fingerpost("cluster", "describe", "east").out
     for words in (
         "cluster east\n",
-        "conditions    Connected=True\n              Conflict=False\n",
+        "conditions    Connected=True  for ",
+        "\n              EverConnected=True\n",
         "connected to  mgmt-0, from 127.0.0.1:5",
         "rejected      Refused shop/www",
         "gw/ingress  version 1 of 1, 1 proxy",
