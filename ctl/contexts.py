@@ -14,6 +14,7 @@ from ctl.flags import Flags, current
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 DEFAULT_SERVER = "http://127.0.0.1:9091"
+_USUAL = "~/.kube/config"
 _SHAPE = (
     "current: NAME, contexts: {NAME: {server: http://127.0.0.1:9091, agents: {CLUSTER: http://...}}}, "
     "on Kubernetes contexts: {NAME: {kubecontext: CONTEXT}}"
@@ -125,14 +126,23 @@ def chosen() -> tuple[str, Context]:
     return name, found
 
 
+def of_cluster(purpose: str, remedy: str = "name the cluster with --kubecontext or --kubeconfig") -> Context:
+    """The context in use, for what only an API server can do. Raises Failed."""
+    name, context = chosen()
+    if not context.on_kubernetes:
+        none = f"there is no kubeconfig (neither KUBECONFIG nor {_USUAL})"
+        raise usage(f"{purpose}; {f'the context {name} is no cluster' if name else none}", remedy)
+    return context
+
+
 def _of_kubernetes(flags: Flags) -> Context | None:
     """The kubeconfig that other tools would use, or the account of the pod that this runs in."""
     given = usual_kubeconfig()
-    if any(Path(one).is_file() for one in given.split(os.pathsep) if one):
+    if os.environ.get("KUBECONFIG") or any(Path(one).is_file() for one in given.split(os.pathsep) if one):
         return Context(kubeconfig=given, kubecontext=flags.context)
     return Context(in_pod=True) if _ACCOUNT.is_file() and "KUBERNETES_SERVICE_HOST" in os.environ else None
 
 
 def usual_kubeconfig() -> str:
     """A file, or several as `KUBECONFIG` lists them."""
-    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    return os.environ.get("KUBECONFIG") or str(Path(_USUAL).expanduser())

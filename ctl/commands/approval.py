@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ctl.contexts import chosen
-from ctl.exits import Code, usage
+from ctl.contexts import of_cluster
+from ctl.exits import Code
 from ctl.flags import current
 from ctl.output import Document, emit
 from ctl.steps import Steps
@@ -13,10 +13,8 @@ from ctl.steps import Steps
 
 def decide(name: str, decision: str, *, dry: bool) -> int:
     """`decision`: accepted or rejected."""
-    context = chosen()[1]
-    if not context.on_kubernetes:
-        message = "the context in use is no cluster, so no agent waits there for a decision"
-        raise usage(message, "name the management cluster with --kubecontext or --kubeconfig")
+    remedy = "name the management cluster with --kubecontext or --kubeconfig"
+    context = of_cluster("agents wait for a decision in a management cluster", remedy)
     steps = Steps(dry=dry)
 
     async def run() -> None:

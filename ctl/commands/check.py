@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ctl.contexts import chosen
+from ctl.contexts import chosen, of_cluster
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
 from ctl.merge import sections
@@ -70,8 +70,7 @@ def _asked(target: str, ask: bool) -> tuple[Answers, list[dict[str, Any]], bool]
     name, context = chosen()
     answers, found, wrong = Answers(name, (), {}), [], None
     if target == "agent":
-        if not context.on_kubernetes:
-            raise usage("check agent asks the API server of a workload cluster", "name it with --kubecontext")
+        of_cluster("check agent asks the API server of a workload cluster", "name it with --kubecontext")
     elif ask:
         try:
             answers = get("/check", patience=max(0.0, current().timeout - current().request_timeout))

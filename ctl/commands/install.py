@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctl import profiles
 from ctl.asking import ask
-from ctl.contexts import chosen
+from ctl.contexts import of_cluster
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
 from ctl.output import Document, as_yaml, counted, emit
@@ -136,10 +136,7 @@ async def _ready(kube: Kube, namespace: str, release: str, steps: Steps) -> None
 def _place() -> Place:
     from ctl.kube.api import Place
 
-    context = chosen()[1]
-    if not context.on_kubernetes:
-        raise usage("there is no kubeconfig", "name the cluster with --kubecontext or --kubeconfig")
-    return Place.of(context)
+    return Place.of(of_cluster("charts are installed in a cluster"))
 
 
 def _show(kind: str, text: str, spec: Mapping[str, Any], names: Sequence[str] = ()) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from ctl import profiles
 from ctl.asking import ask
-from ctl.contexts import chosen
+from ctl.contexts import of_cluster
 from ctl.exits import Code, usage
 from ctl.flags import current
 from ctl.output import Document, emit, remark
@@ -123,12 +124,13 @@ def deregister(
         from ctl.kube.deregistration import Deregistration
         from ctl.kube.plane import Plane
 
-        async with opened(management) as kube:
+        async with AsyncExitStack() as stack:
+            kube = await stack.enter_async_context(opened(management))
+            workload = await stack.enter_async_context(opened(place)) if there else None
             plane = await Plane.of(kube, current().admin_namespace)
             gone = Deregistration(plane, name, remote[2], steps, purge=purge, keep_crds=keep_crds)
-            if there:
-                async with opened(place) as workload:
-                    await gone.leave(workload, agreed, limit)
+            if workload is not None:
+                await gone.leave(workload, agreed, limit)
             else:
                 steps.warn("the workload cluster is not touched: neither --remote-context nor --remote-kubeconfig")
             await gone.forget()
@@ -145,12 +147,9 @@ def _places(remote: tuple[str, str, str], *, needed: bool = True) -> tuple[Any, 
 
     if needed and not (remote[0] or remote[1]):
         raise usage("--remote-context is missing", "name the kubeconfig context of the workload cluster")
-    context = chosen()[1]
-    if not context.on_kubernetes:
-        message = "the context in use is no cluster, so nothing can be registered with it"
-        raise usage(message, "name the management cluster with --kubecontext or --kubeconfig")
-    management = Place.of(context)
-    return Place(remote[0] or management.kubeconfig, remote[1]), management
+    remedy = "name the management cluster with --kubecontext or --kubeconfig"
+    management = Place.of(of_cluster("a cluster is registered with a management cluster", remedy))
+    return Place.of_workload(remote[0], remote[1], management), management
 
 
 def _label(text: str) -> tuple[str, str]:

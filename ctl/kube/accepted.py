@@ -80,9 +80,9 @@ async def agent_findings(kube: Kube, namespace: str, cluster: str) -> list[dict[
         return said
     troubles = [f"{pod.name}: {pod.trouble}" for pod in found.pods if pod.trouble]
     if not found.pods:
-        troubles = [f"it has no pods; {c['message']}" for c in holding(status_of(found.deployment), "ReplicaFailure")] or [
-            "it has no pods"
-        ]
+        troubles = [
+            f"it has no pods; {c['message']}" for c in holding(status_of(found.deployment), "ReplicaFailure")
+        ] or ["it has no pods"]
     return [finding("CHK047", cluster, f"{cluster}: agent {AGENT}: {text}") for text in troubles]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ctl.contexts import Context
+from ctl.contexts import Context, usual_kubeconfig
 from ctl.exits import Code, Failed
+from ctl.flags import current
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
+from fingerpost.cluster.kubernetes.kubeconfig import KubeconfigWrong
 from fingerpost.cluster.protocol import ClusterFailed
 
 Object = dict[str, Any]
@@ -24,17 +27,34 @@ class Place(NamedTuple):
     kubeconfig: str = ""
     context: str = ""
     in_pod: bool = False
+    remote: bool = False
 
     @classmethod
     def of(cls, context: Context) -> Place:
         return cls(context.kubeconfig, context.kubecontext, context.in_pod)
 
+    @classmethod
+    def of_workload(cls, kubeconfig: str, context: str, management: Place) -> Place:
+        """As `--remote-kubeconfig` and `--remote-context` name it: without a file, that of the management cluster."""
+        return cls(kubeconfig or management.kubeconfig, context, remote=True)
+
     @property
     def file(self) -> Path | None:
         """None: the pod's service account."""
-        from ctl.contexts import usual_kubeconfig
-
         return None if self.in_pod else Path(self.kubeconfig or usual_kubeconfig())
+
+    def named_by(self, *, of_context: bool) -> str:
+        """Where the file, or the context of it, was named: that is what a person can change."""
+        flags = current()
+        if self.remote:
+            return "--remote-context" if of_context else "--remote-kubeconfig"
+        if of_context and self.context:
+            return "--kubecontext" if flags.kubecontext else "--context" if flags.context else "the contexts file"
+        if flags.kubeconfig:
+            return "--kubeconfig"
+        if self.kubeconfig not in ("", usual_kubeconfig()):
+            return "the contexts file"
+        return "KUBECONFIG" if os.environ.get("KUBECONFIG") else ""
 
     def __str__(self) -> str:
         return f"context {self.context}" if self.context else "the pod's cluster" if self.in_pod else str(self.file)
@@ -43,30 +63,35 @@ class Place(NamedTuple):
 @asynccontextmanager
 async def opened(place: Place) -> AsyncIterator[Kube]:
     """Raises Failed, also for what goes wrong inside."""
-    with spoken():
+    with _spoken(place):
         async with connected(place.file, place.context) as api:
             yield Kube(api, place)
 
 
 @contextmanager
-def spoken() -> Iterator[None]:
+def _spoken(place: Place) -> Iterator[None]:
     try:
         yield
     except ApiFailed as failed:
-        raise _failed(failed) from failed
+        raise _failed(failed, "--kubecontext or --remote-context" if place.remote else "--kubecontext") from failed
+    except KubeconfigWrong as wrong:
+        flag = place.named_by(of_context=wrong.of_context)
+        message = f"{flag}: {wrong.why}" if flag else wrong.why
+        more = ", or another with --kubeconfig" if flag == "KUBECONFIG" else ""
+        raise Failed(Code.USAGE, message, f"{wrong.remedy}{more}", "Kubeconfig") from wrong
     except ClusterFailed as failed:
         raise Failed(Code.USAGE, str(failed), "name one with --kubeconfig and --kubecontext", "Kubeconfig") from failed
 
 
-def _failed(failed: ApiFailed) -> Failed:
+def _failed(failed: ApiFailed, flag: str) -> Failed:
     message = str(failed)
     if failed.status == 403:
-        return Failed(Code.FORBIDDEN, message, "have this right granted, or use another --kubecontext", "Forbidden")
+        return Failed(Code.FORBIDDEN, message, f"have this right granted, or use another {flag}", "Forbidden")
     if failed.status == 401:
         hint = "the credentials of the kubeconfig are not accepted; renew them"
         return Failed(Code.FORBIDDEN, message, hint, "Unauthorized")
     if failed.status in (0, 429) or failed.status >= 500:
-        hint = "is it the right --kubecontext, and is the cluster up?"
+        hint = f"is it the right {flag}, and is the cluster up?"
         return Failed(Code.UNREACHABLE, message, hint, "ClusterUnreachable")
     return Failed(Code.FINDINGS, message, "", failed.reason or "ApiFailed")
 

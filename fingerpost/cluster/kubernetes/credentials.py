@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from fingerpost.cluster.kubernetes.kubeconfig import usable
 from fingerpost.cluster.protocol import ClusterFailed
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -78,14 +79,15 @@ async def _of_kubeconfig(file: Path, context: str) -> Credentials:
     from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
     from kubernetes.aio.config.config_exception import ConfigException  # noqa: PLC0415
 
+    files, chosen = usable(str(file), context)
     given: Any = client.Configuration()  # annotated in part only
     try:
         await config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(file), context=context or None, client_configuration=given
+            config_file=files, context=chosen, client_configuration=given
         )
         rest: Any = RESTClientObject(given)
     except (ConfigException, OSError, yaml.YAMLError, *_NOT_ITS_SHAPE) as error:
-        said = "it is no kubeconfig" if isinstance(error, _NOT_ITS_SHAPE) else str(error)
+        said = "it is no kubeconfig" if isinstance(error, _NOT_ITS_SHAPE) else " ".join(str(error).split())
         raise _unusable(f"the kubeconfig {file}", said) from error
 
     async def authorization() -> str:

@@ -66,12 +66,58 @@ def test_without_a_contexts_file_the_usual_kubeconfig_counts(
     assert (result.code, "none-such" in result.err) == (2, True), result
 
 
-def test_a_file_that_is_no_kubeconfig_is_named(fingerpost: Any, tmp_path: Path) -> None:
+_COMMANDS = [
+    ("check",),
+    ("check", "agent"),
+    ("get", "routetables"),
+    ("wait", "routetable", "shop/www"),
+    ("events", "-w"),
+    ("cluster", "list"),
+    ("cluster", "accept", "east"),
+    ("cluster", "register", "east", "--remote-context", "spoke"),
+    ("cluster", "deregister", "east", "--remote-context", "spoke"),
+    ("uninstall", "--yes"),
+]
+
+
+@pytest.mark.parametrize("command", _COMMANDS, ids=" ".join)
+def test_a_kubeconfig_that_is_not_there_is_named_with_what_named_it(
+    fingerpost: Any, kubeconfig: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """In one line and with a remedy, by every command that needs one."""
+    missing = tmp_path / "missing"
+    said = f"the kubeconfig {missing} does not exist"
+    by_flag = fingerpost(*command, "--kubeconfig", str(missing))
+    assert (by_flag.code, by_flag.err) == (2, f"error: --kubeconfig: {said}\nhint: name one that exists\n")
+    by_variable = fingerpost(*command, KUBECONFIG=str(missing), FINGERPOST_CONFIG="")
+    remedy = "hint: name one that exists, or another with --kubeconfig"
+    assert (by_variable.code, by_variable.err) == (2, f"error: KUBECONFIG: {said}\n{remedy}\n")
+    of_context = fingerpost(*command, "--kubecontext", "hubb", KUBECONFIG=str(kubeconfig))
+    assert (of_context.code, of_context.err) == (
+        2,
+        f"error: --kubecontext: the kubeconfig {kubeconfig} has no context hubb; did you mean hub?\n"
+        "hint: name one of its contexts: hub, spoke\n",
+    )
+
+
+def test_a_file_that_is_no_kubeconfig_is_told_as_one_document(fingerpost: Any, tmp_path: Path) -> None:
     (tmp_path / "other").write_text("[]")
-    result = fingerpost("version", "--kubeconfig", str(tmp_path / "other"))
-    assert (result.code, "other cannot be used: " in result.err) == (2, True), result
-    result = fingerpost("cluster", "list", "--kubeconfig", str(tmp_path / "missing"), "-o", "json")
-    assert (result.code, json.loads(result.out)["findings"][0]["code"]) == (2, "Kubeconfig"), result
+    result = fingerpost("cluster", "list", "--kubeconfig", str(tmp_path / "other"), "-o", "json")
+    (found,) = json.loads(result.out)["findings"]
+    assert (result.code, found["code"]) == (2, "Kubeconfig"), result
+    assert found["message"] == f"--kubeconfig: the kubeconfig {tmp_path / 'other'} is empty"
+
+
+def test_what_the_flags_of_the_workload_cluster_name_is_told_as_theirs(
+    fingerpost: Any, kubeconfig: Path, tmp_path: Path
+) -> None:
+    for command in (("cluster", "register", "east"), ("cluster", "deregister", "east")):
+        for arguments, said in (
+            (("--remote-context", "none"), f"--remote-context: the kubeconfig {kubeconfig} has no context none"),
+            (("--remote-kubeconfig", str(tmp_path)), f"--remote-kubeconfig: the kubeconfig {tmp_path} is a folder"),
+        ):
+            result = fingerpost(*command, "--kubeconfig", str(kubeconfig), *arguments)
+            assert (result.code, said in result.err) == (2, True), result
 
 
 def test_a_context_may_be_one_of_a_kubeconfig(fingerpost: Any, kubeconfig: Path, tmp_path: Path) -> None:
@@ -130,7 +176,7 @@ def test_a_name_that_is_none_is_refused_before_anything_is_asked(fingerpost: Any
         (("install", "--profiles", "nonsense"), '"nonsense" of --profiles is unknown'),
         (("install", "--profiles", "agent,ratelimit"), '"ratelimit" of --profiles is not in this version'),
         (("install", "--chart-file", "no-such"), "no-such does not exist"),
-        (("uninstall",), "there is no kubeconfig"),
+        (("uninstall",), "the context demo is no cluster"),
         (("check", "agent"), "asks the API server of a workload cluster"),
         (("check", "nonsense"), 'no check of "nonsense"'),
     ],
