@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
-from fingerpost.api.base import ApiStruct, decode_hook
+from fingerpost.api.base import ApiStruct, ObjectMeta, decode_hook
 from fingerpost.api.kinds import BY_TYPE, Kind
 from fingerpost.api.likeness import doubt
 from fingerpost.api.schema import Message, Mistake, mistakes, tree_of, unknown_fields
@@ -20,6 +20,19 @@ from fingerpost.problems import Problem, Severity
 
 _MOST = 20  # problems of one object; the rest shows when these are mended
 _raw = msgspec.json.Decoder()
+
+
+class _Anything(ApiStruct, frozen=True):
+    OPEN: ClassVar[bool] = True
+
+
+class _Unmodelled(ApiStruct, frozen=True):
+    """What every kind has, and all that the API server demands of one without a model."""
+
+    metadata: ObjectMeta
+    api_version: str
+    kind: str
+    spec: _Anything = _Anything()
 
 
 class _Codec:
@@ -32,14 +45,23 @@ class _Codec:
         self.tree: Message = tree_of(model)
 
 
-_CODECS = {type_: _Codec(kind, kind.model) for type_, kind in BY_TYPE.items() if kind.model is not None}
+_CODECS = {type_: _Codec(kind, kind.model or _Unmodelled) for type_, kind in BY_TYPE.items()}
 
 
 def decode(key: ObjectKey, body: bytes) -> tuple[Any | None, tuple[Problem, ...]]:
     """The typed object, or None when it cannot be used as it is. With an object there can be warnings."""
     codec = _CODECS.get(key.type)
     if codec is None:
-        return None, (_without_model(key),)
+        return None, (_of_unknown_kind(key),)
+    if codec.kind.model is not None:
+        return _decode(key, codec, body)
+    obj, problems = _decode(key, codec, body)
+    text = f"{key.kind} is not implemented in this version"
+    missing = _problem(key, Severity.FAILED, Mistake("", "NotImplemented", text))
+    return None, problems if obj is None else (missing, *problems)
+
+
+def _decode(key: ObjectKey, codec: _Codec, body: bytes) -> tuple[Any | None, tuple[Problem, ...]]:
     try:
         obj = codec.decoder.decode(body)
         raw = _raw.decode(body) if codec.kind.written_by_users else None
@@ -104,10 +126,7 @@ def _without_nulls(value: Any, name: str) -> Any:
     return value
 
 
-def _without_model(key: ObjectKey) -> Problem:
-    if key.type in BY_TYPE:
-        text = f"{key.kind} is not implemented in this version"
-        return _problem(key, Severity.FAILED, Mistake("", "NotImplemented", text))
+def _of_unknown_kind(key: ObjectKey) -> Problem:
     wrong = doubt(f"{key.type.rpartition('/')[0]}/v2", key.kind)
     remedy = f": {wrong.message}" if wrong is not None else "; correct apiVersion and kind, or remove the object"
     text = f'"{key.type}" is not a kind that is served{remedy}'

@@ -83,6 +83,9 @@ def _finding(objects: Mapping[ObjectKey, Written], problem: Problem, gateways: b
     level, message = level_of(problem.severity), problem.message
     if problem.code == "NoGatewaySelected" and not gateways:
         level, message = Level.NOTE, f"{message}: {_NO_GATEWAYS}"
+    elif problem.code == "NotImplemented" and not problem.path:
+        # the API server takes it, and so does the server that is to come (M-69); until then it does nothing
+        level, message = Level.WARNING, f"the object has no effect: {message}"
     elif problem.severity is Severity.PENDING:
         message = f"{message}, so the object takes no part"
     return Finding(

@@ -1,4 +1,4 @@
-"""Manifests of all modelled kinds, each a valid one with one thing changed; always the same ones."""
+"""Manifests of all kinds, each a valid one with one thing changed; always the same ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import yaml
 
 from fingerpost.api.kinds import BY_TYPE
-from fingerpost.crd.definition import definition
+from fingerpost.crd.definition import definition, users_kinds
 from fingerpost.objects import type_of
 
 _ROOT = Path(__file__).parents[2]
@@ -39,10 +39,26 @@ def examples() -> list[dict[str, Any]]:
     return [one for one in documents if "solo.io" in one["apiVersion"]]
 
 
-def corpus(of_each_kind: int) -> list[Specimen]:
-    """So many of all possible changes of every kind, chosen by lot; all of kinds that have fewer."""
+def unmodelled() -> list[dict[str, Any]]:
+    """One of each kind that this version does not implement."""
+    return [
+        {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {"name": "x", "namespace": "shop"} if kind.namespaced else {"name": "x"},
+            "spec": {"a": {"b": [1, "two", {"c": True}]}},
+        }
+        for kind in users_kinds()
+        if kind.model is None
+    ]
+
+
+def corpus(of_each_kind: int, of_others: int = 10) -> list[Specimen]:
+    """So many of all possible changes of every kind, chosen by lot; all of kinds that have fewer. Of kinds without a
+    model only `of_others`: they have but the rules of all objects.
+    """
     found: dict[str, Specimen] = {}
-    for number, example in enumerate(examples()):
+    for number, example in enumerate([*examples(), *unmodelled()]):
         base = f"{example['kind']} {example['metadata']['name']} #{number}"
         found[base] = Specimen(base, example)
         schema = _schema_of(example)
@@ -53,7 +69,12 @@ def corpus(of_each_kind: int) -> list[Specimen]:
     for one in found.values():
         by_kind.setdefault(one.manifest["kind"], []).append(one)
     lot = random.Random(_SEED)
-    return [one for group in by_kind.values() for one in lot.sample(group, min(of_each_kind, len(group)))]
+    bare = {kind.kind for kind in users_kinds() if kind.model is None}
+    return [
+        one
+        for kind, group in by_kind.items()
+        for one in lot.sample(group, min(of_others if kind in bare else of_each_kind, len(group)))
+    ]
 
 
 _NAMES: tuple[tuple[str, Steps, Any], ...] = (

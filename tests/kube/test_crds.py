@@ -97,10 +97,16 @@ def test_every_example_is_accepted_and_kept_whole(api: ManifestsApi, example: di
     assert verdict.stored["metadata"].get("labels") == example["metadata"].get("labels")
 
 
+@pytest.mark.spec("M-69")
 @pytest.mark.parametrize("kind", [one for one in KINDS if one.model is None], ids=lambda kind: kind.kind)
 def test_a_kind_without_a_model_takes_anything(api: ManifestsApi, kind: Kind) -> None:
     spec = {"a": {"b": [1, "two", {"c": True}]}}
-    assert api.try_out(manifest(kind.api_version, kind.kind, spec)).stored["spec"] == spec
+    one = manifest(kind.api_version, kind.kind, spec)
+    assert api.try_out(one).stored["spec"] == spec
+    report = validated(one)
+    assert not refused(report)
+    said = f"the object has no effect: {kind.kind} is not implemented in this version"
+    assert [found.message for found in report.findings if found.level is Level.WARNING] == [said]
 
 
 @pytest.mark.spec("R-183", "R-184", "R-34", "R-83", "R-108", "M-23", "D-31", "D-66", "P-101", "W-7")

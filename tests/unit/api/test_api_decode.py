@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fingerpost.api.base import Duration
 from fingerpost.api.common import DestinationKind
 from fingerpost.api.decode import decode
-from fingerpost.api.kinds import KINDS
+from fingerpost.api.kinds import KINDS, Kind, find
 from fingerpost.api.networking.route_table import RedirectAction
 from fingerpost.objects import ObjectKey, canonical, trim
 from fingerpost.problems import Severity
@@ -187,10 +187,31 @@ def test_every_kind_without_a_model_says_so() -> None:
     """A kind that is not built is never accepted in silence."""
     for kind in KINDS:
         if kind.model is None:
-            obj, (problem,) = decode(key(kind.type), b"{}")
+            obj, (problem,) = decode(key(kind.type), canonical(bare(kind)))
             assert obj is None
             assert (problem.severity, problem.code) == (Severity.FAILED, "NotImplemented")
             assert problem.message == f"{kind.kind} is not implemented in this version"
+
+
+def bare(kind: Kind) -> dict[str, Any]:
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}, "spec": {"a": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("more", "severity", "found"),
+    [
+        ({"spec": 7}, Severity.INVALID, ("spec", "WrongType")),
+        ({"spec": None}, Severity.INVALID, ("spec", "WrongType")),
+        ({"apiVersion": "admin.gloo.solo.io/v1"}, Severity.INVALID, ("apiVersion", "WrongVersion")),
+        ({"metadata": {"name": "x", "labels": {"a": 1}}}, Severity.INVALID, ('metadata.labels["a"]', "WrongType")),
+        ({"spce": {}}, Severity.WARNING, ("spce", "UnknownField")),
+    ],
+)
+def test_of_a_kind_without_a_model_is_checked_what_every_kind_has(
+    more: dict[str, Any], severity: Severity, found: tuple[str, str]
+) -> None:
+    _, problems = decode(key("admin.gloo.solo.io/Dashboard"), canonical(bare(find("Dashboard")) | more))
+    assert (problems[-1].severity, problems[-1].path, problems[-1].code) == (severity, *found)
 
 
 def test_an_unknown_type_is_named() -> None:

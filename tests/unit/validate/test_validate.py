@@ -297,9 +297,11 @@ def test_a_mistake_in_a_kubernetes_object_and_a_kind_not_implemented() -> None:
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: b}\n"
     )
     assert report.checked == 3
-    service, policy = [f for f in report.findings if f.level is Level.ERROR]
+    (service,) = [f for f in report.findings if f.level is Level.ERROR]
+    (policy,) = [f for f in report.findings if f.code == "NotImplemented"]
     assert (service.object, service.path, service.line) == ("Service b/a", "spec.ports", 4)
-    assert policy.message == "JWTPolicy is not implemented in this version"
+    said = "the object has no effect: JWTPolicy is not implemented in this version"
+    assert (policy.level, policy.message) == (Level.WARNING, said)
 
 
 def test_printed_report() -> None:
