@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ctl import given as check
 from ctl import profiles
 from ctl.asking import ask
 from ctl.contexts import of_cluster
@@ -37,23 +38,33 @@ def install(order: Order, *, dry_run: bool, print_values: bool) -> int:
     from ctl.kube.charts import CRDS, PLATFORM, chart
     from ctl.kube.helm import Values
 
+    check.release("--release-name", order.release)
+    namespace, steps = current().admin_namespace, Steps()
+    check.namespace("--namespace", namespace)
+    common = order.given.get("common", {})
+    if "cluster" in common:
+        check.cluster("--cluster-name", common["cluster"])
+    if "clusterDomain" in common:
+        check.domain("--cluster-domain", common["clusterDomain"])
+    check.values_files(order.files)
     values = Values(profiles.merged(profiles.values(order.profiles), order.given), order.files, order.sets)
     charts = {CRDS: chart(CRDS, order.crds_chart), order.release: chart(PLATFORM, order.chart)}
     if print_values:
         _show("Values", as_yaml(values.own), {"values": values.own})
         return Code.DONE
-    namespace, steps = current().admin_namespace, Steps()
 
     async def run() -> str:
         from ctl.kube.api import opened
         from ctl.kube.helm import Helm
+        from ctl.kube.rendering import rendered
 
-        made = await Helm.manifests(order.release, charts[order.release], namespace, values)
+        made = await rendered(order.release, charts[order.release], namespace, values)
         if not made.strip():
             hint = f"name what to install with --profiles: {', '.join(profiles.PROFILES)}"
             raise usage("these values enable no component, so there is nothing to install", hint)
+        crds = await rendered(CRDS, charts[CRDS], namespace, Values()) if dry_run or order.crds_chart else ""
         if dry_run:
-            return "---\n".join([await Helm.manifests(CRDS, charts[CRDS], namespace, Values()), made])
+            return "---\n".join([crds, made])
         async with opened(_place()) as kube:
             await kube.make_namespace(namespace)
             helm = Helm(kube, namespace)
@@ -80,7 +91,9 @@ def install(order: Order, *, dry_run: bool, print_values: bool) -> int:
 
 def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> int:
     """Of users' objects nothing goes, unless their kinds were asked for by name and with --yes (C-39)."""
+    check.release("--release-name", release)
     namespace, steps = current().admin_namespace, Steps(dry=dry_run)
+    check.namespace("--namespace", namespace)
 
     async def run() -> None:
         from ctl.kube.api import opened

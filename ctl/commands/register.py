@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+from ctl import given as check
 from ctl import profiles
 from ctl.asking import ask
 from ctl.contexts import of_cluster
@@ -15,7 +15,6 @@ from ctl.exits import Code, usage
 from ctl.flags import current
 from ctl.output import Document, emit, remark
 from ctl.steps import Steps
-from fingerpost.api.limits import CLUSTER_NAME, CLUSTER_NAME_RULE
 from fingerpost.labels import label_problem
 
 PATIENCE = 120.0  # seconds: images have to come
@@ -85,17 +84,30 @@ def print_manifests(
 
 def _wish(name: str, namespace: str, profile_names: Sequence[str], labels: Sequence[str], given: dict[str, Any]) -> Any:
     """Raises Failed before anything is asked of a cluster."""
-    if re.fullmatch(CLUSTER_NAME, name) is None:
-        raise usage(f'the name of the cluster is "{name}", it must be {CLUSTER_NAME_RULE}', "choose another name")
+    check.cluster("", name)
+    _check_namespaces(namespace)
+    check.domain("--cluster-domain", given["domain"])
+    if given["address"]:
+        check.addresses("--relay-server-address", given["address"])
+    check.values_files(given["files"])
     pairs = dict(_label(label) for label in labels)
     wrong = [p for p in profile_names if "mgmt" in p or "single" in p]
     if wrong:
         raise usage(f"--profiles has {', '.join(wrong)}: that is no agent", "for a management server: install")
     profile = profiles.values(profile_names)
+    from ctl.kube.charts import CRDS, PLATFORM, chart
     from ctl.kube.registration import Wish
+
+    chart(PLATFORM, given["chart"])
+    chart(CRDS, given["crds_chart"])
 
     limit = PATIENCE if current().wait is None else current().timeout
     return Wish(name=name, namespace=namespace, labels=pairs, profile=profile, timeout=limit, **given)
+
+
+def _check_namespaces(remote: str) -> None:
+    check.namespace("--remote-namespace", remote)
+    check.namespace("--mgmt-namespace", current().admin_namespace)
 
 
 def deregister(
@@ -108,6 +120,8 @@ def deregister(
     keep_crds: bool,
     yes: bool,
 ) -> int:
+    check.cluster("", name)
+    _check_namespaces(remote[2])
     place, management = _places(remote, needed=not force)
     steps = Steps(dry=dry_run)
     there = bool(remote[0] or remote[1])
@@ -154,9 +168,10 @@ def _places(remote: tuple[str, str, str], *, needed: bool = True) -> tuple[Any, 
 
 def _label(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
-    problem = label_problem(key, value) if equals else "write NAME=VALUE"
+    problem = label_problem(key, value) if equals else "it has no value; write NAME=VALUE"
     if problem:
-        raise usage(f'--label is "{text}": {problem}')
+        why, _, remedy = problem.partition("; ")
+        raise usage(f'--label is "{text}": {why}', remedy)
     return key, value
 
 

@@ -53,6 +53,15 @@ class Release(NamedTuple):
         return [line.removeprefix("WARNING: ") for line in self.notes.splitlines() if line.startswith("WARNING: ")]
 
 
+class HelmFailed(Failed):
+    """`said`: Helm's own words."""
+
+    def __init__(self, command: Sequence[str], said: str) -> None:
+        self.said = said
+        hint = "correct what Helm names; -v shows its command"
+        super().__init__(Code.FINDINGS, f"helm {' '.join(command[1:3])}: {said}", hint, "Helm")
+
+
 class Helm:
     """Every method raises Failed: when there is no Helm, and with Helm's own words."""
 
@@ -157,7 +166,5 @@ async def _output(command: Sequence[str], given: str, environment: Mapping[str, 
         if process.returncode is None:
             process.terminate()
     if process.returncode:
-        said = err.decode(errors="replace").strip().removeprefix("Error: ")
-        hint = "correct what Helm names; -v shows its command"
-        raise Failed(Code.FINDINGS, f"helm {' '.join(command[1:3])}: {said}", hint, "Helm")
+        raise HelmFailed(command, err.decode(errors="replace").strip().removeprefix("Error: "))
     return out.decode()

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from ctl.kube.api import Object
 from ctl.kube.charts import CRDS, PLATFORM, chart
-from ctl.kube.helm import Helm, Values
+from ctl.kube.helm import Values
 from ctl.kube.plane import Plane
 from ctl.kube.registration import ROOT, TOKEN, Wish
+from ctl.kube.rendering import check_agent, rendered
 from ctl.output import as_yaml
 from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
 
@@ -45,7 +46,10 @@ async def halves(
             (CRDS, chart(CRDS, wish.crds_chart), Values()),
             (PLATFORM, chart(PLATFORM, wish.chart), values),
         ):
-            parts.append((await Helm.manifests(name, path, wish.namespace, given)).strip().removeprefix("---\n"))
+            made = await rendered(name, path, wish.namespace, given)
+            if name == PLATFORM:
+                check_agent(made, wish.name)
+            parts.append(made.strip().removeprefix("---\n"))
         texts["agent"] = _joined(f"for the workload cluster {wish.name}: apply it with --server-side", parts, notes)
     return Halves(texts, tuple(notes))
 

@@ -17,6 +17,7 @@ from ctl.kube.charts import CRDS, PLATFORM, chart
 from ctl.kube.cluster_token import OURS, ClusterToken
 from ctl.kube.helm import Helm, Values
 from ctl.kube.plane import Plane
+from ctl.kube.rendering import check_agent, rendered
 from ctl.profiles import merged
 from ctl.steps import Steps
 from fingerpost.api.admin.kubernetes_cluster import APPROVAL, CLUSTER_UID, Approval, approval_of, holding
@@ -79,19 +80,23 @@ class Registration:
         address = wish.address or await self._plane.relay_address(wish.timeout)
         steps.done(f"relay server {address}")
         values = wish.values(self._plane, address)
+        charts = {CRDS: chart(CRDS, wish.crds_chart), PLATFORM: chart(PLATFORM, wish.chart)}
+        check_agent(await rendered(PLATFORM, charts[PLATFORM], wish.namespace, values), wish.name)
+        if wish.crds_chart:
+            await rendered(CRDS, charts[CRDS], wish.namespace, Values())
         if steps.dry:
-            await self._pretend(values)
+            self._pretend()
             return
         made = await self._workload.make_namespace(wish.namespace)
         self._tell(f"namespace {wish.namespace}", changed=made)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._install(helm, CRDS, chart(CRDS, wish.crds_chart), Values()), name="crds")
+                group.create_task(self._install(helm, CRDS, charts[CRDS], Values()), name="crds")
                 await self._register(uid)
                 await self._trust()
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
-        await self._install(helm, PLATFORM, chart(PLATFORM, wish.chart), values)
+        await self._install(helm, PLATFORM, charts[PLATFORM], values)
         if wish.wait:
             await self._wait()
 
@@ -126,13 +131,12 @@ class Registration:
         )
         return uid
 
-    async def _pretend(self, values: Values) -> None:
+    def _pretend(self) -> None:
         wish, steps = self._wish, self._steps
         steps.would(f"create namespace {wish.namespace} in {self._workload.place}")
         steps.would(f"create KubernetesCluster {self._plane.admin_namespace}/{wish.name} in {self._plane.kube.place}")
         if not self._plane.insecure:
             steps.would(f"copy ca.crt of {ROOT}" + (f" and the token of {TOKEN}" if self._plane.wants_token else ""))
-        await Helm.manifests(PLATFORM, chart(PLATFORM, wish.chart), wish.namespace, values)  # are the values good
         steps.would(f"install {CRDS} and {PLATFORM}")
         steps.would("wait until it is ACCEPTED, then remove the token" if wish.wait else "not wait")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -49,8 +51,26 @@ async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
         (kind,) = [k for k in KINDS if k.kind == "KubernetesCluster"]
         await management.install(open_crd(kind.kind, kind.plural, kind.group))
         await management.apply(namespace(NAMESPACE), *server_objects())
-        kubeconfig = both(folder, mgmt.kubeconfig(), east.kubeconfig())
+        kubeconfig = both(folder, mgmt.kubeconfig(), east.kubeconfig(), _dead(folder))
+        (folder / "list.yaml").write_text("- a")
+        (folder / "broken.yaml").write_text("a: [")
+        (folder / "strange.yaml").write_text("glooAgent: {nonsense: 1}")
         yield Pair(management, workload, CommandLine(folder, kubeconfig), CommandLine(folder, kubeconfig, helm=False))
+
+
+def _dead(folder: Path) -> Path:
+    """A kubeconfig of a cluster at which nobody listens."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "dead",
+        "clusters": [{"name": "dead", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "dead", "user": {"token": "none"}}],
+        "contexts": [{"name": "dead", "context": {"cluster": "dead", "user": "dead"}}],
+    }
+    path = folder / "dead"
+    path.write_text(json.dumps(config))
+    return path
 
 
 def server_objects(kind: str = "LoadBalancer") -> list[Object]:
@@ -85,6 +105,83 @@ async def written(kube: KubeClient) -> dict[str, Any]:
     return out
 
 
+async def everything(kube: KubeClient) -> set[str]:
+    """Versions and all of what a registration or an installation could write."""
+    out: set[str] = set()
+    for path in (
+        "/api/v1/namespaces",
+        "/api/v1/secrets",
+        "/api/v1/serviceaccounts",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        "/apis/apps/v1/deployments",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        "/apis/admin.gloo.solo.io/v2/kubernetesclusters",
+    ):
+        answer = await kube.http.get(path)
+        for obj in answer.json().get("items", ()) if answer.is_success else ():  # there may be no such kind
+            metadata = obj["metadata"]
+            out.add(f"{path}/{metadata.get('namespace', '')}/{metadata['name']} {metadata['resourceVersion']}")
+    return out
+
+
+# What is wrong with the flags of both commands, the exit code and what is said of it.
+_WRONG_VALUES = [
+    (("--set", "nonsense=1"), 2, "--set \"nonsense=1\": at '': additional properties 'nonsense' not allowed"),
+    (("--set", "common.cluster.x"), 2, '--set "common.cluster.x": failed parsing --set data'),
+    (("--set", "common.cluster=A_B"), 2, "--set \"common.cluster=A_B\": at '/common/cluster'"),
+    (("--set", "glooAgent.relay.serverAddress=b"), 2, '--set "glooAgent.relay.serverAddress=b": '),
+    (("--set", "common.insecure=true", "--set", "common.insecure=7"), 2, '--set "common.insecure=7": '),
+    (("--chart-values-file", "strange.yaml"), 2, "strange.yaml: at '/glooAgent': additional properties"),
+    (("--chart-values-file", "list.yaml"), 2, "list.yaml, which holds no values but a list"),
+    (("--chart-values-file", "broken.yaml"), 2, "broken.yaml, which is not YAML: line "),
+    (("--chart-values-file", "missing.yaml"), 2, "missing.yaml, which does not exist"),
+    (("--chart-values-file", "/"), 2, "--chart-values-file is /, which cannot be read"),
+    (("--cluster-domain", "*.local"), 2, '--cluster-domain is "*.local", which is no DNS name'),
+    (("--chart-file", "/"), 2, "--chart-file is /, which is no chart"),
+    (("--crds-chart-file", "missing"), 2, "--crds-chart-file is missing, and the chart missing does not exist"),
+    (("-n", "Bad_One"), 2, 'namespace is "Bad_One", it must be 1 to 63 lower-case letters'),
+    (("--kubecontext", "nowhere"), 2, "has no context nowhere"),
+    (("--kubecontext", "dead"), 3, "the API server at https://127.0.0.1:1 does not answer"),
+]
+_WRONG_REGISTRATIONS = [
+    (("--remote-context", "nowhere"), 2, "--remote-context: the kubeconfig"),
+    (("--remote-context", "dead"), 3, "the API server at https://127.0.0.1:1 does not answer"),
+    (("--remote-namespace", "Bad_One"), 2, '--remote-namespace is "Bad_One"'),
+    (("--relay-server-address", "nohost"), 2, '--relay-server-address is "nohost", it must be HOST:PORT'),
+    (("--relay-server-address", "a:99999"), 2, '--relay-server-address is "a:99999", it must be HOST:PORT'),
+    (("--set", "common.cluster=west"), 2, "the agent is that of cluster west, not of east"),
+    (("--set", "glooAgent.enabled=false"), 2, "there is no agent, so the cluster would be registered for nobody"),
+    (("--label", "a b=c"), 2, '--label is "a b=c"'),
+]
+_INSTALL = ("install", "--profiles", "agent", "--cluster-name", "east", "--kubecontext", "east")
+_INPUT = [
+    *(((*REGISTER, *ADDRESS, *flags), code, said) for flags, code, said in (*_WRONG_VALUES, *_WRONG_REGISTRATIONS)),
+    *(
+        ((*_INSTALL, "--set", "glooAgent.relay.serverAddress=a:1", *flags), code, said)
+        for flags, code, said in _WRONG_VALUES
+    ),
+    ((*_INSTALL, "--cluster-name", "Prod_1"), 2, '--cluster-name is "Prod_1", it must be 1 to 63 lower-case'),
+    ((*_INSTALL, "--release-name", "A_B"), 2, '--release-name is "A_B", which is no name of a release'),
+    (_INSTALL, 2, "glooAgent.relay.serverAddress is empty and no management server is in this release"),
+]
+
+
+@pytest.mark.spec("C-22")
+@pytest.mark.parametrize(("arguments", "code", "said"), _INPUT, ids=lambda value: str(value)[:80])
+async def test_what_is_wrong_with_flags_is_found_before_anything_is_written(
+    pair: Pair, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    """In either cluster: their objects are the same before and after, down to the version of each."""
+    before = await everything(pair.mgmt), await everything(pair.east)
+    folder = pair.fingerpost.environment["HOME"]
+    given = [f"{folder}/{one}" if one.endswith(".yaml") else one for one in arguments]
+    result = await pair.fingerpost(*given)
+    assert (result.code, said in result.err) == (code, True), result
+    assert "hint: " in result.err
+    assert CANARY not in result.out + result.err
+    assert (await everything(pair.mgmt), await everything(pair.east)) == before
+
+
 @pytest.mark.spec("C-21")
 async def test_a_load_balancer_without_an_address_ends_with_advice(pair: Pair) -> None:
     result = await pair.fingerpost(*REGISTER, "--timeout", "1s")
@@ -98,9 +195,8 @@ async def test_a_dry_run_and_refusals_change_nothing(pair: Pair) -> None:
     before = await written(pair.mgmt)
     for expected, said, arguments in (
         (0, "would install gloo-platform-crds and gloo-platform", (*REGISTER, *ADDRESS, "--dry-run")),
-        (1, "additional properties 'nonsense'", (*REGISTER, *ADDRESS, "--dry-run", "--set", "nonsense=1")),
+        (2, '--set "nonsense=1": at', (*REGISTER, *ADDRESS, "--dry-run", "--set", "nonsense=1")),
         (2, "is the management cluster itself", (*REGISTER[:-1], "mgmt", *ADDRESS)),
-        (2, "kubeconfig", (*REGISTER[:-1], "nowhere", *ADDRESS)),
         (3, "no Deployment gloo-mesh-mgmt-server in namespace other", (*REGISTER, *ADDRESS, "-n", "other")),
     ):
         result = await pair.fingerpost(*arguments)

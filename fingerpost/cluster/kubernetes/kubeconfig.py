@@ -13,6 +13,7 @@ import yaml
 
 from fingerpost.api.likeness import did_you_mean
 from fingerpost.cluster.protocol import ClusterFailed
+from fingerpost.yaml_errors import in_one_line
 
 _LISTS = ("clusters", "contexts", "users")
 _MOST = 12  # names in a message
@@ -70,7 +71,7 @@ def _read(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise KubeconfigWrong(f"the kubeconfig {file} is no text", another) from error
     except yaml.YAMLError as error:
-        raise KubeconfigWrong(f"the kubeconfig {file} is not YAML: {_said(error)}", another) from error
+        raise KubeconfigWrong(f"the kubeconfig {file} is not YAML: {in_one_line(error)}", another) from error
     if not found:
         return {}
     if not isinstance(found, dict) or not any(name in found for name in (*_LISTS, "current-context")):
@@ -82,12 +83,6 @@ def _read(file: Path) -> dict[str, Any]:
         ):
             raise KubeconfigWrong(f"the kubeconfig {file}: {name} is no list of entries with names", another)
     return found
-
-
-def _said(error: yaml.YAMLError) -> str:
-    """In one line."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", "")
-    return f"line {mark.line + 1}: {problem}" if mark and problem else " ".join(str(error).split())
 
 
 def _current(files: Iterable[Mapping[str, Any]]) -> str:
