@@ -99,6 +99,8 @@ def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> 
         from ctl.kube.api import opened
         from ctl.kube.charts import CRDS
         from ctl.kube.helm import Helm
+        from ctl.kube.leases import remove_leases
+        from ctl.kube.mgmt import AGENT, SERVER
         from ctl.kube.users_objects import count
 
         async with opened(_place()) as kube:
@@ -118,6 +120,8 @@ def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> 
                     steps.done(f"{name} uninstalled")
                 else:
                     steps.kept(f"{name} is not installed in namespace {namespace}")
+            if not dry_run:
+                await remove_leases(kube, namespace, (SERVER, AGENT), current().timeout, steps)
 
     asyncio.run(run())
     kept = "" if include_crds else "; the kinds and all objects of users are still there"

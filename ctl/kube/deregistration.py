@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from ctl.exits import Code, Failed
@@ -12,6 +11,7 @@ from ctl.kube.api import Kube, Object
 from ctl.kube.charts import CRDS, PLATFORM
 from ctl.kube.cluster_token import OURS, ClusterToken
 from ctl.kube.helm import Helm
+from ctl.kube.leases import pods_gone, remove_leases
 from ctl.kube.mgmt import AGENT
 from ctl.kube.plane import Plane
 from ctl.kube.purging import Purge
@@ -22,7 +22,6 @@ from ctl.steps import Steps
 
 _AGENT = "gloo-mesh-agent"  # the field manager of what an agent makes
 _KEPT = ("gloo-mesh-agent-key", "gloo-mesh-agent-gateways")  # Secrets with which a new agent would go on
-_POLL = 0.1
 
 
 class Deregistration:
@@ -61,6 +60,8 @@ class Deregistration:
         if self._with_purge and not steps.dry:
             await self._agent_gone(workload, timeout)
             steps.done(f"{counted(await purge.remove(timeout), 'generated object')} removed")
+        if not steps.dry:
+            await remove_leases(workload, self._namespace, (AGENT,), timeout, steps)
         kept = _KEPT if self._with_purge else ()
         for name in (TOKEN, CLIENT, ROOT, *kept):
             path = f"/api/v1/namespaces/{self._namespace}/secrets/{name}"
@@ -98,18 +99,11 @@ class Deregistration:
         return losses
 
     async def _agent_gone(self, workload: Kube, timeout: float) -> None:
-        """Else it writes what is removed. Its pods end a little after their Deployment."""
-        path = f"/api/v1/namespaces/{self._namespace}/pods"
-        try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    if not await workload.items(path, {"labelSelector": f"app={AGENT}"}):
-                        return
-                    await asyncio.sleep(_POLL)
-        except TimeoutError:
+        """Else it writes what is removed."""
+        if not await pods_gone(workload, self._namespace, AGENT, timeout):
             message = f"the agent's pods in namespace {self._namespace} have not ended after {timeout:g}s"
             hint = "while it runs it writes anew what is removed; when its pods are gone, repeat the command"
-            raise Failed(Code.TIMEOUT, message, hint, "AgentRuns") from None
+            raise Failed(Code.TIMEOUT, message, hint, "AgentRuns")
 
     async def forget(self) -> None:
         """In the management cluster."""

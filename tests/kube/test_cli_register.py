@@ -154,6 +154,24 @@ async def test_a_cluster_is_deregistered_and_what_was_written_there_stays(road: 
     assert again.code == 0, again
 
 
+async def test_who_registers_again_need_not_wait_for_the_lease_of_the_agent_before(road: Road) -> None:
+    """With its release it loses the right to give it back."""
+    registered = await road.fingerpost(*REGISTER)
+    assert registered.code == 0, registered
+    before = (await road.east.kube.http.get(LEASE)).json()["spec"]["holderIdentity"]
+    gone = await road.fingerpost(*DEREGISTER)
+    assert (gone.code, "Lease gloo-mesh-agent removed" in gone.out) == (0, True), gone
+    assert (await road.east.kube.http.get(LEASE)).status_code == 404
+    began = time.monotonic()
+    again = await road.fingerpost(*REGISTER)
+    print(f"registered again in {time.monotonic() - began:.1f} s\n{again.out}")
+    assert again.code == 0, again
+    lease = (await road.east.kube.http.get(LEASE)).json()["spec"]
+    assert (lease["holderIdentity"] != before, lease["leaseTransitions"]) == (True, 1), "it was never another's"
+    gone = await road.fingerpost(*DEREGISTER)
+    assert gone.code == 0, gone
+
+
 @pytest.mark.spec("C-19")
 async def test_a_cluster_is_registered_with_a_token_of_its_own(road: Road) -> None:
     """After the tests above, with no cluster registered: now the shared token admits nobody."""
@@ -234,6 +252,7 @@ async def test_kinds_go_only_when_that_was_said(road: Road) -> None:
 
 
 DEREGISTER = ("cluster", "deregister", "east", "--kubecontext", "mgmt", "--remote-context", "east")
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/gloo-mesh-agent"
 XDS_CONFIGS = f"/apis/internal.gloo.solo.io/v2/namespaces/{NAMESPACE}/xdsconfigs"
 _LABELS = {
     "reconciler.mesh.gloo.solo.io/name": "translator",
