@@ -9,7 +9,7 @@ from ctl.contexts import Context
 from ctl.flags import current
 from ctl.kube.accepted import agent_findings, own_words
 from ctl.kube.api import Kube, Object, Place, opened
-from ctl.kube.deployments import Workload, said, workloads
+from ctl.kube.deployments import Workload, remedy, said, workloads
 from ctl.kube.mgmt import SERVER, agent
 from ctl.kube.registration import CLIENT, TOKEN
 from fingerpost import __version__
@@ -127,9 +127,11 @@ def _deployment(found: Sequence[Workload], told: Section | None, namespace: str)
     if rows:
         section["tables"].append({"columns": _COLUMNS, "rows": rows})
     if not found:
-        section["findings"].append(finding("CHK034", namespace, f"nothing is installed in namespace {namespace}"))
+        message = f"no Deployment of Fingerpost is in namespace {namespace}"
+        hint = "name its namespace with -n, or bring it: a server by fingerpost install, an agent by cluster register"
+        section["findings"].append(finding("CHK034", namespace, message, hint))
     for one in found:
         if one.health != "Healthy":
             code = "CHK034" if one.health == "Unhealthy" else "CHK033"
-            section["findings"].append(finding(code, one.name, said(one)))
+            section["findings"].append(finding(code, one.name, said(one), remedy(one)))
     return section

@@ -48,7 +48,16 @@ async def unready(kube: Kube, namespace: str, release: str = "") -> Sequence[Wor
 def said(workload: Workload) -> str:
     """One sentence about one that is not healthy."""
     why = "; ".join(workload.troubles) or "its pods are being replaced"
-    return f"{workload.name}: {workload.ready} of {workload.wanted} pods ready ({why})"
+    where = f"Deployment {workload.namespace}/{workload.name}"
+    return f"{where}: {workload.ready} of {workload.wanted} pods ready ({why})"
+
+
+def remedy(workload: Workload) -> str:
+    """What to do about one that is not healthy."""
+    look = f"kubectl -n {workload.namespace} describe pods -l app={workload.name} shows why"
+    if workload.health == "Progressing":
+        return f"wait until they are ready; if they stay as they are, {look}"
+    return f"{look}: correct image, rights or values of the chart, with fingerpost install or cluster register"
 
 
 def _workload(deployment: Object, pods: Sequence[Object]) -> Workload:

@@ -144,7 +144,7 @@ def _redis(plane: Plane, store: StoreInfo) -> Found:
     if plane.rollbacks is not None and plane.rollbacks.trouble:
         yield finding("CHK088", where, f"snapshots are not recorded: {plane.rollbacks.trouble}")
     if store.persistence == "none":
-        yield finding("CHK063", where, f"redis at {where} keeps nothing on disk")
+        yield finding("CHK063", where, f"Redis at {where} has appendonly no: what it knows is lost when it restarts")
 
 
 def _resources(plane: Plane) -> dict[str, Any]:

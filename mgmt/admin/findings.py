@@ -81,14 +81,18 @@ CODES = MappingProxyType(
         "CHK033": Code(
             section=DEPLOYMENT,
             severity="warning",
-            meaning="Not all pods of a Deployment are ready, or they are being replaced.",
-            hint="wait a moment; if it stays, do what the message says; kubectl describe pod shows events",
+            meaning="Some pods of a Deployment are ready, so its work is done; others are not ready yet, or are being "
+            "replaced.",
+            hint="wait until they are ready; if they stay as they are, kubectl describe shows why: an image that "
+            "cannot be pulled, a right that is missing, a value of the chart that is wrong",
         ),
         "CHK034": Code(
             section=DEPLOYMENT,
             severity="error",
-            meaning="No pod of a Deployment is ready, or nothing is installed.",
-            hint="do what the message says: image, rights, values of the chart; kubectl describe pod shows events",
+            meaning="No pod of a Deployment is ready, so nobody does its work; or nothing is installed in this "
+            "namespace.",
+            hint="kubectl describe shows why: an image that cannot be pulled, a right that is missing, a value of the "
+            "chart that is wrong; correct that with fingerpost install",
         ),
         "CHK041": Code(
             section=CONNECTIVITY,
@@ -227,8 +231,10 @@ CODES = MappingProxyType(
         "CHK063": Code(
             section=REDIS,
             severity="warning",
-            meaning="Redis keeps nothing on disk, so its restart loses its memory; the agents rebuild it.",
-            hint="set appendonly yes in Redis",
+            meaning="Redis does not write what it is told to a file. When it restarts, the history is lost, and what a "
+            "cluster has told is missing until its agent has told it again.",
+            hint="built-in Redis: set redis.deployment.persistence.enabled=true in the values of the chart; your own: "
+            "set appendonly yes in its redis.conf",
         ),
         "CHK071": Code(
             section=RESOURCES,

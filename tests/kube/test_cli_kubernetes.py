@@ -156,7 +156,7 @@ async def test_what_kubernetes_says_of_a_server_that_does_not_come_is_told(plane
     await until(told, 30, "the reason is told")
     result = await plane.fingerpost("check")
     assert result.code == 3, result
-    assert "CHK034 gloo-mesh-mgmt-server: 0 of 2 pods ready (" in result.out
+    assert "CHK034 Deployment gloo-mesh/gloo-mesh-mgmt-server: 0 of 2 pods ready (" in result.out
     assert "CHK032 no pod of the management server in namespace gloo-mesh is ready: " in result.out
     listed = await plane.fingerpost("cluster", "list")
     assert listed.code == 6, listed

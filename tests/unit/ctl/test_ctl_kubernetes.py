@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ctl.kube.charts import CRDS, PLATFORM, chart
+from ctl.kube.deployments import Workload, remedy
+from ctl.kube.deployments import said as said_of
 from ctl.kube.helm import Release
 from ctl.kube.mgmt import trouble
 
@@ -210,6 +212,15 @@ def test_the_charts_come_with_the_command_line() -> None:
     for name in (CRDS, PLATFORM):
         assert (chart(name) / "Chart.yaml").is_file()
         assert f'"charts/{name}" = "ctl/charts/{name}"' in build
+
+
+def test_what_is_not_ready_is_told_with_where_it_is_and_how_to_find_out_more() -> None:
+    gone = Workload("gloo-mesh", "gloo-mesh-agent", 0, 1, False, ["gloo-mesh-agent-1: ImagePullBackOff (no such)"])
+    told = "Deployment gloo-mesh/gloo-mesh-agent: 0 of 1 pods ready (gloo-mesh-agent-1: ImagePullBackOff (no such))"
+    look = "kubectl -n gloo-mesh describe pods -l app=gloo-mesh-agent shows why"
+    assert (said_of(gone), remedy(gone).startswith(look)) == (told, True)
+    some = gone._replace(ready=1, wanted=2)
+    assert remedy(some) == f"wait until they are ready; if they stay as they are, {look}"
 
 
 @pytest.mark.parametrize(
