@@ -45,6 +45,13 @@ _Snapshot = Annotated[
 _Fleet = Annotated[
     str, typer.Option("--fleet", metavar="FOLDER", help="Of this folder with a folder per cluster, not of the servers.")
 ]
+_Applied = Annotated[
+    list[str] | None, typer.Option("-f", "--file", metavar="PATH|-", help="As if it were applied; repeatable.")
+]
+_Delete = Annotated[
+    list[str] | None, typer.Option("--delete", metavar="KIND/NS/NAME", help="As if it were gone; repeatable.")
+]
+_Belongs = Annotated[str, typer.Option("--cluster", help="Where the files belong; default: management.")]
 _Kind = Annotated[str, typer.Argument(help="routetable, routetables, rt, ...")]
 _Name = Annotated[str, typer.Argument(metavar="NAMESPACE/NAME")]
 
@@ -178,9 +185,7 @@ def diff(
         list[str] | None, typer.Option("-f", "--file", metavar="PATH|-", help="File, folder or -; repeatable.")
     ] = None,
     cluster: Annotated[str, typer.Option("--cluster", help="Where the objects belong; default: management.")] = "",
-    delete: Annotated[
-        list[str] | None, typer.Option("--delete", metavar="KIND/NS/NAME", help="As if it were gone; repeatable.")
-    ] = None,
+    delete: _Delete = None,
     prune: Annotated[
         str, typer.Option("--prune", metavar="namespace|cluster", help="What is there and not in the files goes.")
     ] = "",
@@ -197,6 +202,9 @@ def diff(
 @app.command()
 def whatif(
     without: Annotated[str, typer.Option("--without", metavar="CLUSTER", help="The cluster that goes.")],
+    file: _Applied = None,
+    cluster: _Belongs = "",
+    delete: _Delete = None,
     snapshot: _Snapshot = "",
     fleet: _Fleet = "",
     management: _Management = "mgmt",
@@ -204,15 +212,13 @@ def whatif(
     """What fails over and what is lost (then 1) without a cluster. Example: fingerpost whatif --without east"""
     from ctl.commands.whatif import whatif as run
 
-    return run(without, (snapshot, fleet, management))
+    return run(without, file or (), (snapshot, fleet, management), cluster, delete or ())
 
 
 @app.command()
 def conflicts(
-    file: Annotated[
-        list[str] | None, typer.Option("-f", "--file", metavar="PATH|-", help="As if it were applied; repeatable.")
-    ] = None,
-    cluster: Annotated[str, typer.Option("--cluster", help="Where the files belong; default: management.")] = "",
+    file: _Applied = None,
+    cluster: _Belongs = "",
     snapshot: _Snapshot = "",
     fleet: _Fleet = "",
     management: _Management = "mgmt",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +19,7 @@ def conflicts(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str) -
     """`paths`: files that count as applied. `fleet`: what `asked` takes."""
     there = asked(*fleet)
     if paths:
-        stdin = sys.stdin.buffer.read() if "-" in paths else b""
-        there.outcome.change(edits(there.outcome, paths, stdin, cluster, (), "").changes.items())
+        there.outcome.change(edits(there.outcome, paths, cluster).items())
     found = find(there.outcome.translator)
     findings = [_finding(one) for one in found]
     warnings = sum(one.severity == "warning" for one in found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -10,7 +9,6 @@ import msgspec
 from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
 from ctl.offline.edits import edits
-from ctl.output import remark
 from ctl.shown import difference as shown
 from mgmt.snapshot.diff import diff as differ
 
@@ -20,12 +18,7 @@ def diff(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete
     if not paths and not delete:
         raise usage("nothing to compare", "write fingerpost diff -f FILE, -f FOLDER or -f -, or --delete KIND/NS/NAME")
     there = asked(*fleet)
-    stdin = sys.stdin.buffer.read() if "-" in paths else b""
-    given = edits(there.outcome, paths, stdin, cluster, delete, prune)
-    found = differ(there.outcome, given.changes)
-    if given.left_out:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(given.left_out.items()))
-        remark(f"left out, since only agents read it: {kinds}")
+    found = differ(there.outcome, edits(there.outcome, paths, cluster, delete, prune))
     tell(
         there,
         "Diff",

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
+from ctl.offline.edits import edits
 from ctl.shown import loss as shown
 from mgmt.snapshot.whatif import Effect, UnknownCluster, WhatIf
 from mgmt.snapshot.whatif import whatif as found_without
 
 
-def whatif(without: str, fleet: tuple[str, str, str]) -> int:
-    """`fleet`: what `asked` takes."""
+def whatif(
+    without: str, paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete: Sequence[str]
+) -> int:
+    """`paths`: files that count as applied, `delete`: objects that count as gone. `fleet`: what `asked` takes."""
     there = asked(*fleet)
+    if paths or delete:
+        there.outcome.change(edits(there.outcome, paths, cluster, delete).items())
     try:
         found = found_without(there.outcome.translator, without)
     except UnknownCluster as e:

@@ -6,15 +6,17 @@ annotations tools add their own, so they are joined. Everything else is as writt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from agent.discovery.facts import is_hidden
 from ctl.exits import usage
 from ctl.offline.asked import broken
+from ctl.output import remark
 from fingerpost.api.core.service import Service
 from fingerpost.api.kinds import AmbiguousKind, UnknownKind, find
 from fingerpost.cluster.directory.manifest import NAMESPACE_TYPE, declared_by_use
@@ -29,24 +31,17 @@ _GIVEN = ("uid", "creationTimestamp", "generation")
 Changes = dict[ObjectKey, bytes | None]
 
 
-class Edits(NamedTuple):
-    """`left_out` counts objects by kind that only agents read: what they become, only agents know."""
-
-    changes: Changes
-    left_out: Mapping[str, int]
-
-
 def edits(
-    outcome: Outcome, paths: Sequence[str], stdin: bytes, cluster: str, delete: Sequence[str], prune: str
-) -> Edits:
-    """`cluster`: where objects of files outside of a folder per cluster belong; empty: the management cluster.
-
-    `prune`: "", "namespace" or "cluster". Raises Failed.
+    outcome: Outcome, paths: Sequence[str], cluster: str = "", delete: Sequence[str] = (), prune: str = ""
+) -> Changes:
+    """Files are read, `-` from stdin; what is left out is told. `cluster`: where objects of files outside of a folder
+    per cluster belong; empty: the management cluster. `prune`: "", "namespace" or "cluster". Raises Failed.
     """
     for path in paths:
         if path != "-" and not Path(path).exists():
             raise usage(f"-f is {path}, which does not exist", "name a file, a folder, or - for standard input")
     home = outcome.place.cluster
+    stdin = sys.stdin.buffer.read() if "-" in paths else b""
     sources = read_sources(paths, home, stdin)
     if cluster:
         sources = [s._replace(cluster=cluster) for s in sources]
@@ -62,6 +57,9 @@ def edits(
             changes |= _service(key, merged(written.body, outcome.objects.get(key)))
         else:
             left_out[key.kind] = left_out.get(key.kind, 0) + 1
+    if left_out:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(left_out.items()))
+        remark(f"left out, since only agents read it: {kinds}")
     if prune:
         changes |= _pruned(outcome, manifests.objects.keys(), prune)
     changes |= dict.fromkeys(_named(outcome, delete, cluster or home))
@@ -69,7 +67,7 @@ def edits(
         own = ObjectKey(NAMESPACE_TYPE, where, "", namespace)
         if own not in outcome.objects and own not in changes:
             changes[own] = declared_by_use(namespace, where).content
-    return Edits(changes, left_out)
+    return changes
 
 
 def merged(body: bytes, live: bytes | None) -> bytes:

@@ -81,16 +81,13 @@ CODES = MappingProxyType(
         "CHK033": Code(
             section=DEPLOYMENT,
             severity="warning",
-            meaning="Some pods of a Deployment are ready, so its work is done; others are not ready yet, or are being "
-            "replaced.",
-            hint="wait until they are ready; if they stay as they are, kubectl describe shows why: an image that "
-            "cannot be pulled, a right that is missing, a value of the chart that is wrong",
+            meaning="Some pods of a Deployment are ready, so its work is done; others are not, or are being replaced.",
+            hint="wait until they are ready; if they stay as they are, kubectl describe shows why (see CHK034)",
         ),
         "CHK034": Code(
             section=DEPLOYMENT,
             severity="error",
-            meaning="No pod of a Deployment is ready, so nobody does its work; or nothing is installed in this "
-            "namespace.",
+            meaning="No pod of a Deployment is ready, so nobody does its work; or there is no Deployment at all.",
             hint="kubectl describe shows why: an image that cannot be pulled, a right that is missing, a value of the "
             "chart that is wrong; correct that with fingerpost install",
         ),

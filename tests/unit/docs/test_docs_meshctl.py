@@ -1,4 +1,4 @@
-"""What the page for people who come from `meshctl` says of each command, compared with the command line that there is."""
+"""What the page for those who come from `meshctl` says of each command, compared with the command line itself."""
 
 from __future__ import annotations
 
