@@ -59,8 +59,18 @@ def show_snapshot(number: int) -> int:
 
 
 @app.command("diff")
-def diff_snapshots(number: int, to: Annotated[int | None, typer.Argument(help="Default: now.")] = None) -> int:
-    """How objects differ between two snapshots. Example: fingerpost history diff 41 57"""
+def diff_snapshots(
+    number: int,
+    to: Annotated[int | None, typer.Argument(help="Default: now.")] = None,
+    routes: Annotated[
+        bool, typer.Option("--routes", help="By request and route, as `fingerpost diff` has it.")
+    ] = False,
+) -> int:
+    """How objects differ between two snapshots. Example: fingerpost history diff 41 57 --routes"""
+    if routes:
+        from ctl.commands.history_routes import diff_routes
+
+        return diff_routes(number, to)
     from ctl.commands.history import diff
 
     return diff(number, to)

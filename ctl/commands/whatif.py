@@ -15,9 +15,7 @@ from mgmt.snapshot.whatif import Effect, UnknownCluster, WhatIf
 from mgmt.snapshot.whatif import whatif as found_without
 
 
-def whatif(
-    without: str, paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete: Sequence[str]
-) -> int:
+def whatif(without: str, paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete: Sequence[str]) -> int:
     """`paths`: files that count as applied, `delete`: objects that count as gone. `fleet`: what `asked` takes."""
     there = asked(*fleet)
     if paths or delete:

@@ -38,6 +38,18 @@ class _Person:
         assert code == 0, said
         return json.loads(said)
 
+    async def shows_routes(self, first: int, second: int, third: int) -> None:
+        """Of snapshots in which /cart became /basket, and another table came."""
+        found = (await self.asks("history", "diff", str(first), str(second), "--routes"))["spec"]
+        moved = [("add", f"ANY {m.HOST}/basket*"), ("remove", f"ANY {m.HOST}/cart*")]
+        assert [(r["change"], r["request"]) for r in found["requests"]] == moved
+        assert [(r["change"], r["host"]) for r in found["routes"]] == [("change", m.HOST)]
+        back = (await self.asks("history", "diff", str(third), str(first), "--routes"))["spec"]
+        gone = [(o["change"], o["name"]) for o in back["objects"]]
+        assert gone == [("remove", "new"), ("change", "www")]
+        assert len((await self.asks("history", "diff", str(first), "--routes"))["spec"]["routes"]) == 2
+        assert (await self.says("history", "diff", str(third), "--routes"))[1].startswith("no difference")
+
     async def newest(self) -> int:
         return int((await self.asks("history"))["items"][0]["number"])
 
@@ -72,6 +84,7 @@ async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> 
         assert [i["number"] for i in (await person.asks("history", "routetable", "shop/new"))["items"]] == [third]
         assert "-    - uri:\n+    - uri:" not in (said := (await person.says("history", "diff", str(first)))[1])
         assert "-        prefix: /cart\n+        prefix: /basket" in said
+        await person.shows_routes(first, second, third)
         # the pod moves: no rollback may bring back the one that is gone
         fleet.write("east", "cart.yaml", *m.service("east", "cart", [fleet.pod("east", 1)]))
         await fleet.backend("east", 1)
