@@ -47,6 +47,8 @@ def follow(cluster: str) -> int:
                 for event in _sorted(answers, told):
                     _line(event)
                     told[event["replica"]] = max(told.get(event["replica"], 0), int(event["id"]))
+                for body in answers.bodies:
+                    told.setdefault(body["replica"], 0)  # its clock may be behind those that have told something
                 said, code = "; ".join(answers.missing), int(Code.PARTIAL if answers.missing else Code.DONE)
                 if said and said != trouble:
                     note(f"warning: {said} does not answer, so its events are missing")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from admin_world import SECOND, WWW, World
+from terminal import read_until
 
 from fingerpost.objects import canonical, content_hash, trim
 from mgmt.changes.events import Kind
@@ -92,6 +95,31 @@ def test_events_are_listed_oldest_first_over_all_servers(fingerpost: Any, server
     ]
     items = json.loads(fingerpost("events", "--cluster", "east", "-o", "json").out)["items"]
     assert [(i["type"], i["replica"]) for i in items] == [("Connected", "mgmt-0"), ("Disconnected", "mgmt-1")]
+
+
+def test_on_a_terminal_events_of_all_replicas_are_appended_each_once(environment: dict[str, str], servers: Any) -> None:
+    """Also of one whose clock is behind; nothing is redrawn."""
+    one, two = World("mgmt-0"), World("mgmt-1")
+    one.events.add(Kind.CONNECTED, "east", message="first")
+    ahead, behind = servers(one, two)
+    two.moment -= SECOND
+    ours, theirs = pty.openpty()
+    watching = [sys.executable, "-m", "ctl", "events", "-w"]
+    with subprocess.Popen(watching, stdout=theirs, text=True, env=environment | {"TERM": "xterm"}) as process:
+        os.close(theirs)
+        try:
+            text = read_until(ours, "first")
+            behind.do(lambda w: w.events.add(Kind.CONNECTED, "west", message="second"))
+            text += read_until(ours, "second")
+            ahead.do(lambda w: w.events.add(Kind.DISCONNECTED, "east", message="third"))
+            text += read_until(ours, "third")
+            behind.do(lambda w: w.events.add(Kind.DISCONNECTED, "west", message="fourth"))
+            text += read_until(ours, "fourth")
+        finally:
+            process.terminate()
+    os.close(ours)
+    assert [line.split()[-1] for line in text.splitlines() if line.strip()] == ["first", "second", "third", "fourth"]
+    assert "\x1b[2J" not in text
 
 
 def test_watched_events_come_once_each_as_they_happen(servers: Any, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from admin_world import NOW, SECOND, World, warm
+from terminal import read_until
 
 from mgmt.ingest.values import ClusterState, ClusterStates, State
 
@@ -64,20 +65,13 @@ def test_on_a_terminal_it_is_redrawn(environment: dict[str, str], servers: Any) 
     ours, theirs = pty.openpty()
     with started(environment | {"TERM": "xterm"}, "check", "--watch", stdout=theirs) as process:
         os.close(theirs)
-        assert "\x1b[H\x1b[2J" in _read_until(ours, "0 errors, 0 warnings")
+        assert "\x1b[H\x1b[2J" in read_until(ours, "0 errors, 0 warnings")
         served.do(lose_west)
-        text = _read_until(ours, "1 error, 0 warnings")
+        text = read_until(ours, "1 error, 0 warnings")
         assert "\x1b[H\x1b[2J" in text
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 1
     os.close(ours)
-
-
-def _read_until(file: int, words: str) -> str:
-    text = ""
-    while words not in text:
-        text += os.read(file, 65536).decode(errors="replace")
-    return text
 
 
 @pytest.mark.parametrize("command", [("get", "routetables"), ("cluster", "list")])
