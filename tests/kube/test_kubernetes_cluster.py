@@ -197,7 +197,7 @@ async def test_what_is_no_kubeconfig_is_refused(shared_server: ApiServer, tmp_pa
     for number, text in enumerate(("a: [", "just text", "kind: Config", "- 1")):
         path = tmp_path / f"{number}"
         path.write_text(text)
-        with pytest.raises(ClusterFailed, match=f"{path} (is not YAML: line 2|is no kubeconfig)"):
+        with pytest.raises(ClusterFailed, match=f"{path} (is not YAML: line 1|is no kubeconfig)"):
             await _enter(path)
     with pytest.raises(ClusterFailed, match="has no context elsewhere; name one of its contexts: "):
         async with kubernetes_cluster("one", [], kubeconfig=shared_server.kubeconfig(), context="elsewhere"):
