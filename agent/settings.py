@@ -16,6 +16,7 @@ from fingerpost.config import (
     Ratio,
     Seconds,
     StateFolder,
+    TrustDomain,
 )
 
 
@@ -76,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where this cluster's Envoys connect."""
     admin_address: ListenAddress = "127.0.0.1:9988"
     """Health, metrics, and the API of the command line."""
-    trust_domain: str = "cluster.local"
+    trust_domain: TrustDomain = "cluster.local"
     """The first part of the SPIFFE names in the gateways' certificates."""
     instance: str = ""
     """The name of this agent process. Empty: made from the cluster's name and the process id."""

@@ -13,9 +13,10 @@ PAGE = _HERE.parent / "docs" / "values.md"
 _HEAD = """<!-- made by charts/values_page.py from the comments in charts/*/values.yaml; do not edit -->
 # Values of the charts
 
-A key that is not known is refused with its path. Values files for the reference can be used as they are: what has no
-effect in this version is listed at the end, and is said at each installation and in the ConfigMap
-`gloo-platform-warnings`. Licence keys are accepted and ignored.
+A key that is not known is refused with its path, values that cannot work with what to do instead
+(`charts/gloo-platform/templates/_refusals.tpl` lists what goes wrong together). Values files for the reference can be
+used as they are: what has no effect in this version is listed at the end, and is said at each installation and in the
+ConfigMap `gloo-platform-warnings`. Licence keys are accepted and ignored.
 """
 
 

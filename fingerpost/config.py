@@ -66,6 +66,13 @@ ListenAddress = Annotated[
 PeerAddress = Annotated[
     str, Meta(pattern=rf"{_HOST}:({_PORT})\Z", description="HOST:PORT such as 127.0.0.1:9900, the port from 1 to 65535")
 ]
+TrustDomain = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([-._a-z0-9]{0,253}[a-z0-9])?\Z",
+        description="1 to 255 lower-case letters, digits, -, . and _, as SPIFFE has it",
+    ),
+]
 Seconds = Annotated[float, Meta(gt=0, le=86400, description="a number of seconds above 0 and up to 86400")]
 Wait = Annotated[float, Meta(ge=0, le=86400, description="a number of seconds from 0 to 86400")]
 Ratio = Annotated[float, Meta(gt=0, lt=1, description="a share above 0 and below 1")]

@@ -55,6 +55,9 @@ OWN = {
     ("agent", "xds_address", "127.0.0.1"): _PORT,
     ("agent", "server_address", "127.0.0.1:0"): "the port from 1",
     ("agent", "retry_ceiling", "-60"): _SECONDS,
+    ("agent", "trust_domain", ""): "as SPIFFE has it",
+    ("agent", "trust_domain", "Prod"): "as SPIFFE has it",
+    ("agent", "trust_domain", "prod/a"): "as SPIFFE has it",
 }
 CASES = [(half, *case, words) for half in KINDS for case, words in BOTH.items()]
 CASES += [(*case, words) for case, words in OWN.items()]
