@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Never
@@ -37,6 +37,7 @@ from mgmt.changes.events import Events
 from mgmt.changes.journal import Journal
 from mgmt.changes.spans import Spans
 from mgmt.elsewhere import Elsewhere
+from mgmt.gauges import Gauges
 from mgmt.happenings import Happenings
 from mgmt.history.joined import History
 from mgmt.history.recorder import HistorySettings
@@ -48,7 +49,7 @@ from mgmt.publish.guard import GuardSettings
 from mgmt.publish.reconcile_time import ReconcileTime
 from mgmt.relay.gate import Gate
 from mgmt.relay.server import RelayServer, serve
-from mgmt.relay.shown import all_have_roots_of, certificate_expiry
+from mgmt.relay.shown import all_have_roots_of
 from mgmt.relisting import Relisting
 from mgmt.safe_mode import SafeMode
 from mgmt.served import ServedIngest, ServedPublisher
@@ -246,11 +247,6 @@ class Server:
         self.journal.measured()
         return Response(self._metrics.exposition(), media_type="text/plain; version=0.0.4")
 
-    def _certificate_expiry(self) -> Iterator[tuple[float, Mapping[str, str]]]:
-        own = self.gate.secrets.ends() if self.gate.secrets else {}
-        clusters, elsewhere = self.ingest.states.clusters, self.ingest.elsewhere
-        return certificate_expiry(own, clusters, self._place.cluster, elsewhere, time.time())
-
     def _have_roots_of(self, moment: datetime.datetime) -> bool:
         return all_have_roots_of(self.ingest.states.clusters, moment)
 
@@ -289,8 +285,9 @@ class Server:
         for name in ("gloo_mesh_redis_sync_err_total", "gloo_mesh_redis_sync_err"):
             self._metrics.add(name, 0)  # from the start, or the first failure would be no increase
         async with AsyncExitStack() as stack:
-            stack.callback(self._metrics.watch("relay_certificate_expiry_seconds", self._certificate_expiry))
-            stack.callback(self._metrics.watch("relay_rejected_objects", self.publisher.arrivals.rejected))
+            held, rejected = (lambda: self.pipeline.held), self.publisher.arrivals.rejected
+            for end in Gauges(self._place.cluster, self.ingest, self.gate, held, rejected).watched(self._metrics.watch):
+                stack.callback(end)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             own = [
                 tasks.create_task(self._list_folder_again(), name="mgmt.relist"),

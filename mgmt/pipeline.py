@@ -72,6 +72,7 @@ class Pipeline:
         self.on_accepted: Callable[[Mapping[str, bytes | None]], None] = lambda _: None  # pins, by name
         self._translator, self._publisher, self._metrics, self._journal = translator, publisher, metrics, journal
         self._on_statuses, self._on_published, self._observe = on_statuses, on_published, observe
+        self.held: dict[str, bool] = {}  # by cluster: `relay_translation_held`
         self._cold: frozenset[str] = frozenset()
         self._homes: set[str] = set()
         self._failed: dict[tuple[str, object], str] = {}
@@ -82,8 +83,7 @@ class Pipeline:
         self._cold = frozenset(cold if hold else ())
         self._homes = {self._translator.place.cluster, *states.clusters}
         self.outputs.set_cold(self._cold)
-        for name, state in states.clusters.items():
-            self._metrics.set("relay_translation_held", float(hold and not state.ready), cluster=name)
+        self.held = {name: hold and not state.ready for name, state in states.clusters.items()}
 
     def translate(self, changes: Sequence[InputChange]) -> Result:
         began, began_unix_nanos = time.perf_counter(), time.time_ns()

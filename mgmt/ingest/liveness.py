@@ -5,13 +5,13 @@ A record of a replica that is gone does not make its cluster connected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from fingerpost.objects import ObjectKey
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import SESSION
 from mgmt.ingest.states import decode
-from mgmt.ingest.values import ClusterStates, State
+from mgmt.ingest.values import ClusterState, ClusterStates, State
 from mgmt.relay.ports import Metrics
 from mgmt.store.redis_store import RedisStore
 from mgmt.store.values import Stored
@@ -53,11 +53,8 @@ class Liveness:
         for cluster, state in states.clusters.items():
             here = state.state in _CONNECTED and state.replica == self._store.replica
             self._metrics.set("relay_push_clients_connected", int(here), cluster=cluster)
-            warm = here and state.state == State.WARM
-            self._metrics.set("relay_push_clients_warmed", int(warm), cluster=cluster)
         for cluster in gone:
             self._metrics.set("relay_push_clients_connected", 0, cluster=cluster)
-            self._metrics.set("relay_push_clients_warmed", 0, cluster=cluster)
 
     def age(self, states: ClusterStates) -> None:
         """How old the stored inputs may be: 0 while an agent is connected (M-49)."""
@@ -66,6 +63,17 @@ class Liveness:
                 connected = state.state in _CONNECTED
                 seconds = 0.0 if connected else max(0.0, (self._now() - state.since) / 1e9)
                 self._metrics.set("relay_input_age_seconds", seconds, cluster=cluster)
+
+
+def warmed(
+    clusters: Mapping[str, ClusterState], elsewhere: Callable[[str], bool]
+) -> Iterator[tuple[float, Mapping[str, str]]]:
+    """`relay_push_clients_warmed` (relay.md §13.2): 0 where an agent has left. The alert looks at each 0 by itself, so
+    a replica says nothing of an agent that is connected to another one.
+    """
+    for cluster, state in clusters.items():
+        if not (state.state in _CONNECTED and elsewhere(cluster)):
+            yield float(state.state is State.WARM), {"cluster": cluster}
 
 
 def _name(replica: str) -> str:

@@ -132,11 +132,11 @@ class RelaySecrets:
             log.warning("relay.secret.unread", resource=name, reason=str(failed))
             return "", ""
 
-    def ends(self) -> Mapping[str, datetime.datetime]:
-        """By kind: until when the certificates in use are valid."""
+    def valid(self) -> Mapping[str, tuple[datetime.datetime, datetime.datetime]]:
+        """By kind: from when and until when the certificates in use are valid."""
         server, signing = self._server and self._server.leaf, self.signing and self.signing.leaf
         found = {"root": self._signs, "server": server, "signing": signing}
-        return {kind: certificate.not_valid_after_utc for kind, certificate in found.items() if certificate}
+        return {kind: (one.not_valid_before_utc, one.not_valid_after_utc) for kind, one in found.items() if one}
 
     def certificates(self) -> list[tuple[str, x509.Certificate]]:
         """Those that are in use, with what each is: root (maybe several), signing, server."""

@@ -13,7 +13,7 @@ _MARGIN = datetime.timedelta(minutes=10)  # certificates are backdated, and a re
 
 
 def certificate_expiry(
-    own: Mapping[str, datetime.datetime],
+    own: Mapping[str, tuple[datetime.datetime, datetime.datetime]],
     clusters: Mapping[str, ClusterState],
     management: str,
     elsewhere: Callable[[str], bool],
@@ -23,11 +23,26 @@ def certificate_expiry(
 
     `own`: of the server, by kind.
     """
-    for kind, ends in own.items():
+    for kind, (_, ends) in own.items():
         yield ends.timestamp() - now, {"kind": kind, "cluster": management}
     for name, state in clusters.items():
         if state.certificate_ends and not elsewhere(name):
             yield state.certificate_ends / 1e9 - now, {"kind": "client", "cluster": name}
+
+
+def certificate_lifetime(
+    own: Mapping[str, tuple[datetime.datetime, datetime.datetime]],
+    clusters: Mapping[str, ClusterState],
+    management: str,
+    elsewhere: Callable[[str], bool],
+) -> Iterator[tuple[float, Mapping[str, str]]]:
+    """(seconds from its begin to its end, labels) of the same certificates: what is soon depends on it."""
+    for kind, (begins, ends) in own.items():
+        yield (ends - begins).total_seconds(), {"kind": kind, "cluster": management}
+    for name, state in clusters.items():
+        if state.certificate_ends and not elsewhere(name):
+            lifetime = (state.certificate_ends - state.certificate_begins) / 1e9
+            yield lifetime, {"kind": "client", "cluster": name}
 
 
 def all_have_roots_of(clusters: Mapping[str, ClusterState], moment: datetime.datetime) -> bool:

@@ -17,7 +17,7 @@ from mgmt.ingest.values import ClusterState, State
 from mgmt.relay import identity
 from mgmt.relay.rotation import RENEW_AT
 from mgmt.relay.secrets import Plan, RelaySecrets
-from mgmt.relay.shown import all_have_roots_of, certificate_expiry
+from mgmt.relay.shown import all_have_roots_of, certificate_expiry, certificate_lifetime
 
 ROOT, SERVER, SIGNING = "relay-root-tls-secret", "relay-server-tls-secret", "relay-tls-signing-secret"
 NAME = "gloo-mesh-mgmt-server.gloo-mesh"
@@ -177,10 +177,16 @@ async def test_a_root_that_was_brought_is_never_succeeded(plane: Plane) -> None:
 def test_expiry_is_told_of_what_is_known_here() -> None:
     now = 1_000.0
     clusters = {
-        "east": ClusterState(state=State.WARM, ready=True, certificate_ends=1_500 * 10**9),
+        "east": ClusterState(
+            state=State.WARM, ready=True, certificate_begins=700 * 10**9, certificate_ends=1_500 * 10**9
+        ),
         "west": ClusterState(state=State.WARM, ready=True, certificate_ends=2_000 * 10**9),
         "token": ClusterState(state=State.WARM, ready=True),
     }
-    own = {"server": datetime.datetime.fromtimestamp(900, datetime.UTC)}
+    moment = datetime.datetime.fromtimestamp
+    own = {"server": (moment(100, datetime.UTC), moment(900, datetime.UTC))}
     found = list(certificate_expiry(own, clusters, "mgmt", {"west"}.__contains__, now))
     assert found == [(-100.0, {"kind": "server", "cluster": "mgmt"}), (500.0, {"kind": "client", "cluster": "east"})]
+    lifetimes = list(certificate_lifetime(own, clusters, "mgmt", {"west"}.__contains__))
+    assert [seconds for seconds, _ in lifetimes] == [800.0, 800.0]
+    assert [labels for _, labels in lifetimes] == [labels for _, labels in found]
