@@ -37,7 +37,7 @@ async def running_server(settings: Settings, metrics: Telemetry | None = None) -
             redis = await stack.enter_async_context(embedded_redis(settings.state_dir / "redis"))
             url = redis.url
         at = StoreSettings(url=url, username=settings.redis_username, password=settings.redis_password)
-        store = RedisStore(at, f"{settings.replica}/{time.time_ns():x}")
+        store = RedisStore(at, f"{settings.replica}/{time.time_ns():x}", stands_in=folder is None)
         stack.push_async_callback(store.close)
         history = HistoryStore(at)
         stack.push_async_callback(history.close)

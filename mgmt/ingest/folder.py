@@ -33,9 +33,11 @@ class ManagementFolder:
         replica: str,
         now: Callable[[], int],
         sighted: Callable[[Batch], str] = lambda _: "",
+        *,
+        reads: bool = True,
     ) -> None:
-        """`sighted` begins the trace of a batch."""
-        self._sighted = sighted
+        """`sighted` begins the trace of a batch. A replica that `reads` no cluster leaves what the last reader said."""
+        self._sighted, self._reads = sighted, reads
         self.findings: tuple[Finding, ...] = ()
         self._turns, self._inputs = turns, inputs
         self._management, self._replica, self._now = management, replica, now
@@ -80,6 +82,8 @@ class ManagementFolder:
 
     def write_all(self) -> None:
         """Make the inputs equal to the view: after a listing, and after taking the source over."""
+        if not self._reads:
+            return
         self.announce()
         if not self._listed:
             return

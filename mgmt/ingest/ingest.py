@@ -73,7 +73,8 @@ class Ingest:
         management = settings.management
         self._turns = Turns(store, self.inputs, pipeline, self, management, settings.lease, metrics)
         self.sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch, on_conflict)
-        self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now, sighted)
+        reads = not store.stands_in
+        self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now, sighted, reads=reads)
         self._liveness = Liveness(store, self.inputs, metrics, now)
 
     # ------------------------------------------------------------ for the rest of the server

@@ -41,10 +41,12 @@ _BYTES_A_SECOND = 20_000_000  # a slow Redis; makes the patience with a write fo
 
 
 class RedisStore:
-    """One per replica. `replica` must be new at every start of the process."""
+    """One per replica. `replica` must be new at every start of the process. `stands_in`: it cannot read what exclusive
+    sources are about, and gives them up to one that can.
+    """
 
-    def __init__(self, settings: StoreSettings, replica: str) -> None:
-        self.replica = replica
+    def __init__(self, settings: StoreSettings, replica: str, *, stands_in: bool = False) -> None:
+        self.replica, self.stands_in = replica, stands_in
         self._settings = settings
         self._client = Client(settings)
         self._epoch = Epoch("")
@@ -155,7 +157,8 @@ class RedisStore:
 
     async def lease(self, source: Source, ttl: float) -> Fence | None:
         """An exclusive claim for `ttl` seconds; call again to renew. None while another replica holds it."""
-        token, _ = await self._client.script(_LEASE, self._epoch, source, self.replica, int(ttl * 1000))
+        stands_in = b"1" if self.stands_in else b""
+        token, _ = await self._client.script(_LEASE, self._epoch, source, self.replica, int(ttl * 1000), stands_in)
         return Fence(source, token) if token else None
 
     async def succeed(self, source: Source) -> None:

@@ -138,16 +138,20 @@ return {token, id(current())}
 """
 )
 
-# ARGV: epoch, source, replica, ttl in ms. As CLAIM, but refused ("") while another replica's lease lasts; renews one's
-# own.
+# ARGV: epoch, source, replica, ttl in ms, "1" for one that only stands in. As CLAIM, but refused ("") while another
+# replica's lease lasts, unless that one stands in and the caller does not; renews one's own.
 LEASE = (
     _COMMON
     + """
 if redis.call('GET', P .. 'epoch') ~= ARGV[1] then return redis.error_reply('EPOCH has changed') end
 local lease = P .. 'lease:' .. ARGV[2]
 local holder, old = redis.call('GET', lease), redis.call('HGET', P .. 'fences', ARGV[2]) or '0'
-if holder and holder ~= ARGV[3] then return {'', id(current())} end
+local stands_in = P .. 'stands-in:' .. ARGV[2]
+if holder and holder ~= ARGV[3] and (ARGV[5] == '1' or redis.call('GET', stands_in) ~= holder) then
+  return {'', id(current())}
+end
 redis.call('SET', lease, ARGV[3], 'PX', ARGV[4])
+if ARGV[5] == '1' then redis.call('SET', stands_in, ARGV[3], 'PX', ARGV[4]) else redis.call('DEL', stands_in) end
 if holder and string.match(old, ' (.*)$') == ARGV[3] then return {old, id(current())} end
 local token = id((tonumber(string.match(old, '(%d+)')) or 0) + 1) .. ' ' .. ARGV[3]
 redis.call('HSET', P .. 'fences', ARGV[2], token)

@@ -11,6 +11,7 @@ import pytest
 from agent.app import Agent
 from fingerpost.relay.pieces import PieceList
 from mgmt.app import Server
+from mgmt.ingest.values import State
 from mgmt.store.embedded import embedded_redis
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, running_fleet
@@ -40,6 +41,27 @@ async def test_an_edit_that_one_server_sees_is_live_in_an_envoy_of_the_other(tmp
         await fleet.answers("east", "/own", "written in west", host="own.example")
         assert {c for c in fleet.clusters if first.ingest.owns(c)} == {"east"}
         assert {c for c in fleet.clusters if second.ingest.owns(c)} == {"west"}
+
+
+@pytest.mark.spec("M-61")
+async def test_a_server_without_a_folder_gives_way_to_one_that_can_read_it(tmp_path: Path) -> None:
+    """Else nobody would read it for as long as the first server lives."""
+    async with embedded_redis(tmp_path / "redis") as redis, running_fleet(tmp_path, "east") as fleet:
+        fleet.write_world()
+        shared = {"redis_url": redis.url, "ca_dir": tmp_path / "ca"}
+        blind = await fleet.start_server(**shared, replica="blind", state_dir=tmp_path / "blind", directory=None)
+        await until(lambda: blind.ingest.leads, why="there is no other yet")
+        async with fleet.server(**shared, replica="reading") as reading:
+            await until(lambda: reading.ingest.leads and not blind.ingest.owns_management, 20, "who reads leads")
+            agent = await fleet.start_agent("east", blind.relay.port)
+            await until(lambda: effective(agent), 20, "what it has read is served by both")
+            before = effective(agent)
+            fleet.write_www("/basket")
+            await until(lambda: effective(agent) != before, 20, "an edit of the folder is served")
+        await until(lambda: blind.ingest.leads, 30, "the other stands in")
+        edited = effective(agent)
+        await steadily(lambda: effective(agent) == edited, 1, "what was read went with its reader")
+        assert blind.ingest.states.management.state in (State.WARM, State.CACHED)
 
 
 async def _findings(fleet: Fleet, *servers: Server) -> set[tuple[str, str]]:

@@ -241,6 +241,21 @@ async def test_a_lease_is_held_by_one_and_goes_over_when_released(connect: Conne
     assert (await b.write([upserts(second, www="1")], 0)).seq == 1
 
 
+async def test_who_stands_in_gives_way_to_who_can_read_and_never_the_other_way(connect: Connect) -> None:
+    a, b, reader = await connect("a"), await connect("b"), await connect("reader")
+    a.stands_in = b.stands_in = True
+    first = await a.lease(EAST, 30)
+    assert await a.lease(EAST, 30) == first, "renewing keeps the fence"
+    assert await b.lease(EAST, 30) is None
+    second = await reader.lease(EAST, 30)
+    assert second is not None
+    assert await a.lease(EAST, 30) is None
+    assert await reader.lease(EAST, 30) == second
+    assert (await a.write([upserts(first, www="1")], 0)).refused == {EAST}
+    await reader.release(EAST)
+    assert await a.lease(EAST, 30) is not None
+
+
 async def test_a_lease_that_is_not_renewed_ends(connect: Connect) -> None:
     a, b = await connect("a"), await connect("b")
     assert await a.lease(EAST, 0.02)
