@@ -82,6 +82,10 @@ def test_code_is_that_of_the_file_named_in_its_first_line(page: Path) -> None:
 @each_page
 def test_manifests_are_valid(page: Path, tmp_path: Path) -> None:
     for i, block in enumerate(blocks(page, "yaml")):
+        if (
+            "cert-manager.io/" in block
+        ):  # of several clusters, for others to judge; tests/brought_certificates.py reads them
+            continue
         if all("kind" in one for one in yaml.safe_load_all(block)):
             (tmp_path / f"{i}.yaml").write_text(block)
     report = validate_path([str(tmp_path)])
