@@ -88,8 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     health_address: ListenAddress | None = None
     """Liveness and readiness alone, for load balancers; absent: on `admin_address` only."""
     redis_url: str = ""
-    """`redis://host:6379/0`, `rediss://...` or `unix:///socket?db=0`. Empty: the server starts its own Redis in the
-    state folder.
+    """`redis://host:6379/0`, `rediss://...` or `unix:///socket?db=0`; `redis+sentinel://host:26379,.../master/0` asks
+    Sentinels (`?sentinel_auth=true`: with user and password). Empty: the server starts its own Redis in the state
+    folder.
     """
     redis_username: str = ""
     """Wins over the one in the URL."""

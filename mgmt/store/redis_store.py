@@ -137,7 +137,7 @@ class RedisStore:
                     origin,
                 )
         patience = self._settings.write_timeout + size / _BYTES_A_SECOND
-        seq, gap, refused, dropped, missed = await self._client.script(_WRITE, *arguments, timeout=patience)
+        seq, gap, refused, dropped, missed = await self._client.written(_WRITE, *arguments, timeout=patience)
         return WriteResult(
             seq=int(seq),
             missed=tuple(_entries(dropped, missed)),
