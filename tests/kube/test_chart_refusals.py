@@ -71,6 +71,8 @@ WRONG: list[tuple[str, Any]] = [
     *(("glooAgent.metricsBufferSize", size) for size in (-1, "50")),
     *(("redis.address", where) for where in ("a", "a:0", "a:65536", "redis://a:6379")),
     *(("redis.db", number) for number in (-1, 0.5)),
+    ("redis.sentinel.master", "my master"),
+    *(("redis.sentinel.port", port) for port in (0, 65536)),
     *((f"redis.auth.{name}", "") for name in ("secretName", "usernameKey", "passwordKey")),
     *((f"redis.certs.{name}", "a/b") for name in ("caCertKey", "clientCertKey", "clientKeyKey")),
     *((f"redis.connection.{name}", "-1s") for name in ("dialTimeout", "readTimeout", "maxConnAge", "minRetryBackoff")),
@@ -229,6 +231,12 @@ TOGETHER: list[tuple[str, tuple[tuple[str, Any], ...]]] = [
     ("glooMgmtServer.insecure is false and glooAgent.insecure is true", (("glooAgent.insecure", True),)),
     ("redis.db is 16", (("redis.db", 16),)),
     ("the built-in Redis speaks no TLS", (("redis.certs.enabled", True),)),
+    ("redis.sentinel.master is relay, and the built-in Redis has no", (("redis.sentinel.master", "relay"),)),
+    ("redis.address is a:1,b:2: several are those of Sentinels", (("redis.address", "a:1,b:2"),)),
+    (
+        "redis.sentinel.auth is true and redis.auth.enabled is false",
+        (("redis.address", "a:1"), ("redis.sentinel.master", "relay"), ("redis.sentinel.auth", True)),
+    ),
     ("redis.address is empty and redis.deployment.enabled is false", (("redis.deployment.enabled", False),)),
     (
         "redis.address is a:1, and redis.deployment.persistence is for the built-in Redis",

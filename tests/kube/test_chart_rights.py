@@ -169,15 +169,15 @@ OF_AGENT = named_secrets((AGENT_KEY,), (TOKEN, ROOT, CLIENT, GATEWAYS), (CLIENT,
     INTERNAL, ["xdsconfigs"], "get create patch delete"
 )
 OF_BLOCKLIST = rules("", ["configmaps"], "get watch", (BLOCKLIST,))
-OF_SERVER = (
-    OF_BLOCKLIST
-    | rules("admin.gloo.solo.io", ["kubernetesclusters"], "patch")
-    | named_secrets(
-        (f"{TOKEN.removesuffix('-secret')}-mgmt", GATEWAY_ROOT, ROLLBACKS),
-        (TOKEN, ROOT, SIGNING, SERVED),
-        (TOKEN, ROOT, SIGNING, SERVED, ROLLBACKS),
+
+
+def of_server(*agents: str, renewed: tuple[str, ...] = (ROOT, SIGNING, SERVED)) -> Rules:
+    tokens = tuple(f"{TOKEN.removesuffix('-secret')}-{name}" for name in ("mgmt", *agents))
+    return (
+        OF_BLOCKLIST
+        | rules("admin.gloo.solo.io", ["kubernetesclusters"], "patch")
+        | named_secrets((*tokens, GATEWAY_ROOT, ROLLBACKS), (TOKEN, ROOT, SIGNING, SERVED), (*renewed, ROLLBACKS))
     )
-)
 
 
 @pytest.mark.spec("M-73")
@@ -258,6 +258,10 @@ async def test_the_secrets_of_the_relay_are_made_read_and_renewed(
             for name in kept:
                 assert await secrets.get(name) == {}
                 assert await secrets.create(name, {"tls.crt": b"first"})
+                if name == TOKEN:  # made once
+                    with pytest.raises(SecretsFailed, match="403"):
+                        await secrets.put(name, {"token": b"second"})
+                    continue
                 await secrets.put(name, {"tls.crt": b"second"})
                 assert await secrets.get(name) == {"tls.crt": b"second"}
             if who == SERVER:
@@ -349,7 +353,13 @@ async def test_an_agent_without_the_role_cannot_write_a_status(kube: KubeClient,
             "register-cluster",
             SERVER,
             NAMESPACE,
-            EVERYWHERE | KINDS_OF_USERS | OF_SERVER | lease(SERVER),
+            EVERYWHERE | KINDS_OF_USERS | of_server() | lease(SERVER),
+        ),
+        (
+            "reference-management",
+            SERVER,
+            NAMESPACE,
+            EVERYWHERE | KINDS_OF_USERS | of_server("fra-prod-2", renewed=()) | lease(SERVER),
         ),
         ("register-cluster", SERVER, "shop", EVERYWHERE | KINDS_OF_USERS),
         ("register-cluster", "gloo-mesh-redis", NAMESPACE, set()),

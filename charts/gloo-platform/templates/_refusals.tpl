@@ -173,7 +173,16 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 {{- define "fingerpost.refusals.redis" -}}
 {{- if include "fingerpost.serverRuns" . }}
 {{- $redis := .Values.redis }}
+{{- if and (contains "," $redis.address) (not $redis.sentinel.master) }}
+- "redis.address is {{ $redis.address }}: several are those of Sentinels; give redis.sentinel.master, or one address"
+{{- end }}
+{{- if and $redis.sentinel.auth (not $redis.auth.enabled) }}
+- "redis.sentinel.auth is true and redis.auth.enabled is false: there is nothing to log in with; set redis.auth.enabled to true, or leave redis.sentinel.auth"
+{{- end }}
 {{- if include "fingerpost.redisRuns" . }}
+{{- if $redis.sentinel.master }}
+- "redis.sentinel.master is {{ $redis.sentinel.master }}, and the built-in Redis has no Sentinels: give host:port of each in redis.address, with commas, or leave redis.sentinel"
+{{- end }}
 {{- if $redis.certs.enabled }}
 - "redis.certs.enabled is true, but the built-in Redis speaks no TLS: set redis.deployment.enabled to false and give redis.address, or leave redis.certs out"
 {{- end }}
