@@ -20,3 +20,12 @@ MOST_ROUTES = 10_000  # of http, tcp and tls each
 MOST_WORKLOAD_SELECTORS = 10_000
 MOST_DESTINATIONS = 100
 LONGEST_BODY = 1_048_576
+
+# What a folder may hold, and the relay carries. An API server takes less by itself: 3 MiB a request, 1.5 MiB to etcd.
+LARGEST_OBJECT = 8 << 20
+LARGEST_FILE = 32 << 20
+LARGEST_ANNOTATIONS = 256 << 10  # all of an object together, as at the API server
+
+
+def mebibytes(size: int) -> str:
+    return f"{size} bytes ({size >> 20} MiB)" if size >= 1 << 20 else f"{size} bytes ({size >> 10} KiB)"

@@ -16,9 +16,10 @@ from uuid import uuid4
 
 import structlog
 
+from fingerpost.cluster.directory.aside import LARGE, Aside
 from fingerpost.cluster.directory.events import FolderEvents, Happened
 from fingerpost.cluster.directory.folder import Folder
-from fingerpost.cluster.directory.reading import Reading, contents, read_all, reading
+from fingerpost.cluster.directory.reading import Contents, Reading, contents, read_all
 from fingerpost.cluster.directory.records import Records
 from fingerpost.cluster.directory.statuses import StatusFiles
 from fingerpost.cluster.directory.tree import walk
@@ -63,6 +64,7 @@ class DirectoryCluster:
         self._first_loss = self._last_loss = 0.0
         self._unwritten: tuple[Finding, ...] = ()
         self._uid = ""
+        self._aside = Aside(root, name, self._woken.set)
         self._folder: Folder
         self._events: FolderEvents
         self._tasks: asyncio.TaskGroup
@@ -105,6 +107,7 @@ class DirectoryCluster:
     ) -> None:
         self._following.cancel()
         self._saving.cancel()
+        self._aside.forget()
         try:
             if isinstance(error, asyncio.CancelledError):  # perhaps the group's own doing
                 await self._tasks.__aexit__(kind, error, trace)
@@ -172,7 +175,7 @@ class DirectoryCluster:
 
     def _patience(self, now: float) -> float | None:
         waits = []
-        if self._folder.uncertain:
+        if self._folder.uncertain and not self._aside.busy:
             waits.append(max(0.0, min(self._last_loss + QUIET, self._first_loss + QUIET_LIMIT) - now))
         if self._folder.root_missing or self._events.blind:
             waits.append(POLL)
@@ -187,12 +190,18 @@ class DirectoryCluster:
         listable = self._folder.listable
         for old, new in happened.renames:
             self._folder.rename(old, new)
-        paths = set(happened.files)
+        if forced:
+            self._aside.forget()
+        parsed, paths = self._aside.take()
+        paths |= happened.files
         if happened.walk or forced:
             paths |= await self._compare(happened, forced=forced)
         doubted = len(self._folder.uncertain)
-        for one in await self._read(paths):
-            self._folder.take(one)
+        for one in parsed + await self._read(paths, whole=forced):
+            if self._aside.busy and self._folder.loses(one):
+                self._aside.put_off(one)  # what it loses may be in what is being parsed
+            else:
+                self._folder.take(one)
         await self._conclude(doubted, at_once=forced or bool(releases))
         released = self._folder.release() if releases else 0
         changes = self._folder.settle()
@@ -228,13 +237,20 @@ class DirectoryCluster:
                 everything = happened.all or self._events.blind
                 return self._folder.compare(tree, fresh, everything=everything, forced=forced)
 
-    async def _read(self, paths: Collection[str]) -> list[Reading]:
+    async def _read(self, paths: Collection[str], *, whole: bool) -> list[Reading]:
+        """`whole`: large files too, which else come later."""
         if len(paths) > _INLINE_FILES:
-            return await asyncio.to_thread(read_all, self._root, sorted(paths), self._name)
-        found = [contents(self._root, path) for path in sorted(paths)]
-        if sum(len(one.data or b"") for one in found) > _INLINE_BYTES:
-            return await asyncio.to_thread(lambda: [reading(one, self._name) for one in found])
-        return [reading(one, self._name) for one in found]
+            found = await asyncio.to_thread(lambda: [contents(self._root, path) for path in sorted(paths)])
+        else:
+            found = [contents(self._root, path) for path in sorted(paths)]
+        if not whole:
+            for one in found:
+                if _size(one) > LARGE:
+                    self._aside.begin(one, self._tasks)
+            found = [one for one in found if _size(one) <= LARGE]
+        if len(found) > _INLINE_FILES or sum(map(_size, found)) > _INLINE_BYTES:
+            return await asyncio.to_thread(read_all, found, self._name)
+        return read_all(found, self._name)
 
     async def _conclude(self, doubted: int, *, at_once: bool) -> None:
         """Believe losses after some quiet: then read the files in doubt once more."""
@@ -244,8 +260,9 @@ class DirectoryCluster:
         if len(self._folder.uncertain) > doubted:
             self._first_loss = self._first_loss if doubted else now
             self._last_loss = now
-        if at_once or now >= min(self._last_loss + QUIET, self._first_loss + QUIET_LIMIT):
-            self._folder.conclude(await self._read(self._folder.uncertain))
+        quiet = now >= min(self._last_loss + QUIET, self._first_loss + QUIET_LIMIT) and not self._aside.busy
+        if at_once or quiet:
+            self._folder.conclude(await self._read(self._folder.uncertain, whole=True))
 
     async def _save(self) -> None:
         while True:
@@ -268,6 +285,10 @@ class DirectoryCluster:
             self._unwritten = findings
             for feed in self._feeds:
                 feed.change((), self.findings, 0)
+
+
+def _size(found: Contents) -> int:
+    return len(found.data or b"")
 
 
 def _say(known: Collection[Finding], findings: Collection[Finding]) -> None:

@@ -78,6 +78,13 @@ class Folder:
                 out.add(path)
         return out
 
+    def loses(self, reading: Reading) -> bool:
+        """Whether something that is in force would go, if only to another file."""
+        if reading.manifest is None:
+            return False  # that is waited for anyway
+        last = self._holdings.objects(reading.path)
+        return bool({one.key for one in last} - {one.key for one in reading.manifest.over(last)})
+
     def take(self, reading: Reading) -> None:
         path = reading.path
         if reading.unreadable is not None:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from fingerpost.api.likeness import doubt
+from fingerpost.api.limits import LARGEST_ANNOTATIONS, LARGEST_OBJECT, mebibytes
 from fingerpost.cluster.directory.documents import NotYaml, documents
 from fingerpost.cluster.protocol import Finding
 from fingerpost.labels import key_problem, label_problem
@@ -204,6 +205,13 @@ def _object(value: Any, cluster: str) -> ManifestObject:
             problem = label_problem(label, text) if field == "labels" else key_problem(label.lower())
             if problem:
                 raise _Refused("WrongValue", f"metadata.{field}: {problem}")
+    noted = sum(len(key.encode()) + len(text.encode()) for key, text in (metadata.get("annotations") or {}).items())
+    if noted > LARGEST_ANNOTATIONS:
+        raise _Refused(
+            "TooLarge",
+            f"metadata.annotations of {kind} {_shown(name)} have {noted} bytes together, at most "
+            f"{mebibytes(LARGEST_ANNOTATIONS)} are allowed; shorten or remove some",
+        )
     given = {k: v for k, v in metadata.items() if k != "generation" and v is not None} | {"name": name}
     given.pop("namespace", None)
     if namespace:
@@ -212,7 +220,14 @@ def _object(value: Any, cluster: str) -> ManifestObject:
     trimmed = trim(type_, filled)
     spec = {k: v for k, v in trimmed.items() if k not in ("metadata", "status")}
     key = ObjectKey(type_, cluster, namespace, name)
-    return ManifestObject(key, canonical(trimmed), blake2b(canonical(spec), digest_size=16).digest())
+    body = canonical(trimmed)
+    if len(body) > LARGEST_OBJECT:
+        raise _Refused(
+            "TooLarge",
+            f"{key} has {len(body)} bytes as JSON, at most {mebibytes(LARGEST_OBJECT)} are carried; split it into "
+            "several objects",
+        )
+    return ManifestObject(key, body, blake2b(canonical(spec), digest_size=16).digest())
 
 
 def _named_well(type_: str, name: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from fingerpost.api.limits import LARGEST_FILE, mebibytes
 from fingerpost.cluster.directory.manifest import Manifest, read_manifest
 from fingerpost.cluster.directory.tree import Signature, signature_of
 from fingerpost.cluster.protocol import Finding
@@ -32,16 +34,25 @@ class Reading(NamedTuple):
 
 def contents(root: Path, path: str) -> Contents:
     try:
-        with open(root / path, "rb") as file:
-            signature = signature_of(os.fstat(file.fileno()))
-            return Contents(path, file.read(), signature)
+        # a pipe is opened without waiting for its other end; what is no file is never read, it may have no end
+        with open(os.open(root / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                return _unusable(path, "Unreadable", "it is no regular file", "put a file in its place")
+            data = file.read(LARGEST_FILE + 1)
+            if len(data) > LARGEST_FILE:
+                size = f"it has {max(found.st_size, len(data))} bytes, at most {mebibytes(LARGEST_FILE)} are read"
+                return _unusable(path, "TooLarge", size, "split it into several files")
+            return Contents(path, data, signature_of(found))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return Contents(path, None)
     except OSError as error:
-        message = (
-            f"file {path}: it cannot be read ({error.strerror}); its last good objects stay in force, make it readable"
-        )
-        return Contents(path, None, unreadable=Finding(path, "Unreadable", message))
+        return _unusable(path, "Unreadable", f"it cannot be read ({error.strerror})", "make it readable")
+
+
+def _unusable(path: str, code: str, reason: str, remedy: str) -> Contents:
+    message = f"file {path}: {reason}; its last good objects stay in force, {remedy}"
+    return Contents(path, None, unreadable=Finding(path, code, message))
 
 
 def reading(found: Contents, cluster: str) -> Reading:
@@ -49,5 +60,5 @@ def reading(found: Contents, cluster: str) -> Reading:
     return Reading(found.path, manifest, found.signature, found.unreadable)
 
 
-def read_all(root: Path, paths: Iterable[str], cluster: str) -> list[Reading]:
-    return [reading(contents(root, path), cluster) for path in paths]
+def read_all(found: Iterable[Contents], cluster: str) -> list[Reading]:
+    return [reading(one, cluster) for one in found]

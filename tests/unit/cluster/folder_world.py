@@ -38,10 +38,10 @@ class Watcher:
         self.findings = batch.findings
         return batch
 
-    async def until(self, met: Callable[[], bool]) -> list[Batch]:
+    async def until(self, met: Callable[[], bool], seconds: float = 5) -> list[Batch]:
         seen = []
         while not met():
-            seen.append(await self.next())
+            seen.append(await self.next(seconds))
         return seen
 
     @property
