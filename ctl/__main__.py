@@ -334,6 +334,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         found, rest = flags.hoist(arguments)
         flags.use(found)
+        flags.check_text(arguments)
         code = app(rest, prog_name="fingerpost", standalone_mode=False)
         return int(code or 0)
     except Failed as failure:

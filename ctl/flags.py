@@ -166,3 +166,13 @@ def _made(found: Mapping[str, str], switches: Mapping[str, bool]) -> Flags:
         kubecontext=found.get("kubecontext", ""),
         mgmt_namespace=found.get("mgmt_namespace", ""),
     )
+
+
+def check_text(arguments: Sequence[str]) -> None:
+    """Bytes that are no text can be sent to no server and written into no document."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            said = argument.encode("ascii", "backslashreplace").decode()
+            raise usage(f'the argument "{said}" is not text in UTF-8', "write it in UTF-8") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from fingerpost import __version__
 
 API_VERSION = "meshctl/v1"
 _MARKS = {"ok": "\U0001f7e2", "warn": "\U0001f7e1", "fail": "\U0001f534"}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_BESIDE_OURS = re.compile(rf"(?!\x1b\[(?:0|1|3[1-3])m){_CONTROL.pattern}")
 _COLORS = {"ok": "32", "warn": "33", "fail": "31", "bold": "1"}
 
 
@@ -113,7 +116,8 @@ def _write(text: str) -> None:
 
 
 def _plain(text: str, rich: bool) -> str:
-    """Pure ASCII wherever no person with a terminal reads (C-4)."""
+    """Pure ASCII wherever no person with a terminal reads (C-4). What a name brings along never steers a terminal."""
+    text = (_CONTROL_BESIDE_OURS if rich else _CONTROL).sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     return text if rich else text.encode("ascii", "backslashreplace").decode("ascii")
 
 

@@ -6,6 +6,7 @@ An object is its canonical JSON (UTF-8, keys sorted, no spaces) after trimming; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -63,6 +64,21 @@ def type_of(api_version: str, kind: str) -> str:
     """
     group, slash, _ = api_version.partition("/")
     return f"{group if slash else _GROUP_OF_CORE}/{kind}"
+
+
+# What no API server gives away as a name (its paths would be others), and what would mean something else in ours.
+_NAME = re.compile(r"(?!\.\.?\Z)[^/%\x00-\x1f\x7f-\x9f]{1,253}")
+_NAMESPACE = re.compile(r"(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)?")
+_TYPE = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z][A-Za-z0-9]{0,62}")
+
+
+def is_name(namespace: str, name: str) -> bool:
+    """Whether an object of whatever kind can be called so; an empty namespace is none."""
+    return _NAME.fullmatch(name) is not None and _NAMESPACE.fullmatch(namespace) is not None
+
+
+def is_type(type_: str) -> bool:
+    return _TYPE.fullmatch(type_) is not None
 
 
 def trim(type_: str, obj: dict[str, Any]) -> dict[str, Any]:

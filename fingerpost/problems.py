@@ -8,6 +8,19 @@ import msgspec
 
 from fingerpost.objects import ObjectKey
 
+_LONGEST = 1000  # characters of a message: enough for the sentence, not for a value of megabytes in it
+
+
+def sayable(text: str) -> str:
+    """`text` as it may go to a terminal, a log and a status: no control characters, not endless."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 200]} ... {text[-190:]}"  # the remedy stands at the end
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
 
 class Severity(enum.IntEnum):
     INFO = 0  # a note; the object is ACCEPTED with this message
@@ -37,7 +50,8 @@ class Reporter:
         self.problems: list[Problem] = []
 
     def add(self, severity: Severity, path: str, code: str, message: str) -> None:
-        self.problems.append(Problem(ref=self.ref, path=path, severity=severity, code=code, message=message))
+        text = sayable(message)
+        self.problems.append(Problem(ref=self.ref, path=path, severity=severity, code=code, message=text))
 
     def warn(self, path: str, code: str, message: str) -> None:
         self.add(Severity.WARNING, path, code, message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -19,7 +19,7 @@ def validate(paths: Sequence[str]) -> int:
     if not paths:
         raise usage("nothing to validate", "write fingerpost validate -f FILE, -f FOLDER or -f - for standard input")
     for path in paths:
-        if path != "-" and not Path(path).exists():
+        if path != "-" and not os.path.exists(path):
             raise usage(f"-f is {path}, which does not exist", "name a file, a folder, or - for standard input")
     report = validate_path(paths, stdin=sys.stdin.buffer.read() if "-" in paths else b"")
     findings = []

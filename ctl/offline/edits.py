@@ -6,9 +6,9 @@ annotations tools add their own, so they are joined. Everything else is as writt
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ def edits(
     per cluster belong; empty: the management cluster. `prune`: "", "namespace" or "cluster". Raises Failed.
     """
     for path in paths:
-        if path != "-" and not Path(path).exists():
+        if path != "-" and not os.path.exists(path):
             raise usage(f"-f is {path}, which does not exist", "name a file, a folder, or - for standard input")
     home = outcome.place.cluster
     stdin = sys.stdin.buffer.read() if "-" in paths else b""

@@ -4,6 +4,7 @@ and what each agent would push of its own. The agents' own code makes the facts,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ class Offline(NamedTuple):
 
 def translate_folder(root: Path, place: Place) -> Offline:
     """Raises NotAFleet. `place.cluster` is the management cluster and the name of its folder."""
-    if not (root / place.cluster).is_dir() and not (root / MARK).exists():
+    if not os.path.isdir(root / place.cluster) and not os.path.exists(root / MARK):
         raise NotAFleet(f"{root} holds no folder {place.cluster} of the management cluster")
     manifests = read_manifests(read_sources([str(root)], place.cluster))
     findings = list(manifests.findings)

@@ -16,7 +16,7 @@ from fingerpost.api.kinds import BY_TYPE, Kind
 from fingerpost.api.likeness import doubt
 from fingerpost.api.schema import Message, Mistake, mistakes, tree_of, unknown_fields
 from fingerpost.objects import ObjectKey, type_of
-from fingerpost.problems import Problem, Severity
+from fingerpost.problems import Problem, Severity, sayable
 
 _MOST = 20  # problems of one object; the rest shows when these are mended
 _raw = msgspec.json.Decoder()
@@ -148,4 +148,5 @@ def _problems(key: ObjectKey, severity: Severity, found: Iterable[Mistake]) -> t
 
 
 def _problem(key: ObjectKey, severity: Severity, mistake: Mistake) -> Problem:
-    return Problem(ref=key, path=mistake.path, severity=severity, code=mistake.code, message=mistake.message)
+    text = sayable(mistake.message)
+    return Problem(ref=key, path=sayable(mistake.path), severity=severity, code=mistake.code, message=text)

@@ -41,6 +41,11 @@ class Stream:
         self.bytes_in = 0
         self.bytes_out = 0
 
+    @property
+    def refusal(self) -> Refused | None:
+        """Why this end has ended the stream, or is about to."""
+        return self._refusal
+
     def wake(self) -> None:
         """There may be something to send."""
         self._wake.set()

@@ -7,10 +7,11 @@ Per type it knows whether a listing is under way and which objects it has asked 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 
-from fingerpost.objects import content_hash
+from fingerpost.objects import content_hash, is_name, is_type
+from fingerpost.problems import sayable
 from fingerpost.relay.digest import SetDigest, bucket_of, object_key
 from fingerpost.relay.frames import Parts, Sequence, parse
 from fingerpost.relay.messages import lost_by
@@ -21,6 +22,7 @@ from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay.ports import Fence, Ingest, Metrics, Name, SessionInfo, ShownCertificate, Upsert
 
 _WANTED = 8192  # objects in one message
+_REMEDY = "the agent is broken or not ours, replace it"
 _RESYNCS = 3  # in a row, then the stream ends: the two sides do not compute the same digest
 
 
@@ -71,6 +73,8 @@ class PushSession:
 
     async def start(self) -> None:
         hello = self._hello
+        for theirs in hello.digests:
+            _check_type(theirs.type)
         info = SessionInfo(
             cluster=hello.cluster,
             cluster_uid=hello.cluster_uid,
@@ -128,9 +132,11 @@ class PushSession:
         match message.WhichOneof("body"):
             case "delta":
                 self._numbered(message.delta.seq)
+                _check_names(message.delta.type, (message.delta.upsert, message.delta.remove))
                 self._delta(message.delta)
             case "bucket_keys":
                 self._numbered(message.bucket_keys.seq)
+                _check_names(message.bucket_keys.type, (message.bucket_keys.objects,))
                 self._keys(message.bucket_keys)
             case "goodbye":
                 raise lost_by(message.goodbye)
@@ -266,3 +272,18 @@ class PushSession:
             self._told = seq
             return pb.PushResponse(stored=pb.Stored(seq=seq, config_version=version)).SerializeToString()
         return None
+
+
+def _check_type(type_: str) -> None:
+    if not is_type(type_):
+        raise Refused(Reason.PROTOCOL, f"{sayable(repr(type_))} is no type of objects; {_REMEDY}")
+
+
+def _check_names(type_: str, named: Iterable[Iterable[pb.Object | pb.ObjectDigest]]) -> None:
+    """Neither an API server nor a folder lets such names in; here they could mean another object, or all of a type."""
+    _check_type(type_)
+    for objects in named:
+        for one in objects:
+            if not is_name(one.namespace, one.name):
+                said = sayable(f"{type_}, namespace {one.namespace!r}, name {one.name!r}")
+                raise Refused(Reason.PROTOCOL, f"{said}: no object can be called so; {_REMEDY}")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import structlog
 
 from fingerpost.http import CannotListen
 from fingerpost.relay.frames import parse
@@ -26,6 +27,8 @@ from mgmt.relay.ports import Ingest, Metrics, NoMetrics, Publisher, ShownCertifi
 from mgmt.relay.pull import PullSession
 from mgmt.relay.push import PushSession
 from mgmt.relay.scope_frames import Bodies
+
+log = structlog.get_logger()
 
 SERVICE = "fingerpost.relay.v1.Relay"
 _Context = Any  # grpc.aio.ServicerContext[bytes, bytes]; the stubs cover request and response types only in part
@@ -154,11 +157,15 @@ class RelayServer:
             if refusal.reason is Reason.UNAUTHENTICATED:
                 kind = refusal.kind if isinstance(refusal, identity.Unproved) else "identity"
                 self._metrics.add("relay_auth_failures_total", reason=kind)
+            stream.finish(refusal)
             await context.write(stream.last_word(refusal))
             self._observe(LinkLost(refusal.message, reason=refusal.reason), cluster, context.peer())
         except LinkLost as lost:
             self._observe(lost, cluster, context.peer())
         finally:
+            if (refused := stream.refusal) is not None and refused.reason is Reason.PROTOCOL:
+                self._metrics.add("relay_protocol_errors_total", cluster=cluster)
+                log.warning("relay.stream.refused", cluster=cluster, peer=context.peer(), reason=refused.message)
             self._streams.discard(stream)
             self._shown.pop(stream, None)
             if not self._streams:

@@ -19,6 +19,7 @@ from fingerpost.cluster.directory.documents import NotYaml, documents
 from fingerpost.cluster.protocol import Finding
 from fingerpost.labels import key_problem, label_problem
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
+from fingerpost.problems import sayable
 
 NAMESPACE_TYPE = "core/Namespace"
 SECRET_TYPE = "core/Secret"
@@ -113,7 +114,7 @@ def read_manifest(source: str, data: bytes, cluster: str) -> Manifest:
             try:
                 one = _object(item, cluster)
             except _Refused as refused:
-                findings.append(Finding(source, refused.code, f"{where}: {refused}"))
+                findings.append(Finding(source, refused.code, sayable(f"{where}: {refused}")))
                 flawed = True
                 continue
             if one.key in objects:
