@@ -39,6 +39,7 @@ class Disk:
         self._files: dict[str, int] = {}  # descriptors, open for the small records
         self._dirty: dict[str, GatewayState | None] = {}
         self._wake = asyncio.Event()
+        self._unwritten: dict[str, GatewayState] = {}  # it failed, and is tried again
         self._writing = ""  # the gateway whose file is being replaced
 
     def load(self) -> Iterator[GatewayState]:
@@ -68,8 +69,11 @@ class Disk:
             self._wake.set()
         else:
             self._write(state.scope, state, touched)()
+            if state.scope in self._unwritten:
+                self._wake.set()
 
     def removed(self, scope: str) -> None:
+        self._unwritten.pop(scope, None)
         self._dirty[scope] = None
         self._wake.set()
 
@@ -81,7 +85,10 @@ class Disk:
             while True:
                 await self._wake.wait()
                 await asyncio.sleep(self._interval)
+                self._dirty = {**self._unwritten, **self._dirty}
                 await self.flush()
+                if self._unwritten:
+                    self._wake.set()
         finally:
             while self._dirty:  # the last change before the end is kept too
                 self._next()()
@@ -129,7 +136,12 @@ class Disk:
                     self._append(scope, journal.path, data)
             except OSError as failed:  # a full disk must not end the agent; the next record is a complete one
                 journal.restart()
-                log.error("apply.state.unwritten", file=journal.path.name, error=str(failed))
+                if scope not in self._unwritten:
+                    remedy = "make room or repair the folder; it is tried again"
+                    log.error("apply.state.unwritten", file=str(journal.path), error=str(failed), remedy=remedy)
+                self._unwritten[scope] = state
+            else:
+                self._unwritten.pop(scope, None)
 
         return write
 

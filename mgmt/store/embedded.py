@@ -94,7 +94,7 @@ class EmbeddedRedis:
             log.warning("store.redis.ended", folder=str(self.folder), remedy="it is started again")
             try:
                 await self.start()
-            except StoreMisconfigured as e:
+            except (StoreMisconfigured, OSError) as e:
                 log.error("store.redis.not_started", folder=str(self.folder), error=str(e))
 
     def _alive(self) -> bool:
