@@ -61,6 +61,10 @@ def _ours(e: foreign.RedisError, where: str, secret_name: str) -> StoreError:
         return StoreMisconfigured(f"redis at {where}: it has no database of that number; use a lower one")
     if "EPOCH" in text:
         return StoreChanged(f"redis at {where} has lost or changed its memory")
+    if isinstance(e, foreign.ReadOnlyError) or "READONLY" in text:
+        return StoreUnavailable(
+            f"redis at {where} is a read-only replica; promote it, or name its primary in redis_url"
+        )
     if isinstance(e, foreign.ResponseError):
         return StoreUnavailable(f"redis at {where} refuses a command: {text}")
     return StoreUnavailable(f"redis at {where} does not answer: {type(e).__name__}: {text}")

@@ -5,6 +5,7 @@ It keeps only the epoch it is attached to. Whoever calls decides what to do when
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from secrets import token_hex
 from typing import Any
@@ -40,6 +41,15 @@ _BULK_TIMEOUT = 60.0  # of reading everything
 _BYTES_A_SECOND = 20_000_000  # a slow Redis; makes the patience with a write follow its size
 
 
+OLDEST = (6, 2)  # the oldest that this is tested with
+
+
+def is_too_old(version: str) -> bool:
+    """What is no number is not judged: relatives of Redis have versions of their own."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) < OLDEST
+
+
 class RedisStore:
     """One per replica. `replica` must be new at every start of the process. `stands_in`: it cannot read what exclusive
     sources are about, and gives them up to one that can.
@@ -60,6 +70,7 @@ class RedisStore:
 
         A Redis that is behind it gets a new epoch.
         """
+        await self._check_version()
         schema = await self._client.run("GET", layout.SCHEMA)
         if schema is None:
             await self._client.run("SET", layout.SCHEMA, layout.LAYOUT, "NX")
@@ -72,6 +83,19 @@ class RedisStore:
         epoch, seq = await self._client.script(_ATTACH, token_hex(8), at_least)
         self._epoch = Epoch(epoch.decode())
         return Attached(self._epoch, int(seq))
+
+    async def _check_version(self) -> None:
+        try:
+            told = await self._client.run("INFO", "server")
+        except StoreMisconfigured:
+            return  # a user who may not ask; what is needed and not allowed will say so itself
+        version = told.get("redis_version", "")
+        if is_too_old(str(version)):
+            oldest = ".".join(map(str, OLDEST))
+            raise StoreMisconfigured(
+                f"redis at {self._client.where} is of version {version}, {oldest} or newer is needed; upgrade it or "
+                "name another one in redis_url"
+            )
 
     async def load(self) -> Loaded:
         """Read everything. What does not fit its hash is left out."""

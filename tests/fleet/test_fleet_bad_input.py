@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from fingerpost.cluster.directory.statuses import StatusFiles
 from fingerpost.objects import ObjectKey, type_of
+from mgmt.store.embedded import embedded_redis
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet, running_fleet
 from tests.fleet.fleet_network import Client, until
@@ -117,6 +119,30 @@ async def test_a_wrong_redis_url_ends_the_server_with_what_to_do(tmp_path: Path)
     last = await _last_words(tmp_path / "state", redis_url="http://nowhere:1")
     assert 'the scheme is "http"' in last
     assert "redis://" in last
+
+
+@pytest.mark.spec("M-42")
+async def test_a_redis_that_lets_nobody_in_or_takes_no_writes_is_named(tmp_path: Path) -> None:
+    async with embedded_redis(tmp_path / "redis") as redis:
+        client: Any = Redis(unix_socket_path=str(redis.socket))
+        await client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        flags = {"relay_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", "redis_url": redis.url}
+        server = module("mgmt", tmp_path / "log", state_dir=tmp_path / "state", **flags)
+        try:
+            await server.ready("mgmt.server.ready")
+            await until(
+                lambda: "is a read-only replica; promote it, or name its primary" in server.said(), 20, server.said
+            )
+            await client.execute_command("REPLICAOF", "NO", "ONE")
+            await until(lambda: "store.link.regained" in server.said(), 20, server.said)
+            assert "Traceback" not in server.said()
+        finally:
+            await server.stop()
+        await client.config_set("requirepass", "the-right-one")
+        await client.aclose()
+        last = await _last_words(tmp_path / "other", redis_url=redis.url, redis_password="canary-7f3a")
+        assert "refuses the user name or password taken from REDIS_USERNAME and REDIS_PASSWORD" in last
+        assert "canary" not in last
 
 
 @pytest.mark.parametrize("flag", ["relay_address", "admin_address", "health_address"])

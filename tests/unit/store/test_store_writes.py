@@ -11,7 +11,7 @@ import pytest
 from fingerpost.objects import ObjectKey, content_hash
 from mgmt.store.embedded import EmbeddedRedis
 from mgmt.store.errors import StoreChanged, StoreMisconfigured, StoreUnavailable
-from mgmt.store.redis_store import RedisStore
+from mgmt.store.redis_store import RedisStore, is_too_old
 from mgmt.store.settings import StoreSettings
 from mgmt.store.values import SERVER, Entry, Fence, Group, Stored, StoreStatus, Write, agent_source
 
@@ -305,6 +305,38 @@ async def test_a_wrong_password_is_reported_by_the_name_of_its_place(connect: Co
         assert "canary" not in str(caught.value)
     good = await connect("c", password="the-right-one")
     await good.beat(1)
+
+
+async def test_a_replica_that_takes_no_writes_is_named_and_taken_when_it_is_promoted(
+    connect: Connect, redis: EmbeddedRedis
+) -> None:
+    a = await connect("a")
+    fence = await a.claim(EAST)
+    await a._client.run("REPLICAOF", "127.0.0.1", "1")
+    write = Group(EAST, fence, (Write(key("www"), stored("1")),))
+    with pytest.raises(StoreUnavailable, match="is a read-only replica; promote it, or name its primary in redis_url"):
+        await a.write([write], 0)
+    await a._client.run("REPLICAOF", "NO", "ONE")
+    assert (await a.write([write], 0)).seq == 1
+
+
+def test_a_redis_that_is_too_old_is_known_by_its_version() -> None:
+    assert [v for v in ("2.8.19", "5.0.7", "6.0.16", "6.2.0", "7.4.1", "255.255.255", "") if is_too_old(v)] == [
+        "2.8.19",
+        "5.0.7",
+        "6.0.16",
+    ]
+
+
+async def test_the_version_of_a_redis_is_asked_for(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No old Redis is to be had here, so this one is too old for once."""
+    monkeypatch.setattr("mgmt.store.redis_store.OLDEST", (99, 0))
+    with pytest.raises(StoreMisconfigured, match=r"is of version [67]\.\d+\.\d+, 99\.0 or newer is needed; upgrade it"):
+        await connect("a")
+    monkeypatch.undo()
+    a = await connect("a")
+    await a._client.run("ACL", "SETUSER", "mute", "on", ">secret", "~fp:*", "+@all", "-info")
+    await (await connect("b", username="mute", password="secret")).beat(1)
 
 
 @pytest.mark.spec("M-42")
