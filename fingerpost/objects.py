@@ -81,6 +81,20 @@ def is_type(type_: str) -> bool:
     return _TYPE.fullmatch(type_) is not None
 
 
+_any_object: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def is_object(body: bytes) -> bool:
+    """Whether it is the JSON of an object at all; its fields are not looked at."""
+    try:
+        if not body.isascii():
+            body.decode()
+        _any_object.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def trim(type_: str, obj: dict[str, Any]) -> dict[str, Any]:
     """Drop what nobody downstream may depend on: managedFields, last-applied, resourceVersion and most of status
     (relay.md §2.1, M-8); of what discovery reads also every field that it does not. What has not its shape stays as it

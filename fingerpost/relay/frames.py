@@ -68,10 +68,13 @@ def pieces_of(piece: Piece, size: int) -> Iterator[pb.Piece]:
 
 
 class Parts:
-    """Puts bodies together again. Memory: the bodies under way; parts come in order and without gaps."""
+    """Puts bodies together again. Memory: the bodies under way, at most `most` bytes; parts come in order and without
+    gaps.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 256 << 20) -> None:
         self._open: dict[object, list[bytes]] = {}
+        self._most, self._size = most, 0
 
     def add(self, key: object, part: int, parts: int, body: bytes) -> bytes | None:
         """The whole body when it is complete. Raises Refused when a part is missing before this one."""
@@ -79,17 +82,23 @@ class Parts:
             return body
         got = self._open.setdefault(key, [])
         if part == 0:
+            self._size -= sum(map(len, got))
             got.clear()
         if part != len(got) or part >= parts:
-            self._open.pop(key, None)
             raise Refused(Reason.PROTOCOL, f"part {part} of {parts} came after {len(got)} parts")
         got.append(body)
+        self._size += len(body)
+        if self._size > self._most:
+            raise Refused(Reason.PROTOCOL, f"parts of bodies have {self._size} bytes, at most {self._most} are taken")
         if len(got) < parts:
             return None
-        return b"".join(self._open.pop(key))
+        whole = b"".join(self._open.pop(key))
+        self._size -= len(whole)
+        return whole
 
     def forget(self) -> None:
         self._open.clear()
+        self._size = 0
 
 
 def role_of(number: int) -> Role:

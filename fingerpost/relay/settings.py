@@ -26,13 +26,17 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_spread: float = 10.0
     drain_grace: float = 2.0
 
+    @property
+    def largest(self) -> int:
+        """A message is at most one chunk and its frame; four times that leaves room for what cannot be cut."""
+        return 4 * self.chunk + (1 << 16)
+
     def channel_options(self) -> list[tuple[str, int]]:
-        """For both ends. A message is at most one chunk and its frame; four times that leaves room for what cannot be
-        cut.
-        """
+        """For both ends. gRPC itself takes more than `largest`: it breaks a stream off without a word to anybody."""
         return [
-            ("grpc.max_receive_message_length", 4 * self.chunk + (1 << 16)),
-            ("grpc.max_send_message_length", 4 * self.chunk + (1 << 16)),
+            ("grpc.max_receive_message_length", 4 * self.largest),
+            ("grpc.max_send_message_length", self.largest),
+            ("grpc.max_concurrent_streams", 100),  # of one connection; an agent has three
             ("grpc.keepalive_time_ms", int(self.keepalive * 1000)),
             ("grpc.keepalive_timeout_ms", int(self.keepalive_timeout * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),

@@ -119,6 +119,7 @@ class Stream:
             if self._refusal is not None:
                 continue  # our Goodbye is on its way, nothing more is taken
             try:
+                check_size(frame, self._settings)
                 receive(frame)
             except Refused as refusal:
                 self.finish(refusal)
@@ -156,6 +157,11 @@ class Stream:
                 raise LinkLost(f"nothing heard for {silence:.1f} s")
             self._beat_due = True
             self._wake.set()
+
+
+def check_size(frame: bytes, settings: RelaySettings) -> None:
+    if len(frame) > settings.largest:
+        raise Refused(Reason.PROTOCOL, f"a message of {len(frame)} bytes, at most {settings.largest} are taken")
 
 
 def _lost(refusal: Refused) -> LinkLost:

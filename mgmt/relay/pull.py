@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from fingerpost.problems import sayable
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.frames import parse, pieces_of, scope_delta, scope_field
 from fingerpost.relay.interest import Interest
@@ -33,6 +34,12 @@ from mgmt.relay.scope_frames import Bodies, Ending, Known, bodies, content, ende
 
 _AFTER_HELLO = frozenset({"ack", "applied", "want", "have", "certificate_request"})
 _STANDBY = "standby"
+# No agent comes near these. Who does is broken, and is sent away before it costs the others memory.
+_MOST_SCOPES = 20_000
+_MOST_KEYS = 500_000  # of a scope, in answer to bucket digests
+_MOST_ANSWERS = 256  # messages with pieces that are not yet fetched, when more are asked for
+_MOST_SIGNING = 1000
+_VERSION_LIMIT = 1 << 50  # of what is believed of a counter that counts edits; Redis counts to 2^53 without rounding
 
 
 class PullSession:
@@ -56,11 +63,16 @@ class PullSession:
         self._current: tuple[bytes, deque[bytes]] = (b"", deque())  # scope and version, bodies of what is under way
         self._interest: Interest | None = None
         self._open = False
+        self._signing = 0
         self._unsubscribe: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Wait until this replica may speak for the cluster (D4), then begin."""
         hello, publisher = self._hello, self._publisher
+        if hello.config_version > max(_VERSION_LIMIT, publisher.config_version + (1 << 32)):
+            raise _broken(f"config_version {hello.config_version} cannot have been reached")
+        if len(hello.scopes) > _MOST_SCOPES:
+            raise _broken(f"{len(hello.scopes)} scopes in Hello, at most {_MOST_SCOPES} are possible")
         if hello.config_version > publisher.config_version:
             publisher.seen(self._cluster, hello.config_version)
         await publisher.ready(self._cluster)
@@ -98,6 +110,9 @@ class PullSession:
                 self._have(message.have)
             case "certificate_request":
                 request = message.certificate_request
+                if self._signing >= _MOST_SIGNING:
+                    raise _broken(f"more than {_MOST_SIGNING} certificates are asked for at once")
+                self._signing += 1
                 self._stream.spawn(self._sign(request.id, request.csr), f"relay.sign.{self._cluster}.{request.id}")
             case "goodbye":
                 raise lost_by(message.goodbye)
@@ -112,9 +127,10 @@ class PullSession:
         full = self._seq - self._acked >= self._settings.window
         self._acked = max(self._acked, ack.seq)
         for scope in ack.resync:
+            if scope not in self._positions:
+                raise _broken(f"a resync of scope {scope!r}, of which nothing was sent")
             self._metrics.add("relay_resync_total", type=f"scope {scope}")
-            position = self._positions.setdefault(scope, Position(Phase.ASK))
-            position.phase = Phase.ASK
+            self._positions[scope].phase = Phase.ASK
         if full or ack.resync:
             self._stream.wake()
 
@@ -128,6 +144,8 @@ class PullSession:
         self._publisher.applied(self._cluster, message.config_version, joined)
 
     def _want(self, hashes: set[bytes]) -> None:
+        if len(self._answers) > _MOST_ANSWERS:
+            raise _broken(f"more pieces are asked for while {len(self._answers)} messages with pieces wait to be read")
         views = self._publisher.scopes(self._cluster).values()
         found = wanted_pieces((pieces for view in views for pieces in view.resources.values()), hashes)
         message, size = pb.Pieces(unknown=sorted(hashes - found.keys())), 0
@@ -147,6 +165,8 @@ class PullSession:
             return  # answered a ScopeState that is no longer the newest
         position.have.update(((r.type, r.name), r.hash) for r in have.resources)
         position.buckets |= frozenset(have.buckets)
+        if len(position.have) > _MOST_KEYS:
+            raise _broken(f"more than {_MOST_KEYS} resources are listed of scope {have.scope!r}")
         if have.last:
             position.phase = Phase.HAVE
             self._stream.wake()
@@ -157,6 +177,8 @@ class PullSession:
             answer = pb.Certificate(id=id_, chain=chain, roots=roots)
         except Refused as refusal:
             answer = pb.Certificate(id=id_, error=refusal.message)
+        finally:
+            self._signing -= 1
         self._small.append(pb.PullResponse(certificate=answer).SerializeToString())
         self._stream.wake()
 
@@ -263,6 +285,10 @@ class PullSession:
         self._current = (scope, rest)
         self._seq += 1
         return scope_delta(self._seq, scope, rest.popleft())
+
+
+def _broken(what: str) -> Refused:
+    return Refused(Reason.PROTOCOL, sayable(f"{what}; the agent is broken or not ours, replace it"))
 
 
 def _gone(*, confirmed: bool) -> tuple[bytes, ...]:

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from functools import partial
 
-from fingerpost.objects import content_hash, is_name, is_type
+from fingerpost.api.limits import LARGEST_OBJECT
+from fingerpost.objects import content_hash, is_name, is_object, is_type
 from fingerpost.problems import sayable
 from fingerpost.relay.digest import SetDigest, bucket_of, object_key
 from fingerpost.relay.frames import Parts, Sequence, parse
@@ -23,6 +24,7 @@ from mgmt.relay.ports import Fence, Ingest, Metrics, Name, SessionInfo, ShownCer
 
 _WANTED = 8192  # objects in one message
 _REMEDY = "the agent is broken or not ours, replace it"
+_MOST_TYPES = 2000
 _RESYNCS = 3  # in a row, then the stream ends: the two sides do not compute the same digest
 
 
@@ -62,7 +64,7 @@ class PushSession:
         self._fence: Fence | None = None
         self._types: dict[str, _Type] = {}
         self._accepted = ingest.accepted_types(hello.cluster)
-        self._incoming, self._parts = Sequence(), Parts()
+        self._incoming, self._parts = Sequence(), Parts(LARGEST_OBJECT + settings.chunk)
         self._acked = 0
         self._resync: dict[str, None] = {}
         self._stored: tuple[int, int] = (0, 0)  # seq, config_version
@@ -92,7 +94,7 @@ class PushSession:
         for theirs in hello.digests:
             if not self._takes(theirs.type):
                 continue
-            state = self._types.setdefault(theirs.type, _Type())
+            state = self._of(theirs.type)
             state.announced = True
             mine = self._ingest.digests(self._cluster).get(theirs.type) or SetDigest()
             if mine.total == theirs.digest:
@@ -150,6 +152,17 @@ class PushSession:
         if self._fence is None:
             raise Refused(Reason.PROTOCOL, "facts before HelloAck")
         self._incoming.check(seq)
+        if seq > self._acked + self._settings.window:  # who waits for its acknowledgements never has more under way
+            raise Refused(
+                Reason.PROTOCOL,
+                f"message {seq} came with only {self._acked} acknowledged, the window is "
+                f"{self._settings.window}; {_REMEDY}",
+            )
+
+    def _of(self, type_: str) -> _Type:
+        if type_ not in self._types and len(self._types) >= _MOST_TYPES:
+            raise Refused(Reason.PROTOCOL, f"more than {_MOST_TYPES} types of objects; {_REMEDY}")
+        return self._types.setdefault(type_, _Type())
 
     def _takes(self, type_: str) -> bool:
         return self._accepted is None or type_ in self._accepted
@@ -158,7 +171,7 @@ class PushSession:
         if not self._takes(delta.type):
             self._metrics.add("relay_refused_objects_total", len(delta.upsert), type=delta.type)
             return
-        state = self._types.setdefault(delta.type, _Type())
+        state = self._of(delta.type)
         if delta.replace:
             state.listing, state.replacing = set(), False
             state.wants.clear()
@@ -187,6 +200,8 @@ class PushSession:
                 continue
             if content_hash(body) != raw.hash:
                 raise Refused(Reason.PROTOCOL, f"{delta.type} {raw.namespace}/{raw.name} does not have its hash")
+            if not is_object(body):
+                raise Refused(Reason.PROTOCOL, f"{delta.type} {raw.namespace}/{raw.name} is no JSON object; {_REMEDY}")
             out.append(Upsert(raw.namespace, raw.name, raw.hash, body))
             state.wants.discard(name)
         return out
@@ -194,7 +209,7 @@ class PushSession:
     def _keys(self, message: pb.BucketKeys) -> None:
         if not self._takes(message.type):
             return
-        state = self._types.setdefault(message.type, _Type())
+        state = self._of(message.type)
         held = self._ingest.keys(self._cluster, message.type)
         theirs = {(o.namespace, o.name): o.hash for o in message.objects}
         covered = set(message.buckets)
@@ -260,13 +275,14 @@ class PushSession:
     # -- out
 
     def produce(self) -> bytes | None:
+        """Acknowledgements come after the answers: so the window bounds the answers of who does not read them."""
+        if self._out:
+            return self._out.popleft().SerializeToString()
         if self._incoming.last > self._acked:
             self._acked = self._incoming.last
             ack = pb.Ack(seq=self._acked, resync=list(self._resync))
             self._resync.clear()
             return pb.PushResponse(ack=ack).SerializeToString()
-        if self._out:
-            return self._out.popleft().SerializeToString()
         seq, version = self._stored
         if seq > self._told:
             self._told = seq

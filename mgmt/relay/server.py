@@ -18,7 +18,7 @@ from fingerpost.relay.frames import parse
 from fingerpost.relay.messages import goodbye, heartbeat
 from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import PROTOCOL, RelaySettings
-from fingerpost.relay.stream import Stream
+from fingerpost.relay.stream import Stream, check_size
 from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay import identity
 from mgmt.relay.bootstrap import Bootstrap
@@ -180,6 +180,7 @@ class RelayServer:
         if not isinstance(frame, bytes):
             raise LinkLost("the agent closed the stream before Hello")
         stream.bytes_in += len(frame)
+        check_size(frame, self._settings)
         message = parse(request, frame)
         if message.WhichOneof("body") != "hello":
             raise Refused(Reason.PROTOCOL, "the first message must be Hello")

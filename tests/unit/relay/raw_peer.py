@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,9 +46,14 @@ class RawPeer:
 
 async def last_word(call: Any, method: str, frames: Sequence[bytes]) -> pb.Goodbye | grpc.StatusCode:
     _, response = _messages(method)
+
+    async def write() -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # it has ended meanwhile
+            for frame in frames:
+                await call.write(frame)
+
+    writing = asyncio.create_task(write())
     try:
-        for frame in frames:
-            await call.write(frame)
         async with asyncio.timeout(20):
             while (frame := await call.read()) is not grpc.aio.EOF:
                 message = response.FromString(frame)
@@ -58,6 +64,7 @@ async def last_word(call: Any, method: str, frames: Sequence[bytes]) -> pb.Goodb
         pass  # how it ended is asked below
     finally:
         call.cancel()
+        await writing
     code: grpc.StatusCode = await call.code()
     return code
 
@@ -77,7 +84,7 @@ def _messages(method: str) -> tuple[Any, Any]:
 
 
 @asynccontextmanager
-async def raw_peer(port: int, cluster: str = "east", *, largest: int = -1) -> AsyncIterator[RawPeer]:
-    options = [*FAST.channel_options(), ("grpc.max_send_message_length", largest)]
+async def raw_peer(port: int, cluster: str = "east") -> AsyncIterator[RawPeer]:
+    options = list((dict(FAST.channel_options()) | {"grpc.max_send_message_length": -1}).items())
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         yield RawPeer(channel, cluster)

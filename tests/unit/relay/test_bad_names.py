@@ -51,7 +51,7 @@ async def test_a_name_that_no_object_can_have_ends_the_stream_and_changes_nothin
             said = await peer.sent(PUSH, request.SerializeToString())
             assert is_refusal(said, T, "no object can be called so", "replace it"), said
         assert world.ingest.held[T] == held
-        await until(lambda: world.metrics.counts["relay_protocol_errors_total", ""] == 3)
+        await until(lambda: world.metrics.counts.get(("relay_protocol_errors_total", "")) == 3)
         agent.push.update(facts(T, 4))
         await until(lambda: len(world.ingest.held[T]) == 4)
         assert not agent.losses

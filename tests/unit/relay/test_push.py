@@ -132,7 +132,7 @@ async def test_object_larger_than_a_message(world: World) -> None:
     agent.push.complete([T])
     big = b'{"a":"' + b"x" * (3 << 20) + b'"}'
     async with running(agent):
-        agent.push.update([Fact(T, "ns", "small", b"{}"), Fact(T, "ns", "big", big), Fact(T, "ns", "tiny", b"[]")])
+        agent.push.update([Fact(T, "ns", "small", b"{}"), Fact(T, "ns", "big", big), Fact(T, "ns", "tiny", b"{}")])
         await until(lambda: agent.push.in_step and same(agent, world))
         assert world.ingest.held[T]["ns", "big"] == (content_hash(big), big)
 
