@@ -62,6 +62,18 @@ SERVERS ?= 1
 chaos: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.chaos --faults $(FAULTS) --servers $(SERVERS) $(if $(SEED),--seed $(SEED))
 
+# Whatever the decoders, the ends of the relay and the translator can be given, SECONDS for each of six targets. Guided by
+# coverage where atheris installs; `make test` has a few seconds of it, always the same.
+.PHONY: fuzz
+SECONDS ?= 60
+FUZZ_STAMP := $(VENV)/.fuzz-installed
+$(FUZZ_STAMP): $(STAMP) constraints-fuzz.txt
+	@$(BIN)/pip install -q --disable-pip-version-check -r constraints-fuzz.txt || echo "atheris does not install here"
+	@touch $@
+
+fuzz: $(FUZZ_STAMP)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
 clean:
 	rm -rf $(VENV) .state
 AGENTS ?= 100
