@@ -8,11 +8,10 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-import random_specs as specs
-from random_specs import APPS, CLUSTERS, NAMESPACES, WORKLOADS, WORKSPACES, Json, some
-
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
 from mgmt.translate.graph.ownership import Place
+from tests.translate import random_specs as specs
+from tests.translate.random_specs import APPS, CLUSTERS, NAMESPACES, WORKLOADS, WORKSPACES, Json, some
 
 PLACE = Place(cluster="mgmt", admin_namespace="admin")
 _NET, _ADMIN = "networking.gloo.solo.io/v2", "admin.gloo.solo.io/v2"
