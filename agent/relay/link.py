@@ -13,10 +13,11 @@ import structlog
 from agent.relay.pull import Pull
 from agent.relay.push import Push
 from agent.relay.trust import Line, Plaintext, Trust
+from fingerpost.relay.features import FEATURES
 from fingerpost.relay.link import keep_linked
 from fingerpost.relay.messages import goodbye, heartbeat
 from fingerpost.relay.reasons import LinkLost
-from fingerpost.relay.settings import FEATURES, PROTOCOL, RelaySettings
+from fingerpost.relay.settings import PROTOCOL, RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 

@@ -9,7 +9,7 @@ import msgspec
 
 class ScopeException(msgspec.Struct, frozen=True, kw_only=True):
     """A contribution that is not served as wanted. `code`: Kept | Refused | MassDeletionHeld | SecretMissing | Failed
-    | NameConflict.
+    | NameConflict, and NotUnderstood, which the server adds for what it did not send.
     """
 
     contribution: str

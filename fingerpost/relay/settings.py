@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 PROTOCOL = 1
-FEATURES = ("digest-buckets", "pieces", "splices", "stored")
 
 
 class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):

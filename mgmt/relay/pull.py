@@ -8,15 +8,16 @@ more than that, since it goes on from its version whenever its window opens (M-1
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from fingerpost.problems import sayable
 from fingerpost.relay.applied import ScopeApplied
+from fingerpost.relay.features import FEATURES
 from fingerpost.relay.frames import parse, pieces_of, scope_delta, scope_field
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.messages import applied_from_wire, lost_by
 from fingerpost.relay.reasons import Reason, Refused
-from fingerpost.relay.settings import FEATURES, RelaySettings
+from fingerpost.relay.settings import RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay.instances import Instances
@@ -31,6 +32,7 @@ from mgmt.relay.positions import (
     plan_from_log,
 )
 from mgmt.relay.scope_frames import Bodies, Ending, Known, bodies, content, ended, wanted_pieces
+from mgmt.relay.understood import Understood
 
 _AFTER_HELLO = frozenset({"ack", "applied", "want", "have", "certificate_request"})
 _STANDBY = "standby"
@@ -54,6 +56,7 @@ class PullSession:
         instances: Instances,
     ) -> None:
         self._cluster, self._hello, self._instances = hello.cluster, hello, instances
+        self._understood = Understood(hello)
         self._stream, self._publisher, self._shared = stream, publisher, shared
         self._settings, self._metrics = settings, metrics
         self._positions: dict[str, Position] = {}
@@ -78,7 +81,7 @@ class PullSession:
         await publisher.ready(self._cluster)
         ack = pb.PullHelloAck(features=FEATURES, config_version=publisher.config_version, window=self._settings.window)
         self._small.append(pb.PullResponse(hello_ack=ack).SerializeToString())
-        views = publisher.scopes(self._cluster)
+        views = self._views()
         for had in hello.scopes:
             self._positions[had.scope] = place(views.get(had.scope), had.digest)
         self._unsubscribe = publisher.subscribe(self._cluster, self._stream.wake)
@@ -137,7 +140,7 @@ class PullSession:
     def _applied(self, message: pb.Applied) -> None:
         if message.HasField("ack"):
             self._ack(message.ack)
-        reports: tuple[ScopeApplied, ...] = applied_from_wire(message)
+        reports: tuple[ScopeApplied, ...] = tuple(map(self._understood.report, applied_from_wire(message)))
         if self._hello.role == _STANDBY:  # what is for the cluster itself is the leader's to write
             reports = tuple(report for report in reports if report.scope)
         joined = self._instances.reported(self._cluster, self, reports)
@@ -146,7 +149,7 @@ class PullSession:
     def _want(self, hashes: set[bytes]) -> None:
         if len(self._answers) > _MOST_ANSWERS:
             raise _broken(f"more pieces are asked for while {len(self._answers)} messages with pieces wait to be read")
-        views = self._publisher.scopes(self._cluster).values()
+        views = self._views().values()
         found = wanted_pieces((pieces for view in views for pieces in view.resources.values()), hashes)
         message, size = pb.Pieces(unknown=sorted(hashes - found.keys())), 0
         for digest in sorted(found):
@@ -213,8 +216,11 @@ class PullSession:
         message.seq = self._seq
         return message.SerializeToString()
 
+    def _views(self) -> Mapping[str, ScopeView]:
+        return self._understood.of(self._publisher.scopes(self._cluster))
+
     def _next_scope(self) -> bytes | None:
-        views = self._publisher.scopes(self._cluster)
+        views = self._views()
         for name, view in views.items():
             position = self._positions.get(name)
             if position is None:

@@ -14,10 +14,11 @@ from fingerpost.api.limits import LARGEST_OBJECT
 from fingerpost.objects import content_hash, is_name, is_object, is_type
 from fingerpost.problems import sayable
 from fingerpost.relay.digest import SetDigest, bucket_of, object_key
+from fingerpost.relay.features import FEATURES
 from fingerpost.relay.frames import Parts, Sequence, parse
 from fingerpost.relay.messages import lost_by
 from fingerpost.relay.reasons import Reason, Refused
-from fingerpost.relay.settings import FEATURES, RelaySettings
+from fingerpost.relay.settings import RelaySettings
 from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay.ports import Fence, Ingest, Metrics, Name, SessionInfo, ShownCertificate, Upsert
