@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
@@ -25,7 +25,7 @@ class Telemetry:
         provider = MeterProvider(
             metric_readers=[PrometheusMetricReader(disable_target_info=True)],
             resource=Resource.create({"service.name": service, "service.version": version}),
-            views=[View(instrument_name="*_sec*", aggregation=ExplicitBucketHistogramAggregation(BUCKETS))],
+            views=[View(instrument_type=Histogram, aggregation=ExplicitBucketHistogramAggregation(BUCKETS))],
         )
         self._provider = provider
         self._meter: Meter = provider.get_meter("fingerpost")
