@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Never
@@ -103,7 +104,7 @@ class _Agent:
         changes = [
             Change(*brought(self.cluster, obj))
             for file in sorted((self._root / self.cluster).glob("*.yaml"))
-            for obj in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)
+            for obj in _objects(file.read_text())
         ]
         spaces = {change.key.namespace for change in changes}
         changes += [Change(*brought(self.cluster, world.namespace(name))) for name in sorted(spaces)]
@@ -194,6 +195,12 @@ def _obey(pipe: Connection, agents: Sequence[_Agent], stop: asyncio.Event) -> No
                 agent.list()
         case "state":
             pipe.send(("state", {a.cluster: a.in_step_at for a in agents}, _taken(agents)))
+
+
+@lru_cache
+def _objects(text: str) -> tuple[dict[str, object], ...]:
+    """Read once where many clusters have the same. Nobody changes them."""
+    return tuple(yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 async def _when(go: asyncio.Event, run: Callable[[], Awaitable[Never]]) -> None:

@@ -86,6 +86,7 @@ async def test_every_object_is_accepted(platform: KubeClient, name: str) -> None
     assert [answer.text for answer in answers if not answer.is_success] == []
 
 
+@pytest.mark.spec("X-113")
 @each_file
 async def test_every_pod_is_fit_for_a_restricted_namespace(platform: KubeClient, name: str) -> None:
     label = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -359,6 +360,26 @@ def test_roles_are_aggregated_when_asked_for() -> None:
     assert len(roles) == 3
 
 
+@pytest.mark.spec("X-113")
+@each_file
+def test_no_pod_needs_a_shell_and_the_user_is_the_clusters_to_choose(name: str) -> None:
+    """Commands are those of the images, probes are requests, and a floating user leaves the number out."""
+    given = values(name)
+    for part in ("glooMgmtServer", "glooAgent"):
+        given.get(part, {}).pop("sidecars", None)
+    for floating in (True, False):
+        for part in ("glooMgmtServer", "glooAgent"):
+            given.setdefault(part, {}).update(floatingUserId=floating)
+        for pod in pods(Rendered(given).objects):
+            ours = [c for c in pod["spec"]["containers"] if "fingerpost" in c["image"]]
+            assert [c.get("command") for c in ours] == [None] * len(ours)
+            probes = [c[k] for c in ours for k in ("livenessProbe", "readinessProbe", "startupProbe") if k in c]
+            assert not any("exec" in probe for probe in probes)
+            users = {pod["spec"]["securityContext"].get("runAsUser")} if ours else {10101}
+            assert users == ({None} if floating and ours else {10101})
+
+
+@pytest.mark.spec("X-113")
 def test_images_hold_what_the_charts_start() -> None:
     """Each image installs the extra of its process at exact versions and starts the chart's command as its user."""
     for name, extra, command in (("mgmt", "mgmt", "fingerpost-mgmt"), ("agent", "agent", "fingerpost-agent")):

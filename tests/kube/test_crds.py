@@ -109,7 +109,7 @@ def test_a_kind_without_a_model_takes_anything(api: ManifestsApi, kind: Kind) ->
     assert [found.message for found in report.findings if found.level is Level.WARNING] == [said]
 
 
-@pytest.mark.spec("R-183", "R-184", "R-34", "R-83", "R-108", "M-23", "D-31", "D-66", "P-101", "W-7")
+@pytest.mark.spec("R-183", "R-184", "R-160", "R-34", "R-83", "R-108", "M-23", "D-31", "D-66", "P-101", "W-7")
 @pytest.mark.parametrize("case", REFUSALS, ids=lambda one: f"{one.manifest['kind']}-{one.path}-{one.message[:60]}")
 def test_what_breaks_a_rule_is_refused_with_field_and_reason(api: ManifestsApi, case: Refusal) -> None:
     verdict = api.try_out(case.manifest)
@@ -172,7 +172,7 @@ def test_unknown_fields_are_dropped_with_a_warning_except_below_http(api: Manife
     assert verdict.stored["spec"]["listeners"] == [{"http": {"later": {"a": 1}}, "port": {"number": 80}}]
 
 
-@pytest.mark.spec("M-69")
+@pytest.mark.spec("M-69", "C-28")
 def test_api_server_and_validate_agree_on_a_corpus(api: ManifestsApi) -> None:
     differ: list[tuple[str, str, object]] = []
     refusals_seen = warned = 0

@@ -138,7 +138,7 @@ async def _gone(kube: KubeClient, obj: dict[str, Any]) -> bool:
     return found.status_code == 404
 
 
-@pytest.mark.spec("M-59")
+@pytest.mark.spec("M-59", "R-182")
 async def test_foreign_edits_are_undone_and_foreign_objects_are_left_alone(istio: ApiServer, kube: KubeClient) -> None:
     theirs = _virtual_service("edits", "theirs.example", "theirs")
     await kube.apply(namespace("edits"), theirs)

@@ -39,6 +39,44 @@ def test_the_entries_of_a_virtual_destination_are_found_by_its_name() -> None:
         assert {k.cluster for k in found} == {"east", "west"}
 
 
+SUBSETS = """
+- apiVersion: networking.gloo.solo.io/v2
+  kind: RouteTable
+  metadata: {name: NAME, namespace: shop}
+  spec:
+    hosts: [NAME.shop.example]
+    virtualGateways: [{name: edge}]
+    http: [{forwardTo: {destinations: [{ref: {name: app0, cluster: east}, subset: {version: VERSION}}]}}]
+"""
+APP = "app0.shop.svc.cluster.local"
+
+
+def subset(name: str, version: str) -> dict[ObjectKey, bytes]:
+    return users(SUBSETS.replace("NAME", name).replace("VERSION", version))
+
+
+@pytest.mark.spec("D-16", "D-17")
+def test_subsets_of_a_host_are_in_one_rule_and_each_goes_with_its_last_route() -> None:
+    # The name of such a Service means that of the gateway's own cluster, so that the gateways of east have it alone.
+    world = world_of(shops(0, destinations=1) | subset("one", "v1") | subset("two", "v2"))
+    (key,) = (k for k, o in written(world, "DestinationRule").items() if o["spec"]["host"] == APP)
+    assert (key.cluster, key.namespace) == ("east", "gw")
+    one, two = ({"name": f"version-{v}", "labels": {"version": v}} for v in ("v1", "v2"))
+    assert written(world)[key]["spec"] == {"host": APP, "exportTo": ["."], "subsets": [one, two]}
+    routed = {
+        (obj["spec"]["hosts"][0], route["destination"]["host"], route["destination"]["subset"])
+        for k, obj in written(world, "VirtualService").items()
+        for http in obj["spec"]["http"]
+        for route in http.get("route", ())
+        if k.cluster == "east"
+    }
+    assert routed == {("one.shop.example", APP, "version-v1"), ("two.shop.example", APP, "version-v2")}
+    _, now = after(world, dict.fromkeys(subset("one", "v1")))
+    assert now[key]["spec"]["subsets"] == [two]
+    _, now = after(world, dict.fromkeys(subset("two", "v2")))
+    assert key not in now
+
+
 AUDIENCE = """
 - apiVersion: admin.gloo.solo.io/v2
   kind: Workspace

@@ -185,7 +185,7 @@ GATEWAYS = [
 RULES = [("RouteTable", *case) for case in TABLES] + [("VirtualGateway", *case) for case in GATEWAYS]
 
 
-@pytest.mark.spec("R-183", "R-184", "R-18", "R-19", "R-20", "R-34", "R-127")
+@pytest.mark.spec("R-183", "R-184", "R-18", "R-19", "R-20", "R-34", "R-127", "R-160")
 @pytest.mark.parametrize(("kind", "good", "bad", "path", "message"), RULES, ids=[f"{r[0]}-{r[4][:70]}" for r in RULES])
 def test_the_rule_passes_one_and_refuses_the_other(
     kind: str, good: dict[str, Any], bad: dict[str, Any], path: str, message: str
