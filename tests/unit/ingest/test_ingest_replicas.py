@@ -39,6 +39,31 @@ async def agree(*replicas: Replica) -> dict[str, str]:
     return expected
 
 
+@pytest.mark.spec("W-55")
+async def test_an_object_is_in_the_cluster_of_the_agent_that_brings_it_whatever_it_says(start: Any) -> None:
+    """The protocol has no place for another cluster; whose agent it is says its certificate (M-33)."""
+    a = await start("a/1")
+    east, west = (await Agent("east").connect(a)).warm(), (await Agent("west").connect(a)).warm()
+    await east.push_stored({"www": 1})
+    claims = {
+        "cluster": "east",
+        "metadata": {
+            "name": "www",
+            "namespace": "shop",
+            "clusterName": "east",
+            "labels": {"relay.solo.io/cluster": "east"},
+            "annotations": {"cluster.solo.io/cluster": "east"},
+        },
+    }
+    await west.push_stored({"www": claims, "east/shop/www": claims})
+    await west.push_stored({"gone": None}, namespace="east")
+    found = await agree(a)
+    assert found["east/shop/www"] == "1"
+    assert set(found) == {"east/shop/www", "west/shop/www", "west/shop/east/shop/www"}
+    await west.push_stored({"www": None})
+    assert (await agree(a))["east/shop/www"] == "1"
+
+
 async def test_edits_on_both_sides_reach_both(start: Any) -> None:
     a, b = await start("a/1"), await start("b/1")
     east, west = (await Agent("east").connect(a)).warm(), (await Agent("west").connect(b)).warm()
