@@ -166,6 +166,11 @@ class PullSession:
         position = self._positions.get(have.scope)
         if position is None or position.phase is not Phase.WAIT:
             return  # answered a ScopeState that is no longer the newest
+        if self._understood.has({r.type for r in have.resources}):
+            for every in self._positions.values():
+                every.phase = Phase.ASK  # what was compared with was a part
+            self._stream.wake()
+            return
         position.have.update(((r.type, r.name), r.hash) for r in have.resources)
         position.buckets |= frozenset(have.buckets)
         if len(position.have) > _MOST_KEYS:

@@ -6,7 +6,7 @@ the version before costs a round of bucket digests per change, until it is upgra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import structs
 
@@ -77,7 +77,7 @@ class Understood:
     """Of one agent, for as long as its stream."""
 
     def __init__(self, hello: pb.Hello) -> None:
-        self._types = withheld(hello.features)
+        self._types = dict(withheld(hello.features))
         self._agent = f"the agent ({hello.version or 'of an unknown version'})"
         self._parts: dict[str, _Part] = {}
 
@@ -94,6 +94,17 @@ class Understood:
                 return view
             part = self._parts[name] = _Part(view, self._types)
         return part
+
+    def has(self, types: Collection[str]) -> bool:
+        """The agent holds resources of these types already, so it knows them whatever it named: they are not taken from
+        it. Whether anything is different now.
+        """
+        known = self._types.keys() & types
+        for type_ in known:
+            del self._types[type_]
+        if known:
+            self._parts.clear()
+        return bool(known)
 
     def report(self, told: ScopeApplied) -> ScopeApplied:
         """What the agent has applied, and what it was not sent, so that nobody believes that it is there."""

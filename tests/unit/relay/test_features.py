@@ -72,3 +72,23 @@ async def test_it_gets_the_rest_when_it_is_upgraded(world: World, monkeypatch: p
         agent.pull.report(ScopeApplied(scope=ISTIO_SCOPE, watermark=publisher.config_version))
         await until(lambda: publisher.reports)
     assert publisher.reports[-1].exceptions == ()
+
+
+@pytest.mark.spec("M-19")
+async def test_what_an_agent_holds_is_not_taken_from_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not name a feature and has resources of it all the same: it is of a time before the name."""
+    publisher = world.publisher
+    publisher.publish(ISTIO_SCOPE, {(OBJECT, f"o{number}"): one("object", "table") for number in range(40)})
+    publisher.publish("shop/gw", {CLUSTER: one("1")})
+    agent = world.agent()
+    async with running(agent):
+        await until(lambda: agent.has(publisher))
+    before = len(agent.versions)
+    publisher.publish(ISTIO_SCOPE, {(OBJECT, "o1"): None, (OBJECT, "new"): one("new")})
+    monkeypatch.setattr("agent.relay.link.FEATURES", ())
+    async with running(agent):
+        await until(lambda: agent.has(publisher))
+        publisher.publish(ISTIO_SCOPE, {(OBJECT, "o2"): one("edited")})
+        await until(lambda: agent.has(publisher))
+    removed = {name for _, _, changed in agent.versions[before:] for (_, name), new in changed.items() if new is None}
+    assert removed == {"o1"}

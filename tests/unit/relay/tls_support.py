@@ -144,10 +144,10 @@ async def enroll(server: Server, folder: Path, *, token: bool = True) -> None:
 class OpenSsl:
     """The commands of docs/certificates.md in a folder of their own."""
 
-    def __init__(self, folder: Path, name: str = "root") -> None:
+    def __init__(self, folder: Path, name: str = "root", *, days: str = "3650") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._name = folder, name
-        self._run("req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", "3650", "-subj", f"/CN=relay {name}",
+        self._run("req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", days, "-subj", f"/CN=relay {name}",
                   "-keyout", f"{name}.key", "-out", f"{name}.crt")  # fmt: skip
 
     def _run(self, *arguments: str) -> None:
