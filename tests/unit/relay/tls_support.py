@@ -144,11 +144,14 @@ async def enroll(server: Server, folder: Path, *, token: bool = True) -> None:
 class OpenSsl:
     """The commands of docs/certificates.md in a folder of their own."""
 
-    def __init__(self, folder: Path, name: str = "root", *, days: str = "3650") -> None:
+    def __init__(self, folder: Path, name: str = "root", *, days: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._name = folder, name
-        self._run("req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", days, "-subj", f"/CN=relay {name}",
+        self._run("req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", "3650", "-subj", f"/CN=relay {name}",
                   "-keyout", f"{name}.key", "-out", f"{name}.crt")  # fmt: skip
+        if days:  # also 0, which a new one cannot have
+            self._run("x509", "-in", f"{name}.crt", "-signkey", f"{name}.key", "-days", days, "-out", f"{name}.new")
+            (folder / f"{name}.new").replace(folder / f"{name}.crt")
 
     def _run(self, *arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
