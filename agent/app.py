@@ -55,6 +55,7 @@ from fingerpost.tracing import Tracer
 log = structlog.get_logger()
 _GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
 _PASSED_ON = tuple(kind.type for kind in KINDS if is_passed_on(kind.type))
+_LET_GO = 2.0  # seconds
 _READ = frozenset({SERVICE, SLICE, POD, NODE})
 _DERIVED = frozenset({_GATEWAY, "fingerpost.dev/ServiceFacts", "fingerpost.dev/SecretFacts"})  # from what is read
 # What this agent reads and pushes, announced even when there is none: the server knows an empty listing from a missing
@@ -131,6 +132,8 @@ class Agent:
         self._statuses = StatusWriter(cluster, lambda: leading.held)
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
+        self._asked = Interest()
+        self._letting_go: asyncio.TimerHandle | None = None
         self.xds_port = 0
         self.admin_port = 0
 
@@ -218,8 +221,18 @@ class Agent:
             self.gateways_.on_gone(scope, version, confirmed=confirmed)
 
     def _on_interest(self, interest: Interest) -> None:
-        wanted = names(interest.secrets)
-        self._folder.want(SECRET, wanted)
+        """What is not asked about any more is told for a while: an agent that stood still hears of old questions first,
+        and what went and came again must not go here.
+        """
+        if self._letting_go is not None:
+            self._letting_go.cancel()
+        self._answer(self._asked.joined(interest))
+        if self._asked != interest:
+            self._letting_go = asyncio.get_running_loop().call_later(_LET_GO, self._answer, interest)
+
+    def _answer(self, interest: Interest) -> None:
+        self._asked = interest
+        self._folder.want(SECRET, names(interest.secrets))
         self._spread(self.world.set_interest(interest.secrets, interest.label_keys, interest.services))
 
     def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Never
 
 import grpc
@@ -22,6 +23,7 @@ from fingerpost.relay.stream import Stream
 from fingerpost.relay.v1 import relay_pb2 as pb
 
 log = structlog.get_logger()
+_QUESTIONS = 1.0  # seconds
 _PUSH, _PULL = "/fingerpost.relay.v1.Relay/Push", "/fingerpost.relay.v1.Relay/Pull"
 
 
@@ -163,6 +165,7 @@ class AgentLink:
 
     async def _push_once(self, channel: grpc.aio.Channel, line: Line) -> None:
         await self._push.ready()
+        await self._questions()
         call, stream = self._open(channel, _PUSH, pb.PushRequest, line)
         self._asked_at = asyncio.get_running_loop().time()
         try:
@@ -171,6 +174,15 @@ class AgentLink:
         finally:
             self._push.end(stream)
             self._count(call, stream)
+
+    async def _questions(self) -> None:
+        """An agent that has just started tells nothing before it knows what it is asked about: facts about those
+        Services would be missing in what it announces, and the server would take them for gone. A server that lets it
+        wait may not know of the cluster before it has heard of it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_QUESTIONS):
+                await self._pull.asked.wait()
 
     async def _pull_once(self, channel: grpc.aio.Channel, line: Line) -> None:
         call, stream = self._open(channel, _PULL, pb.PullRequest, line)

@@ -34,6 +34,7 @@ class Pull:
     ) -> None:
         self.desired = desired
         self._on_interest, self._interest = on_interest, Interest()
+        self.asked = asyncio.Event()  # the server has said which facts it needs, in the life of this process
         self._stream: Stream | None = None
         self._welcome = False
         self._answer_delay, self._answer_due = answer_delay, False
@@ -173,6 +174,7 @@ class Pull:
         fresh = Interest(secrets=tuple(said.secrets), label_keys=tuple(said.label_keys), services=tuple(said.services))
         self._interest = self._interest.joined(fresh) if said.partial else fresh
         self._on_interest(self._interest)
+        self.asked.set()
 
     def _hello_ack(self, ack: pb.PullHelloAck) -> None:
         self.desired.saw(ack.config_version)

@@ -13,6 +13,7 @@ from typing import Any, Never, Protocol
 import grpc
 import msgspec
 import structlog
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.relay.diagnosis import Finding, judge, look, unreachable
@@ -161,7 +162,7 @@ class SecretTrust:
         found = judge(seen, plan.address, plan.authority, plan.root) if plan.validates or seen.plaintext else None
         if found is None and seen.certificate is not None and self._pair is not None and _CLOSED in lost.message:
             leaf = self._pair.leaf
-            found = Finding(
+            found = self._ended(leaf) or Finding(
                 "RelayClientCertificate",
                 f"the server at {plan.address} closes the connection, as it does with a client certificate that it "
                 f"refuses; that of secret {plan.client} is issued by {leaf.issuer.rfc4514_string()} and ends at "
@@ -171,6 +172,16 @@ class SecretTrust:
         if found is None:
             return lost
         return LinkLost(found.message)
+
+    def _ended(self, leaf: x509.Certificate) -> Finding | None:
+        if pki.share_left(leaf) > 0:
+            return None
+        when, where = leaf.not_valid_after_utc.isoformat(), self._secrets.where
+        return Finding(
+            "RelayClientExpired",
+            f"the client certificate in secret {self._plan.client} in {where} has ended at {when}: bring a new one, or "
+            "delete the secret where the server issues certificates",
+        )
 
     def _missing(self) -> str:
         plan, where = self._plan, self._secrets.where

@@ -1,0 +1,66 @@
+"""Facts about what the server asks for are announced once an agent that has just started knows the questions."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.relay import link
+from fingerpost.objects import content_hash
+from fingerpost.relay.interest import Interest
+from tests.unit.relay.conftest import World
+from tests.unit.relay.support import Agent, facts, running, until
+
+TYPE = "fingerpost.dev/ServiceFacts"
+
+
+def answering(world: World) -> Agent:
+    """One that knows, as soon as it is asked, what the server holds of a former one."""
+    agent = world.agent()
+    agent.pull._on_interest = lambda asked: agent.push.update(facts(TYPE, 3) if asked.services else [])
+    agent.push.complete({TYPE, "v1/Service"})
+    return agent
+
+
+def hold(world: World) -> None:
+    for fact in facts(TYPE, 3):
+        assert fact.body is not None
+        world.ingest.put(TYPE, (fact.namespace, fact.name), (content_hash(fact.body), fact.body))
+
+
+@pytest.mark.spec("M-9", "M-50")
+async def test_a_restarted_agent_takes_back_nothing_that_is_asked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_QUESTIONS", 60.0)
+    hold(world)
+    world.publisher.wanted = Interest(services=("ns/n0", "ns/n1", "ns/n2"))
+    opened = asyncio.Event()
+
+    async def late(cluster: str) -> None:
+        await opened.wait()
+
+    world.publisher.ready = late  # type: ignore[method-assign]  # Pull is answered later than Push
+    agent = answering(world)
+    async with running(agent):
+        await until(lambda: agent.link.reached)
+        assert not agent.push.asks, "nothing is announced yet"
+        opened.set()
+        await until(lambda: agent.push.in_step)
+    assert [removes for _, _, removes in world.ingest.accepts if removes] == []
+    assert len(world.ingest.held[TYPE]) == 3
+
+
+async def test_a_server_that_asks_nothing_before_it_is_told_something_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_QUESTIONS", 0.05)
+
+    async def never(cluster: str) -> None:
+        await asyncio.Event().wait()
+
+    world.publisher.ready = never  # type: ignore[method-assign]
+    agent = answering(world)
+    async with running(agent):
+        await until(lambda: agent.push.in_step)
