@@ -78,34 +78,30 @@ async def test_a_server_whose_certificate_does_not_fit(
     assert words in found[1]
 
 
-async def test_a_client_certificate_that_is_over_without_a_token_for_another(tmp_path: Path, ssl: OpenSsl) -> None:
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        ({}, "secret {} in {} ended at "),
+        ({"token": b"any"}, "the client certificate in secret {} in {} has ended at "),
+    ],
+    ids=["no token for another", "a token where none are issued"],
+)
+async def test_a_client_certificate_that_is_over(
+    tmp_path: Path, ssl: OpenSsl, token: dict[str, bytes], words: str
+) -> None:
     server = Server(tmp_path / "mgmt", Plan(**BYO))
     await server.secrets.put(SERVER, ssl.leaf("*.gloo-mesh", "serverAuth"))
     async with server.running():
         client = Client(tmp_path / "east", server)
         await client.secrets.put(ROOT, {"ca.crt": ssl.root})
         await client.secrets.put(CLIENT, ssl.leaf("east", days="0"))
+        if token:
+            await client.secrets.put(TOKEN, token)
         async with client.running():
             await until(lambda: client.trust.finding)
             found = code(client.trust.finding)
     assert found[0] == "CHK145"
-    assert f"secret {CLIENT} in {tmp_path / 'east'} ended at " in found[1]
-
-
-async def test_a_client_certificate_that_is_over_at_a_server_that_issues_none(tmp_path: Path, ssl: OpenSsl) -> None:
-    """The token leads nowhere, so what the server thinks of it is not what keeps the agent away."""
-    server = Server(tmp_path / "mgmt", Plan(**BYO))
-    await server.secrets.put(SERVER, ssl.leaf("*.gloo-mesh", "serverAuth"))
-    async with server.running():
-        client = Client(tmp_path / "east", server)
-        await client.secrets.put(ROOT, {"ca.crt": ssl.root})
-        await client.secrets.put(CLIENT, ssl.leaf("east", days="0"))
-        await client.secrets.put(TOKEN, {"token": b"any"})
-        async with client.running():
-            await until(lambda: client.trust.finding)
-            found = code(client.trust.finding)
-    assert found[0] == "CHK145"
-    assert f"the client certificate in secret {CLIENT} in {tmp_path / 'east'} has ended at " in found[1]
+    assert words.format(CLIENT, tmp_path / "east") in found[1]
 
 
 async def test_a_wrong_token(tmp_path: Path) -> None:
