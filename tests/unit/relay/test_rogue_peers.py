@@ -117,7 +117,9 @@ _PULLED: dict[str, tuple[Callable[[], list[bytes]], str]] = {
 async def test_facts_that_break_the_rules_are_refused(world: World, case: str) -> None:
     frames, words = _PUSHED[case]
     async with _served(world), raw_peer(world.relay.port) as peer:
-        assert is_refusal(said := await peer.sent(PUSH, *frames()), words), said
+        said = await peer.sent(PUSH, *frames())
+        # A client that still writes when we end the stream may hear of the end alone.
+        assert is_refusal(said, words) or (not words and said is grpc.StatusCode.INTERNAL), said
         await until(lambda: world.metrics.counts.get(("relay_protocol_errors_total", "")) == 1)
         assert ("ns", "n") not in world.ingest.held[T]
 
