@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from ctl.kube.accepted import is_accepted
-from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID
+from ctl.kube.accepted import status_of
+from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID, is_accepted
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_network import until
 from tests.kube.charts import NAMESPACE
@@ -90,7 +90,7 @@ async def test_printed_manifests_applied_on_both_sides_are_a_registration(hub: H
         await apply(hub.management, printed["mgmt"].out)
 
         async def accepted() -> bool:
-            return is_accepted(await hub.management.kube.get(m.registered("west")))
+            return is_accepted(status_of(await hub.management.kube.get(m.registered("west"))))
 
         there = CommandLine(hub.folder, west.server.kubeconfig())
 
