@@ -224,11 +224,14 @@ class Agent:
         """What is not asked about any more is told for a while: an agent that stood still hears of old questions first,
         and what went and came again must not go here.
         """
-        if self._letting_go is not None:
-            self._letting_go.cancel()
+        self._hold_on()
         self._answer(self._asked.joined(interest))
         if self._asked != interest:
             self._letting_go = asyncio.get_running_loop().call_later(_LET_GO, self._answer, interest)
+
+    def _hold_on(self) -> None:
+        if self._letting_go is not None:
+            self._letting_go.cancel()
 
     def _answer(self, interest: Interest) -> None:
         self._asked = interest
@@ -378,5 +381,6 @@ class Agent:
             running = [tasks.create_task(task, name=name) for name, task in work.items()]
             for task in running:
                 stack.callback(task.cancel)
+            stack.callback(self._hold_on)
             log.info("agent.ready", cluster=self.cluster, xds=self.xds_port, admin=self.admin_port)
             yield

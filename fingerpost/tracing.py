@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
 
 import structlog
 from opentelemetry.sdk.resources import Resource
@@ -35,30 +34,10 @@ _AGAIN = 60.0  # seconds between two complaints about the collector
 Attributes = Mapping[str, str | int]
 
 
-class Tracer(Protocol):
-    """Moments are Unix nanoseconds. A span's own context is returned as a `traceparent`, "" where nothing is traced."""
-
-    @property
-    def on(self) -> bool: ...
-
-    def span(
-        self,
-        name: str,
-        parent: str,
-        began: int,
-        ended: int,
-        links: Iterable[str] = (),
-        attributes: Attributes | None = None,
-        failed: str = "",
-    ) -> str:
-        """Without a `parent` a trace begins. One that cannot be read counts as none."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Untraced:
-    """No endpoint is set."""
+class Tracer:
+    """Moments are Unix nanoseconds. A span's own context is returned as a `traceparent`, "" where nothing is traced:
+    this one, without an endpoint, traces nothing.
+    """
 
     on = False
 
@@ -72,13 +51,14 @@ class Untraced:
         attributes: Attributes | None = None,
         failed: str = "",
     ) -> str:
+        """Without a `parent` a trace begins. One that cannot be read counts as none."""
         return ""
 
     def close(self) -> None:
         return None
 
 
-class Traced:
+class Traced(Tracer):
     """Sends to an OTLP endpoint by gRPC, from a thread of its own, in batches. When nobody takes them they are dropped
     and the work goes on. The variables `OTEL_EXPORTER_OTLP_*`, `OTEL_TRACES_SAMPLER` and `OTEL_BSP_*` are heeded.
     """
@@ -154,13 +134,13 @@ async def tracing(endpoint: str, service: str, version: str, resource: Mapping[s
     """`endpoint` is `http://host:4317`, or `https://` for TLS; empty: what OTEL_EXPORTER_OTLP_ENDPOINT says."""
     chosen = endpoint or os.environ.get(ENDPOINT, "")
     if not chosen:
-        yield Untraced()
+        yield Tracer()
         return
     try:
         tracer = Traced(chosen, service, version, resource)
     except ImportError as e:  # xds-protos has older files of opentelemetry-proto and may have been installed after it
         log.warning("tracing.unavailable", reason=str(e), remedy=REMEDY)
-        yield Untraced()
+        yield Tracer()
         return
     try:
         yield tracer

@@ -23,6 +23,7 @@ Resources = Mapping[tuple[str, str], PieceList]
 ORDER: Mapping[str, int] = {"cluster": 10, "endpoints": 20, "listener": 30, "routes": 40, "status": 90}
 _OTHER = 50
 _UNUSED = 15.0
+_RUSH = 1 << 20  # bytes; the small bodies of an edit are not worth the pause in which memory is given back
 _HASHES = 16384  # hashes in one change: 256 KiB, well below a chunk
 _CHANGES = pb.ScopeDelta.CHANGES_FIELD_NUMBER
 _REMOVE = pb.ScopeDelta.REMOVE_FIELD_NUMBER
@@ -176,8 +177,8 @@ class Bodies:
     that nobody has asked for in `_UNUSED` seconds.
     """
 
-    def __init__(self, chunk: int, limit: int = 64 << 20) -> None:
-        self.chunk, self._limit, self._size = chunk, limit, 0
+    def __init__(self, limit: int = 64 << 20) -> None:
+        self._limit, self._size = limit, 0
         self._kept: OrderedDict[Hashable, tuple[tuple[bytes, ...], object]] = OrderedDict()
         self._used: set[Hashable] = set()  # since the last look
         self._look: asyncio.TimerHandle | None = None
@@ -205,13 +206,13 @@ class Bodies:
         return made
 
     def _drop_unused(self) -> None:
-        loop, unused = asyncio.get_running_loop(), self._kept.keys() - self._used
-        for key in unused:
+        loop, before = asyncio.get_running_loop(), self._size
+        for key in self._kept.keys() - self._used:
             old, _alive = self._kept.pop(key)
             self._size -= sum(map(len, old))
         self._used.clear()
         self._look = loop.call_later(_UNUSED, self._drop_unused) if self._kept else None
-        if unused and self._look is None:  # a rush is over
+        if before - self._size > _RUSH:
             loop.run_in_executor(None, give_back)
 
 

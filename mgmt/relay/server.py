@@ -57,7 +57,7 @@ class RelayServer:
         self._pushes: dict[str, int] = {}
         self._pulls: dict[str, int] = {}
         self._instances = Instances()
-        self.bodies = Bodies(settings.chunk)
+        self.bodies = Bodies()
         self.port = 0
 
     def handlers(self) -> grpc.GenericRpcHandler[bytes, bytes]:

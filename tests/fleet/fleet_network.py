@@ -169,6 +169,19 @@ class Client:
         await self._http.aclose()
 
 
+async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float = 0.0) -> None:
+    """To the end; each piece takes `delay` seconds."""
+    try:
+        while data := await reader.read(1 << 16):
+            await asyncio.sleep(delay)
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        return
+    finally:
+        writer.close()
+
+
 class _Between(ABC):
     """Listens on `port` while it runs, and carries what comes to where it belongs."""
 
@@ -208,23 +221,12 @@ class Spreader(_Between):
                 continue
             self._writers.add(far_writer)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._copy(reader, far_writer), name="spreader.up")
-                group.create_task(self._copy(far_reader, writer), name="spreader.down")
+                group.create_task(copied(reader, far_writer, self.delay), name="spreader.up")
+                group.create_task(copied(far_reader, writer, self.delay), name="spreader.down")
             self._writers.discard(far_writer)
             break
         self._writers.discard(writer)
         writer.close()
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                await asyncio.sleep(self.delay)
-                writer.write(data)
-                await writer.drain()
-        except ConnectionError:
-            return
-        finally:
-            writer.close()
 
     def move(self, *ports: int) -> None:
         """To other targets; what is connected now is cut off."""

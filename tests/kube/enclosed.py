@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.fleet.fleet_network import listening
+from tests.fleet.fleet_network import copied, listening
 
 _LISTEN = """
 import socket, sys
@@ -75,19 +75,8 @@ class Enclosed:
         self.carried += 1
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_copy(reader, far_writer), name="way.out")
-            group.create_task(_copy(far_reader, writer), name="way.back")
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        return
-    finally:
-        writer.close()
+            group.create_task(copied(reader, far_writer), name="way.out")
+            group.create_task(copied(far_reader, writer), name="way.back")
 
 
 @asynccontextmanager

@@ -13,33 +13,25 @@ import httpx
 import yaml
 from listener_certificates import Certificate
 
-from fingerpost.objects import ObjectKey, canonical, trim, type_of
+from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
-from mgmt.translate.graph.ownership import Place
 from tests.istio_world import IstioWorld
 from tests.kube.api_server import running_api_server
 from tests.kube.istiod import Istiod, IstioGateway, Object, Proxy, running_istiod
 from tests.kube.kube_client import KubeClient, endpoint_slice, namespace
 from tests.kube.workload_certificates import serving
+from tests.plain_world import HOME, PLACE, entry
 
 EAST_GATEWAY, EAST_POD = "192.0.2.33", "192.0.2.42"
 WEST_GATEWAY, WEST_POD = "192.0.2.65", "192.0.2.74"
 HTTP, DOOR, PASSAGE, POD, ADMIN = 18080, 16443, 15443, 8080, 8081
 SNI = "sniRouting"
-ADMINISTRATION = """
-- {apiVersion: v1, kind: Namespace, metadata: {name: gloo-mesh}}
-- {apiVersion: v1, kind: Namespace, metadata: {name: gw}}
-- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: east, namespace: gloo-mesh}}
-- {apiVersion: admin.gloo.solo.io/v2, kind: KubernetesCluster, metadata: {name: west, namespace: gloo-mesh}}
-- apiVersion: admin.gloo.solo.io/v2
-  kind: Workspace
-  metadata: {name: all, namespace: gloo-mesh}
-  spec: {workloadClusters: [{name: '*', namespaces: [{name: '*'}]}]}
+ADMINISTRATION = f"""{HOME}
+- {{apiVersion: v1, kind: Namespace, metadata: {{name: gw}}}}
 - apiVersion: networking.gloo.solo.io/v2
   kind: VirtualGateway
-  metadata: {name: edge, namespace: gw}
-  spec: {workloads: [{selector: {cluster: east}}], listeners: [{http: {}, port: {number: 80}}]}
+  metadata: {{name: edge, namespace: gw}}
+  spec: {{workloads: [{{selector: {{cluster: east}}}}], listeners: [{{http: {{}}, port: {{number: 80}}}}]}}
 """
 GATEWAYS = {
     "east": f"""
@@ -79,16 +71,12 @@ SERVICE = """
 
 
 def _objects(text: str, cluster: str) -> dict[ObjectKey, bytes]:
-    out = {}
-    for obj in yaml.safe_load(text):
-        type_, meta = type_of(obj["apiVersion"], obj["kind"]), obj["metadata"]
-        out[ObjectKey(type_, cluster, meta.get("namespace", ""), meta["name"])] = canonical(trim(type_, obj))
-    return out
+    return dict(entry(cluster, obj) for obj in yaml.safe_load(text))
 
 
 def emitted(users: str, mode: str) -> tuple[dict[str, list[Object]], Mapping[ObjectKey, tuple[Problem, ...]]]:
     """By cluster what `users`, written in the management cluster, become; and what Istio cannot be told."""
-    world = IstioWorld(Place(cluster="mgmt", admin_namespace="gloo-mesh"))
+    world = IstioWorld(PLACE)
     objects = _objects(ADMINISTRATION, "mgmt") | _objects(users, "mgmt")
     service = SERVICE.replace("SIDECARS", "true" if mode == SNI else "false")
     for cluster, gateway in GATEWAYS.items():

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from fingerpost.objects import ObjectKey
+from fingerpost.relay.objects import CLUSTER_SCOPE
 from fingerpost.relay.pieces import PieceList, join
+from mgmt.publish.publisher import Publisher
 from mgmt.publish.scope import ResourceSet
 from mgmt.translate.graph.ownership import Place
 from mgmt.translate.scopes import GatewayClass, GatewayKey, ResourceKey
 from mgmt.translate.status import Status
 from mgmt.translate.translator import Translator, translate
 from mgmt.translate.turn import Turn
+
+
+def offered(publisher: Publisher, cluster: str) -> dict[GatewayKey, dict[ResourceKey, bytes]]:
+    """What the relay would tell the agent of a cluster about its gateways, from scopes whose logs lead without a gap to
+    what they hold.
+    """
+    found = {}
+    for name, scope in publisher.scopes(cluster).items():
+        joins = [(a.after, a.version) == (b.base, b.previous) for a, b in pairwise(scope.log)]
+        assert all(joins), (cluster, name, publisher.config_version)
+        assert not scope.log or scope.log[-1].after == scope.digest.total
+        if name != CLUSTER_SCOPE and not scope.gone:
+            found[cluster, name] = {k: join(v) for k, v in scope.resources.items()}
+    return found
 
 
 class View(NamedTuple):

@@ -4,16 +4,14 @@ scope, the objects of now elsewhere, and the facts of now.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from random import Random
 
 import pytest
 from random_fleet import CLUSTERS, NAMESPACES, PLACE, edited, edits, fleet
-from replay import View, rebuilt
+from replay import View, offered, rebuilt
 
 from fingerpost.objects import ObjectKey
-from fingerpost.relay.objects import CLUSTER_SCOPE, ISTIO_SCOPE
-from fingerpost.relay.pieces import join
+from fingerpost.relay.objects import ISTIO_SCOPE
 from mgmt.ingest.kinds import pin_key
 from mgmt.pins.outputs import Outputs
 from mgmt.pins.rollback import RECORDED, Overlay, Reach, Rollback, Scope, decode, encode, pin_name
@@ -87,16 +85,11 @@ def test_gateways_get_what_a_rebuild_of_the_older_objects_gives(seed: int, plane
         expected = _Expected(objects, active)
         for cluster in {key.cluster for key in objects}:
             wanted = {g: held for g, held in expected.of(cluster).gateways.items() if g[0] == cluster}
-            offered = {}
-            for name, scope in publisher.scopes(cluster).items():
-                joins = [(a.after, a.version) == (b.base, b.previous) for a, b in pairwise(scope.log)]
-                assert all(joins), (cluster, name, version)
-                assert not scope.log or scope.log[-1].after == scope.digest.total
-                if name != CLUSTER_SCOPE and not scope.gone:
-                    offered[cluster, name] = {k: join(v) for k, v in scope.resources.items()}
-                    istio += bool(active and name == ISTIO_SCOPE and scope.resources)
-                    counted = publisher.contributions((cluster, name))
-                    assert counted == expected.of(cluster).contributions[cluster, name], (cluster, name, version)
-            assert offered == {g: {k: v[2] for k, v in held.items()} for g, held in wanted.items()}, (cluster, version)
+            told = offered(publisher, cluster)
+            for gateway, resources in told.items():
+                istio += bool(active and gateway[1] == ISTIO_SCOPE and resources)
+                counted = publisher.contributions(gateway)
+                assert counted == expected.of(cluster).contributions[gateway], (gateway, version)
+            assert told == {g: {k: v[2] for k, v in held.items()} for g, held in wanted.items()}, (cluster, version)
     assert rolled_back > 5, "the seed is no test"
     assert istio or plane != "istio", "the fleet has Istio gateways"

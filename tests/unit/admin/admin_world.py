@@ -12,7 +12,7 @@ import yaml
 from fingerpost.cluster.protocol import Finding
 from fingerpost.objects import ObjectKey, canonical, content_hash, trim
 from fingerpost.relay.applied import ScopeApplied, ScopeException
-from fingerpost.tracing import Untraced
+from fingerpost.tracing import Tracer
 from mgmt.admin.app import app
 from mgmt.admin.ports import Plane, StoreInfo
 from mgmt.bell import Bell
@@ -136,7 +136,7 @@ class World:
         self.folder_released = 0
         self.serving = True
         self.relay = RelayInfo(certificates=(own_certificate("server"), own_certificate("signing")))
-        self.journal = Journal(lambda: NOW + MILLI * 8, Spans(Untraced()))
+        self.journal = Journal(lambda: NOW + MILLI * 8, Spans(Tracer()))
         self.moment = NOW
         self.events = Events(lambda: self.moment)
         self.plane = Plane(

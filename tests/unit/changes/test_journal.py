@@ -8,7 +8,7 @@ import pytest
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied
-from fingerpost.tracing import Attributes, trace_of
+from fingerpost.tracing import Attributes, Tracer, trace_of
 from mgmt.changes.journal import METRIC, Journal
 from mgmt.changes.passage import Translated, came
 from mgmt.changes.spans import Spans
@@ -25,7 +25,7 @@ def key(name: str) -> ObjectKey:
     return ObjectKey(TABLE, "mgmt", "shop", name)
 
 
-class Recorder:
+class Recorder(Tracer):
     """A tracer whose spans can be read."""
 
     on = True
@@ -47,9 +47,6 @@ class Recorder:
         context = _TRACE.format(trace, len(self.spans) + 1)
         self.spans.append((name, context, parent, tuple(links)))
         return context
-
-    def close(self) -> None:
-        return None
 
 
 class World:
