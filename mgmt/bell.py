@@ -9,9 +9,11 @@ class Bell:
     """Whoever waits for something to happen need not ask again and again."""
 
     def __init__(self) -> None:
+        self.rings = 0
         self._waiters: set[asyncio.Future[None]] = set()
 
     def ring(self) -> None:
+        self.rings += 1
         for waiter in tuple(self._waiters):
             if not waiter.done():
                 waiter.set_result(None)
@@ -21,8 +23,10 @@ class Bell:
     def awaited(self) -> bool:
         return bool(self._waiters)
 
-    async def wait(self) -> None:
-        """Returns at the next ring."""
+    async def wait(self, heard: int | None = None) -> None:
+        """Returns at the next ring; at once where there were more than the `heard` ones."""
+        if heard is not None and self.rings > heard:
+            return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:

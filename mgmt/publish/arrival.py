@@ -50,13 +50,16 @@ class ArrivalView(msgspec.Struct, frozen=True, kw_only=True):
 class Arrivals:
     def __init__(self) -> None:
         self.gateways: dict[GatewayKey, GatewayState] = {}
-        self.changed = Bell()  # rings when an agent has answered
+        self.changed = Bell()  # rings when an agent has answered, and when a gateway comes or goes
 
     def expect(self, gateway: GatewayKey) -> None:
-        self.gateways.setdefault(gateway, GatewayState())
+        if gateway not in self.gateways:
+            self.gateways[gateway] = GatewayState()
+            self.changed.ring()
 
     def forget(self, gateway: GatewayKey) -> None:
-        self.gateways.pop(gateway, None)
+        if self.gateways.pop(gateway, None):
+            self.changed.ring()
 
     def applied(self, cluster: str, config_version: int, scopes: Sequence[ScopeApplied]) -> None:
         for applied in scopes:

@@ -108,8 +108,10 @@ class ArrivalStatuses:
         raise RuntimeError("the arrival of changes is told no longer")
 
     async def _listen(self) -> Never:
+        changed, heard = self._arrivals.changed, 0
         while True:
-            await self._arrivals.changed.wait()
+            await changed.wait(heard)
+            heard = changed.rings
             self._compare()
             if self._pending:
                 self._wake.set()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import structlog
 
 from fingerpost.api.limits import LARGEST_OBJECT
 from fingerpost.objects import content_hash
@@ -22,6 +23,7 @@ from tests.unit.relay.support import FAST, ROUTES, Agent, body_piece, facts, run
 
 T = "core/Service"
 MIB = 1 << 20
+_WRITTEN_AT_ONCE = 1000  # frames
 
 
 def _push(**body: object) -> bytes:
@@ -113,14 +115,22 @@ _PULLED: dict[str, tuple[Callable[[], list[bytes]], str]] = {
 }
 
 
+async def _refused(world: World, peer: RawPeer, method: str, frames: list[bytes], words: str) -> None:
+    """One that still writes when its stream is ended may hear of the end alone; the server's log tells why."""
+    with structlog.testing.capture_logs() as logs:
+        said = await peer.sent(method, *frames)
+        await until(lambda: world.metrics.counts.get(("relay_protocol_errors_total", "")) == 1)
+    reasons = [line["reason"] for line in logs if line["event"] == "relay.stream.refused"]
+    assert len(reasons) == 1, logs
+    assert words in reasons[0]
+    assert is_refusal(said, words) or (len(frames) > _WRITTEN_AT_ONCE and said is grpc.StatusCode.INTERNAL), said
+
+
 @pytest.mark.parametrize("case", _PUSHED)
 async def test_facts_that_break_the_rules_are_refused(world: World, case: str) -> None:
     frames, words = _PUSHED[case]
     async with _served(world), raw_peer(world.relay.port) as peer:
-        said = await peer.sent(PUSH, *frames())
-        # A client that still writes when we end the stream may hear of the end alone.
-        assert is_refusal(said, words) or (not words and said is grpc.StatusCode.INTERNAL), said
-        await until(lambda: world.metrics.counts.get(("relay_protocol_errors_total", "")) == 1)
+        await _refused(world, peer, PUSH, frames(), words)
         assert ("ns", "n") not in world.ingest.held[T]
 
 
@@ -128,8 +138,7 @@ async def test_facts_that_break_the_rules_are_refused(world: World, case: str) -
 async def test_answers_that_break_the_rules_are_refused(world: World, case: str) -> None:
     frames, words = _PULLED[case]
     async with _served(world), raw_peer(world.relay.port) as peer:
-        assert is_refusal(said := await peer.sent(PULL, *frames()), words), said
-        await until(lambda: world.metrics.counts.get(("relay_protocol_errors_total", "")) == 1)
+        await _refused(world, peer, PULL, frames(), words)
 
 
 async def test_a_version_that_nobody_can_have_reached_does_not_raise_ours(world: World) -> None:
