@@ -5,6 +5,8 @@ given when the agent is gone, and looks at every single change. It forwards noth
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Never
@@ -41,6 +43,7 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 200),
 )
 _PAUSE = 0.05
+_ANSWERS = 40  # of which one can be told
 
 
 class Proxy:
@@ -52,6 +55,7 @@ class Proxy:
         self._versions: dict[str, dict[str, str]] = {t: {} for t in _MESSAGES}
         self._asked: dict[str, set[str]] = {EDS: set(), RDS: set()}
         self.connected = False
+        self._answers: deque[tuple[float, str, list[str], list[str]]] = deque(maxlen=_ANSWERS)
 
     async def run(self) -> Never:
         while True:
@@ -96,9 +100,12 @@ class Proxy:
 
     def _take(self, answer: discovery_pb2.DeltaDiscoveryResponse) -> None:
         held, versions = self.held[answer.type_url], self._versions[answer.type_url]
+        given: list[str] = []
+        self._answers.append((time.monotonic(), answer.type_url, given, list(answer.removed_resources)))
         for resource in answer.resources:
             held[resource.name] = _MESSAGES[answer.type_url].FromString(resource.resource.value)
             versions[resource.name] = resource.version
+            given.append(_short(resource.name, held[resource.name]))
         for name in answer.removed_resources:
             held.pop(name, None)
             versions.pop(name, None)
@@ -118,6 +125,14 @@ class Proxy:
                     self.held[type_url].pop(gone, None)
                     self._versions[type_url].pop(gone, None)
                 self._asked[type_url] = names
+
+    def told(self, since: float = 0.0) -> list[str]:
+        """The last answers of the agent, oldest first; `since` makes their moments comparable."""
+        return [
+            f"{at - since:.3f} {type_url.rpartition('.')[2]} {' '.join(given)}"
+            + f" without {' '.join(gone)}" * bool(gone)
+            for at, type_url, given, gone in self._answers
+        ]
 
     # ---------------------------------------------------------------- what a client would get
 
@@ -167,6 +182,15 @@ class Proxy:
             return tuple(held.load_assignment.endpoints)
         assignment = self.held[EDS].get(held.eds_cluster_config.service_name or held.name)
         return () if assignment is None else tuple(assignment.endpoints)
+
+
+def _short(name: str, resource: Any) -> str:
+    if not isinstance(resource, endpoint_pb2.ClusterLoadAssignment):
+        return name
+    members = [
+        member.endpoint.address.socket_address.address for group in resource.endpoints for member in group.lb_endpoints
+    ]
+    return f"{name} ({' '.join(members)})"
 
 
 def _destination(cluster: str) -> str:

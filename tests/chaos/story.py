@@ -63,10 +63,10 @@ class Log:
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("w")
-        self._began = time.monotonic()
+        self.began = time.monotonic()
 
     def write(self, what: str, **fields: object) -> None:
-        line = {"at": round(time.monotonic() - self._began, 3), "what": what} | fields
+        line = {"at": round(time.monotonic() - self.began, 3), "what": what} | fields
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
@@ -208,7 +208,8 @@ class Story:
 
     def _note(self) -> None:
         for finding in self._checker.findings[self._told :]:
-            self._log.write("finding", finding=str(finding))
+            told = self._fleet.proxies[finding.cluster].told(self._log.began)
+            self._log.write("finding", finding=str(finding), told=told)
             self._tell(f"FOUND {finding}")
         self._told = len(self._checker.findings)
 
