@@ -29,6 +29,7 @@ from agent.relay.push import Push
 from agent.relay.trust import chosen_trust
 from agent.settings import Settings
 from agent.signing import ServerAuthority
+from agent.statuses import Statuses
 from agent.tracks import Tracks
 from agent.xds.callers import AccountCallers, Callers, TokenCallers
 from agent.xds.gateways import Gateways
@@ -39,14 +40,13 @@ from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
 from fingerpost.cluster.leading import Leading
 from fingerpost.cluster.protocol import Batch, Cluster
-from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.http import listen
 from fingerpost.memory import settle
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
-from fingerpost.relay.objects import CLUSTER_SCOPE, ISTIO_SCOPE, STATUS, key_of
-from fingerpost.relay.pieces import PieceList, join
+from fingerpost.relay.objects import CLUSTER_SCOPE, ISTIO_SCOPE
+from fingerpost.relay.pieces import PieceList
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.secrets.protocol import Secrets
 from fingerpost.telemetry import Telemetry
@@ -129,7 +129,8 @@ class Agent:
         )
         self.link.leads = lambda: leading.held
         self._leading, leading.changed = leading, self._led
-        self._statuses = StatusWriter(cluster, lambda: leading.held)
+        self._statuses = Statuses(settings.cluster, cluster, lambda: leading.held)
+        self.pull.on_arrivals = self._statuses.arrived
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
         self._asked = Interest()
@@ -207,7 +208,7 @@ class Agent:
         seen_unix_nanos: int,
     ) -> None:
         if scope == CLUSTER_SCOPE:
-            self._take_statuses(changed)
+            self._statuses.take(changed)
             self.pull.report(ScopeApplied(scope=scope, watermark=version))
         elif scope == ISTIO_SCOPE and scope in self.desired.scopes:
             self.istio.on_version(version, changed, keep, confirmed=confirmed)
@@ -238,12 +239,6 @@ class Agent:
         self._folder.want(SECRET, names(interest.secrets))
         self._spread(self.world.set_interest(interest.secrets, interest.label_keys, interest.services))
 
-    def _take_statuses(self, changed: Mapping[Key, PieceList | None]) -> None:
-        for (type_, name), pieces in changed.items():
-            if type_ == STATUS:
-                key = key_of(self.settings.cluster, name)
-                self._statuses.put(key, None if pieces is None else msgspec.json.decode(join(pieces)))
-
     def _led(self, held: bool) -> None:
         """This agent begins or ceases to lead: from now on, or no longer, it writes and pushes."""
         if held:
@@ -251,7 +246,7 @@ class Agent:
             self._certificates.look_again()
             self.istio.take_over()
             if (own := self.desired.scopes.get(CLUSTER_SCOPE)) is not None:
-                self._take_statuses(own.lists)
+                self._statuses.take(own.lists)
         self.link.role_changed()
 
     def on_applied(self, applied: Applied) -> None:

@@ -53,7 +53,7 @@ class Result(NamedTuple):
 
 
 class Pipeline:
-    """`on_statuses` gets the changed statuses of objects that live in the management cluster."""
+    """`on_statuses` gets the statuses that changed."""
 
     def __init__(
         self,
@@ -109,9 +109,8 @@ class Pipeline:
             if result.turn.accepted:
                 self.on_accepted({pin_of_key(key): body for key, body in result.turn.accepted.items()})
             self.on_changed(seq, result.changed, partial(self._publisher.touched, result.turn))
-            mine = {k: s for k, s in result.turn.statuses.items() if k.cluster == self._translator.place.cluster}
-            if mine:
-                self._on_statuses(mine)
+            if result.turn.statuses:
+                self._on_statuses(result.turn.statuses)
         self._publisher.config_version = max(self._publisher.config_version, seq)
         if self._publisher.catch_up(seq):  # what agents hold of before says nothing about these inputs
             self.changed_at = dict.fromkeys(self.changed_at, seq)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.relay.desired import DesiredState
 from fingerpost.relay.applied import ScopeApplied
@@ -34,6 +34,7 @@ class Pull:
     ) -> None:
         self.desired = desired
         self._on_interest, self._interest = on_interest, Interest()
+        self.on_arrivals: Callable[[Iterable[tuple[str, bytes]]], None] = lambda _: None
         self.asked = asyncio.Event()  # the server has said which facts it needs, in the life of this process
         self._stream: Stream | None = None
         self._welcome = False
@@ -162,6 +163,8 @@ class Pull:
                 self._hello_ack(message.hello_ack)
             case "interest":
                 self._interested(message.interest)
+            case "arrivals":
+                self.on_arrivals((told.name, told.json) for told in message.arrivals.objects)
             case "certificate":
                 self._certificate(message.certificate)
             case "goodbye":

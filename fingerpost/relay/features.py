@@ -13,7 +13,8 @@ from typing import Final
 from fingerpost.relay.objects import OBJECT
 
 _OBJECTS: Final = "objects"
-FEATURES: Final = ("digest-buckets", _OBJECTS, "pieces", "splices", "stored")
+ARRIVALS: Final = "arrivals"
+FEATURES: Final = (ARRIVALS, "digest-buckets", _OBJECTS, "pieces", "splices", "stored")
 # Type of resource -> feature. What is not here has been there from the beginning.
 _NEEDED: Final[Mapping[str, str]] = MappingProxyType({OBJECT: _OBJECTS})
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import structs
 
+from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.objects import CLUSTER_SCOPE
@@ -20,6 +21,7 @@ from mgmt.publish.arrival import Arrivals
 from mgmt.publish.guard import GuardSettings, Held
 from mgmt.publish.holds import Holds
 from mgmt.publish.scope import ResourceSet, Scope
+from mgmt.publish.told import Told
 from mgmt.relay.ports import NEVER, LogEntry
 from mgmt.translate.scopes import GatewayKey, ScopeClass
 from mgmt.translate.turn import Turn
@@ -45,6 +47,7 @@ class Publisher:
         self._scopes: dict[str, dict[str, Scope]] = {}
         self._cluster_sets: dict[str, ResourceSet] = {}
         self._interests: dict[str, Interest] = {}
+        self._told: dict[str, Told] = {}
         self._wakes: dict[str, dict[Callable[[], None], None]] = {}
         self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
         self._warming: Mapping[ScopeClass, Mapping[str, str]] = {}
@@ -81,6 +84,15 @@ class Publisher:
     def interest(self, cluster: str) -> Interest:
         found = self._interests.get(cluster) or Interest()
         return structs.replace(found, partial=True) if self._cold else found
+
+    def tell_arrival(self, key: ObjectKey, body: bytes | None) -> None:
+        """To the agent of the object's cluster: `status.arrival` in JSON. None: the object is gone."""
+        self._told.setdefault(key.cluster, Told()).put(key, body)
+        self._wake((key.cluster,))
+
+    def arrivals_after(self, cluster: str, number: int, most: int) -> tuple[int, Sequence[tuple[ObjectKey, bytes]]]:
+        told = self._told.get(cluster)
+        return told.after(number, most) if told else (0, ())
 
     def subscribe(self, cluster: str, wake: Callable[[], None]) -> Callable[[], None]:
         self._wakes.setdefault(cluster, {})[wake] = None

@@ -11,6 +11,7 @@ from typing import NamedTuple, NewType, Protocol
 
 import msgspec
 
+from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.digest import SetDigest
 from fingerpost.relay.interest import Interest
@@ -202,6 +203,11 @@ class Publisher(Protocol):
         """
 
     def interest(self, cluster: str) -> Interest: ...
+
+    def arrivals_after(self, cluster: str, number: int, most: int) -> tuple[int, Sequence[tuple[ObjectKey, bytes]]]:
+        """What became known after `number` (0: ever) of the arrival of objects in the cluster, as `status.arrival` in
+        JSON, the oldest first; and the number to go on from. `wake` is called for these, too.
+        """
 
     async def sign(self, cluster: str, id_: str, csr: bytes) -> tuple[bytes, bytes]:
         """(chain, roots) as PEM. Raises Refused."""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from fingerpost.problems import sayable
 from fingerpost.relay.applied import ScopeApplied
-from fingerpost.relay.features import FEATURES
+from fingerpost.relay.features import ARRIVALS, FEATURES
 from fingerpost.relay.frames import parse, pieces_of, scope_delta, scope_field
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.messages import applied_from_wire, lost_by
+from fingerpost.relay.objects import name_of
 from fingerpost.relay.reasons import Reason, Refused
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.relay.stream import Stream
@@ -41,6 +42,7 @@ _MOST_SCOPES = 20_000
 _MOST_KEYS = 500_000  # of a scope, in answer to bucket digests
 _MOST_ANSWERS = 256  # messages with pieces that are not yet fetched, when more are asked for
 _MOST_SIGNING = 1000
+_ARRIVALS = 1000  # objects in one message
 _VERSION_LIMIT = 1 << 50  # of what is believed of a counter that counts edits; Redis counts to 2^53 without rounding
 
 
@@ -67,6 +69,7 @@ class PullSession:
         self._interest: Interest | None = None
         self._open = False
         self._signing = 0
+        self._arrivals: int | None = 0 if ARRIVALS in hello.features else None  # what the agent was told up to
         self._unsubscribe: Callable[[], None] | None = None
 
     async def start(self) -> None:
@@ -214,7 +217,19 @@ class PullSession:
                     partial=interest.partial,
                 )
                 return self._numbered(pb.PullResponse(interest=wire))
-        return self._next_scope()
+        return self._next_scope() or self._next_arrivals()
+
+    def _next_arrivals(self) -> bytes | None:
+        """Without a number of the stream: nobody acknowledges them."""
+        if self._arrivals is None:
+            return None
+        self._arrivals, told = self._publisher.arrivals_after(self._cluster, self._arrivals, _ARRIVALS)
+        if not told:
+            return None
+        arrivals = pb.Arrivals()
+        for key, body in told:
+            arrivals.objects.add(name=name_of(key), json=body)
+        return pb.PullResponse(arrivals=arrivals).SerializeToString()
 
     def _numbered(self, message: pb.PullResponse) -> bytes:
         self._seq += 1

@@ -1,4 +1,5 @@
-"""How far an object's change has come, in the status of the object itself (design D9): `status.arrival`.
+"""How far an object's change has come, in the status of the object itself (design D9): `status.arrival`. Of objects in
+workload clusters their agents are told, which write it.
 
 Off the hot path: it looks now and then at the objects whose last change is not known to be everywhere, for a few
 milliseconds at a time. A change that arrives soon costs one write; one that does not, a few more, ever more seldom.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Never
 
 from fingerpost.objects import ObjectKey
@@ -21,6 +23,8 @@ _SLICE = 0.02  # seconds of looking at a time
 _PARTLY, _PARTLY_CEILING = 5.0, 60.0  # seconds after which it is said that something has not arrived
 _SHOWN = 5  # gateways that are named
 _LONGEST = 500
+Arrival = Mapping[str, Any]
+UNKNOWN: Arrival = MappingProxyType({})  # whether something is told already
 
 
 def arrival_of(view: ArrivalView, generation: int) -> dict[str, Any]:
@@ -41,23 +45,23 @@ class _Object:
 
     __slots__ = ("arrival", "due", "patience", "status")
 
-    def __init__(self, status: Status, arrival: Mapping[str, Any] | None) -> None:
+    def __init__(self, status: Status, arrival: Arrival | None) -> None:
         self.status, self.arrival = status, arrival
         self.patience, self.due = _PARTLY, 0.0
 
 
 class ArrivalStatuses:
-    """`write(key, status)` takes the whole status, `read(key)` gives what is there; `look()` answers for one moment how
-    far an object is. A gateway is `untold` when its agent is connected to a replica that has not spoken of it yet.
-    `states()`: what is known of all gateways.
+    """`write(key, status, arrival)` is told both or, when the object is gone, None; `read(key)` gives the arrival that
+    is told already. `look()` answers for one moment how far an object is. A gateway is `untold` when its agent is
+    connected to a replica that has not spoken of it yet. `states()`: what is known of all gateways.
     """
 
     def __init__(
         self,
         kinds: Collection[str],
         arrivals: Arrivals,
-        write: Callable[[ObjectKey, Mapping[str, Any] | None], None],
-        read: Callable[[ObjectKey], Any],
+        write: Callable[[ObjectKey, Status | None, Arrival | None], None],
+        read: Callable[[ObjectKey], Arrival | None],
         look: Callable[[], Callable[[ObjectKey], ArrivalView]],
         untold: Callable[[GatewayKey], bool],
         states: Callable[[], Mapping[GatewayKey, GatewayState]],
@@ -76,20 +80,19 @@ class ArrivalStatuses:
             self._objects.pop(key, None)
             self._pending.pop(key, None)
             self._keys.pop(key.contribution, None)
-            self._write(key, None)
+            self._write(key, None, None)
         elif key.type not in self._kinds:
-            self._write(key, status.as_json())
+            self._write(key, status, UNKNOWN)
         else:
             known = self._objects.get(key)
-            there = known.arrival if known else (self._read(key) or {}).get("arrival")
+            there = known.arrival if known else self._read(key)
             self._objects[key], self._keys[key.contribution] = _Object(status, there), key
             self._put(key)
             self._await((key,))
 
     def _put(self, key: ObjectKey) -> None:
         found = self._objects[key]
-        body = found.status.as_json()
-        self._write(key, body | {"arrival": found.arrival} if found.arrival else body)
+        self._write(key, found.status, found.arrival)
 
     def _await(self, keys: Iterable[ObjectKey]) -> None:
         now = asyncio.get_running_loop().time()

@@ -10,12 +10,12 @@ from typing import Never
 
 from fingerpost.cluster.protocol import Cluster
 from fingerpost.cluster.status_writer import StatusWriter
-from fingerpost.objects import ObjectKey
+from fingerpost.objects import ObjectKey, canonical
 from mgmt.bell import Bell
 from mgmt.ingest.ingest import Ingest
 from mgmt.publish.arrival import ArrivalView, GatewayState
 from mgmt.publish.publisher import Publisher
-from mgmt.status.arrival import ArrivalStatuses
+from mgmt.status.arrival import UNKNOWN, Arrival, ArrivalStatuses
 from mgmt.status.kubernetes_clusters import KubernetesClusters
 from mgmt.status.replicas import Board, Exchange, Told, told_of
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
@@ -27,7 +27,7 @@ from mgmt.translate.status import Status
 class Statuses:
     """`kinds` are those whose arrival is told, by `look()`; of a gateway whose cluster `is_cold` it is not told.
     `ingest` begins later; `turns` rings after each turn. Only who `leads` writes. Where there is no `folder`, nothing
-    is written, but the replicas tell each other what has arrived.
+    is written, but the replicas tell each other, and their agents, what has arrived.
     """
 
     def __init__(
@@ -47,15 +47,16 @@ class Statuses:
     ) -> None:
         """Raises ClusterFailed where approval is required and nobody can be asked."""
         self._ingest, self._publisher, self._is_cold = ingest, publisher, is_cold
-        self._writer = StatusWriter(folder, leads) if folder else None
+        self._writer, self._folder = (StatusWriter(folder, leads) if folder else None), folder
+        self._home = place.cluster
         write = self._writer.put if self._writer else None
         self.clusters = KubernetesClusters(folder, place, ingest, write, require_approval=require_approval)
         arrivals = publisher.arrivals
         self._arrival = ArrivalStatuses(
             kinds,
             arrivals,
-            write=write or (lambda _key, _status: None),
-            read=lambda key: folder.status(key) if folder else None,
+            write=self._write,
+            read=self._read,
             look=look,
             untold=self._is_untold,
             states=lambda: {g: self.told(g) or state for g, state in arrivals.gateways.items()},
@@ -69,7 +70,24 @@ class Statuses:
         for key, status in statuses.items():
             if key.type != KUBERNETES_CLUSTER:
                 self._arrival.put(key, status)
-        self.clusters.found({key: status for key, status in statuses.items() if key.type == KUBERNETES_CLUSTER})
+        registered = (k for k in statuses if k.type == KUBERNETES_CLUSTER and k.cluster == self._home)
+        self.clusters.found({key: statuses[key] for key in registered})
+
+    def _write(self, key: ObjectKey, status: Status | None, arrival: Arrival | None) -> None:
+        """Of objects in workload clusters the translator's findings travel with what is published."""
+        if key.cluster != self._home:
+            if status is None:
+                self._publisher.tell_arrival(key, None)
+            elif arrival is not UNKNOWN:
+                self._publisher.tell_arrival(key, canonical(arrival) if arrival else b"")
+        elif self._writer is not None:
+            told = status.as_json() if status else None
+            self._writer.put(key, {**told, "arrival": arrival} if told and arrival else told)
+
+    def _read(self, key: ObjectKey) -> Arrival | None:
+        if key.cluster != self._home:
+            return UNKNOWN
+        return (self._folder.status(key) or {}).get("arrival") if self._folder else None
 
     def told(self, gateway: GatewayKey) -> GatewayState | None:
         """By the replica to which its agent is connected, if that is another one."""
@@ -96,5 +114,5 @@ class Statuses:
             tasks.create_task(self._exchange.run(), name="mgmt.arrival.exchange")
             if self._writer is not None:
                 tasks.create_task(self._writer.run(), name="mgmt.status.write")
-                tasks.create_task(self._arrival.run(), name="mgmt.arrival")
+            tasks.create_task(self._arrival.run(), name="mgmt.arrival")
         raise RuntimeError("statuses are told no longer")

@@ -13,12 +13,14 @@ from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import Pull
 from agent.relay.push import Push
 from agent.relay.trust import Trust
+from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.digest import SetDigest, object_key, resource_key
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.pieces import Piece, PieceList, Role, piece
 from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import RelaySettings
+from mgmt.publish.told import Told
 from mgmt.relay.ports import Changed, Fence, LogEntry, Name, SessionInfo, Upsert
 from tests.splicing import diff
 
@@ -161,6 +163,7 @@ class FakePublisher:
         self.reports: list[ScopeApplied] = []
         self.saw = 0
         self.wanted = Interest()
+        self.told = Told()
         self.raise_seq = True
 
     async def ready(self, cluster: str) -> None:
@@ -180,6 +183,9 @@ class FakePublisher:
         self.saw = max(self.saw, config_version)
         if self.raise_seq:
             self.config_version = max(self.config_version, config_version)
+
+    def arrivals_after(self, cluster: str, number: int, most: int) -> tuple[int, Sequence[tuple[ObjectKey, bytes]]]:
+        return self.told.after(number, most)
 
     def interest(self, cluster: str) -> Interest:
         return self.wanted
@@ -219,11 +225,13 @@ class Agent:
         self.keep: Mapping[str, str] = {}
         self.confirmed: list[bool] = []
         self.interests: list[Interest] = []
+        self.arrivals: list[tuple[str, bytes]] = []
         self.losses: list[LinkLost] = []
         self.relists: list[tuple[str, ...]] = []
         self.desired = DesiredState(self._on_version)
         self.push = Push(settings, self._relist)
         self.pull = Pull(self.desired, self.interests.append)
+        self.pull.on_arrivals = self.arrivals.extend
         who = AgentIdentity(cluster=cluster, instance="i", authority=authority)
         self.link = AgentLink(
             address, who, self.push, self.pull, settings, lambda why, _p: self.losses.append(why), trust

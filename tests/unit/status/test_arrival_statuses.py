@@ -30,7 +30,7 @@ class World:
         self.statuses = ArrivalStatuses(
             [TABLE.type],
             self.arrivals,
-            self.written.__setitem__,
+            lambda key, _status, arrival: self.written.__setitem__(key, arrival),
             self.written.get,
             self._look,
             lambda _: False,
@@ -45,8 +45,8 @@ class World:
         return self.arrivals.of(key.contribution, SEQ, self.arrivals.gateways, ("east", "west"))
 
     @property
-    def told(self) -> str:
-        return ((self.written.get(TABLE) or {}).get("arrival") or {}).get("gateways", "")
+    def told(self) -> Any:
+        return (self.written.get(TABLE) or {}).get("gateways", "")
 
     def answer(self, cluster: str, watermark: int) -> None:
         self.arrivals.applied(cluster, watermark, [ScopeApplied(scope="gw/ingress", watermark=watermark, proxies=1)])
