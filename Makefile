@@ -33,8 +33,11 @@ generate: $(STAMP)
 	@$(BIN)/python -m charts.values_page
 	@$(BIN)/python -m tests.unit.docs.settings_page
 
+# What needs a machine for itself comes after what can share it.
+SHARING := tests/unit tests/translate tests/conformance
 unit: $(STAMP)
-	@$(BIN)/pytest tests --ignore=tests/kube
+	@$(BIN)/pytest $(SHARING) -n 2; sharing=$$?; \
+	$(BIN)/pytest tests --ignore=tests/kube $(SHARING:%=--ignore=%) && exit $$sharing
 
 test: check unit
 

@@ -31,10 +31,10 @@ async def _arrived(fleet: KubeFleet, generation: int, gateways: str) -> None:
     await until(so, 25, lambda: f"generation {generation} at {gateways}: {found}")
 
 
-async def _row(fleet: KubeFleet) -> dict[str, str]:
+async def _row(fleet: KubeFleet, cluster: str = "mgmt", name: str = "www") -> dict[str, str]:
     """As `kubectl get` shows it."""
     accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
-    table = (await fleet.kubes["mgmt"].http.get(f"{_TABLES}/www", headers=accept)).json()
+    table = (await fleet.kubes[cluster].http.get(f"{_TABLES}/{name}", headers=accept)).json()
     names = [column["name"] for column in table["columnDefinitions"]]
     return dict(zip(names, table["rows"][0]["cells"], strict=True))
 
@@ -50,6 +50,9 @@ async def test_the_status_tells_where_a_change_is_and_costs_few_writes(tmp_path:
         await _arrived(fleet, 1, "2/2")
         row = await _row(fleet)
         assert (row["State"], row["Gateways"], row["Message"]) == ("ACCEPTED", "2/2", "")
+
+        await fleet.apply("east", m.table("own", [m.says("/own", "in east")]))
+        await until(lambda: _told_by_its_agent(fleet), 25, "its agent writes it where it is")
 
         await settled(lambda: _patches(door), 2)
         door.asked.clear()
@@ -80,6 +83,11 @@ async def test_the_status_tells_where_a_change_is_and_costs_few_writes(tmp_path:
         row = await _row(fleet)
         assert row["State"] in ("INVALID", "WARNING")
         assert "nowhere" in row["Message"]
+
+
+async def _told_by_its_agent(fleet: KubeFleet) -> bool:
+    row = await _row(fleet, "east", "own")
+    return (row["State"], row["Gateways"]) == ("ACCEPTED", "2/2")
 
 
 def _patches(door: FaultyApi) -> int:

@@ -231,7 +231,7 @@ async def test_an_agent_with_the_key_of_the_root_signs_for_itself(tmp_path: Path
         client = Client(tmp_path / "east", server)
         await client.secrets.put(ROOT, await server.secrets.get(ROOT))
         async with client.running():
-            await until(lambda: client.connected)
+            await until(server.shown)
         leaf, _signing = pki.certificates(await client.certificate())
         assert server.shown() == [pki.fingerprint(leaf)]
 
