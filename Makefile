@@ -34,9 +34,9 @@ generate: $(STAMP)
 	@$(BIN)/python -m tests.unit.docs.settings_page
 
 # What needs a machine for itself comes after what can share it.
-SHARING := tests/unit tests/translate tests/conformance
+SHARING := tests/unit tests/translate tests/conformance tests/fleet
 unit: $(STAMP)
-	@$(BIN)/pytest $(SHARING) -n 2; sharing=$$?; \
+	@$(BIN)/pytest $(SHARING) -n 2 --dist worksteal; sharing=$$?; \
 	$(BIN)/pytest tests --ignore=tests/kube $(SHARING:%=--ignore=%) && exit $$sharing
 
 test: check unit
