@@ -32,6 +32,7 @@ from fingerpost.cluster.protocol import Change
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.pieces import PieceList
+from fingerpost.relay.reasons import LinkLost
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.relay.v1 import relay_pb2 as pb
 
@@ -89,7 +90,7 @@ class _Agent:
         self.cluster, self._root, self._offered = cluster, root, offered
         self.go = asyncio.Event()
         self.moved = Moved()
-        self.in_step_at = 0  # unix nanoseconds; 0: not now
+        self.in_step_at = 0  # unix nanoseconds; 0: not now, it is looked for
         settings = RelaySettings()
         self._world = World(cluster, b"k" * 32)
         self._desired = DesiredState(self._on_version)
@@ -97,7 +98,7 @@ class _Agent:
         self.push = _CountedPush(settings, self._relist)
         self.pull.moved = self.push.moved = self.moved
         identity = AgentIdentity(cluster=cluster, cluster_uid=f"uid-{cluster}", instance=cluster, version=__version__)
-        self.link = AgentLink(f"127.0.0.1:{port}", identity, self.push, self.pull, settings)
+        self.link = AgentLink(f"127.0.0.1:{port}", identity, self.push, self.pull, settings, self._lost)
 
     def list(self) -> None:
         """All of the cluster's folder, anew."""
@@ -111,19 +112,23 @@ class _Agent:
         self._tell(self._world.apply(changes, listed=True))
         self.push.complete({SERVICE, _SERVICE_FACTS, *(key.type for key in self._world.facts)})
 
+    def _lost(self, _why: LinkLost, _pause: float) -> None:
+        self.in_step_at = 0
+
     def look(self) -> None:
-        """Note the moment from which on both sides agree."""
+        """Note the moment from which on both sides agree: until the link is lost, or something moves."""
+        if self.in_step_at:
+            return
         agreed = self.pull.connected and self.push.in_step and not self._desired.wants
         agreed = agreed and not any(s.work or s.waiting or s.resyncing for s in self._desired.scopes.values())
-        if not agreed:
-            self.in_step_at = 0
-        elif not self.in_step_at:
+        if agreed:
             self.in_step_at = time.time_ns()
 
     async def _relist(self, types: tuple[str, ...]) -> None:
         self.list()
 
     def _tell(self, derived: Derived) -> None:
+        self.in_step_at = 0
         self.push.update(Fact(key.type, key.namespace, key.name, body) for key, body in derived.facts)
 
     def _on_interest(self, interest: Interest) -> None:
