@@ -15,11 +15,11 @@ from fingerpost.objects import ObjectKey
 from mgmt.explain.candidates import Candidate
 from mgmt.explain.serving import IstioServing, Serving
 from mgmt.explain.words import matcher_text
+from mgmt.snapshot.by_path import Covering
 from mgmt.snapshot.doors import Door, HostRoutes, doors, host_routes
 from mgmt.translate.graph.inputs import EXTERNAL_SERVICE, VIRTUAL_DESTINATION
 from mgmt.translate.ir import Matcher
 from mgmt.translate.policy import DESTINATION_POLICIES
-from mgmt.translate.routing.covering import covers
 from mgmt.translate.scopes import RouteClass
 from mgmt.translate.translator import Translator
 
@@ -164,13 +164,14 @@ def _shadowed(served: Iterable[_Served]) -> Iterator[Conflict]:
     alive: set[tuple[str, str, Matcher]] = set()
     dead: dict[tuple[str, str, Matcher], dict[tuple[Candidate, Candidate], str]] = {}
     for door, host, routes in served:
+        covering = Covering([c.matcher for c in routes.tried])
         for i, candidate in enumerate(routes.tried):
             which = (candidate.route.source.ref.contribution, candidate.route.source.path, candidate.matcher)
-            before = next((c for c in routes.tried[:i] if covers(c.matcher, candidate.matcher)), None)
-            if before is None:
+            earlier = covering.first(candidate.matcher, before=i)
+            if earlier is None:
                 alive.add(which)
             else:
-                dead.setdefault(which, {}).setdefault((candidate, before), f"{host} at {door}")
+                dead.setdefault(which, {}).setdefault((candidate, routes.tried[earlier]), f"{host} at {door}")
     for which, cases in dead.items():
         (candidate, before), where = next(iter(cases.items()))
         code = PARTLY_SHADOWED if which in alive else SHADOWED

@@ -18,7 +18,7 @@ from mgmt.explain.serving import IstioServing
 from mgmt.explain.words import matcher_text
 from mgmt.snapshot.doors import Door, HostRoutes, doors, host_routes
 from mgmt.snapshot.outcome import Outcome, Scopes
-from mgmt.snapshot.requests import Kind, Taken, kind_text, kinds, target_text
+from mgmt.snapshot.requests import Kind, Taken, Taking, kind_text, kinds, target_text
 from mgmt.translate.graph.inputs import SETTINGS
 from mgmt.translate.graph.istio_routes import TableObjects, TableSite, Where
 from mgmt.translate.scopes import RouteClass
@@ -255,16 +255,17 @@ def _requests(was: Routes, now: Routes) -> tuple[RequestChange, ...]:
 
 def _at_host(host: str, old: HostRoutes, new: HostRoutes) -> list[RequestChange]:
     single, double = kinds(old.tried, new.tried)
+    sides = Taking(old), Taking(new)
     out: list[RequestChange] = []
     for kind in single:
-        out += _moved(host, kind, old, new)
+        out += _moved(host, kind, *sides)
     told = {(one.was, one.now) for one in out}
     for kind in double:
-        out += [one for one in _moved(host, kind, old, new) if (one.was, one.now) not in told]
+        out += [one for one in _moved(host, kind, *sides) if (one.was, one.now) not in told]
     return out
 
 
-def _moved(host: str, kind: Kind, old: HostRoutes, new: HostRoutes) -> list[RequestChange]:
+def _moved(host: str, kind: Kind, old: Taking, new: Taking) -> list[RequestChange]:
     before, after = Taken(old, kind), Taken(new, kind)
     if before.key == after.key:
         return []

@@ -7,9 +7,10 @@ from typing import Any
 
 from mgmt.explain.candidates import Candidate
 from mgmt.explain.words import action_text, matcher_text
+from mgmt.snapshot.by_path import Covering, Overlapping
 from mgmt.snapshot.doors import HostRoutes
 from mgmt.translate import ir
-from mgmt.translate.routing.covering import covers, overlap
+from mgmt.translate.routing.covering import overlap
 
 NO_HOST = "404, the host is not served"
 NO_ROUTE = "404, no route"
@@ -78,19 +79,34 @@ def kinds(was: Sequence[Candidate], now: Sequence[Candidate]) -> tuple[dict[Kind
     for side in sequences:
         changed.update(dict.fromkeys(m for m, _ in side[same : len(side) - ends]))
     double: dict[Kind, None] = {}
+    if not (was and now):
+        return single, double  # on one side all requests get the same, so what two routes share is told with each
+    others = Overlapping([matcher for (matcher,) in single])
     for matcher in changed:
-        for other in single:
-            found = overlap(matcher, other[0])
+        for other in others.of(matcher):
+            found = overlap(matcher, other)
             if found and found not in single:
                 double[found] = None
     return single, double
 
 
+class Taking:
+    """Which of a host's routes takes a kind of requests."""
+
+    def __init__(self, routes: HostRoutes) -> None:
+        self.routes = routes
+        self._covering = Covering([c.matcher for c in routes.tried])
+
+    def first(self, kind: Kind) -> Candidate | None:
+        found = [number for m in kind if (number := self._covering.first(m)) is not None]
+        return self.routes.tried[min(found)] if found else None
+
+
 class Taken:
     """What becomes of a kind of requests. `key` compares, `text` shows."""
 
-    def __init__(self, routes: HostRoutes, kind: Kind) -> None:
-        found = next((c for c in routes.tried if any(covers(c.matcher, m) for m in kind)), None)
+    def __init__(self, taking: Taking, kind: Kind) -> None:
+        routes, found = taking.routes, taking.first(kind)
         self.route = found.route.name if found else ""
         if routes.chosen is None:
             self.key: Any = NO_HOST

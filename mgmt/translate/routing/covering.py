@@ -52,7 +52,7 @@ def _common_paths(one: PathMatch | None, other: PathMatch | None) -> tuple[PathM
 
 def _apart(one: PathMatch, other: PathMatch) -> bool:
     """No path matches both; the case of letters counts for neither."""
-    (begins, whole), (also, whole_too) = _beginning(one), _beginning(other)
+    (begins, whole), (also, whole_too) = beginning(one), beginning(other)
     if whole and whole_too:
         return begins != also
     if whole or whole_too:
@@ -63,10 +63,10 @@ def _apart(one: PathMatch, other: PathMatch) -> bool:
     return not (begins.startswith(also) or also.startswith(begins))
 
 
-def _beginning(path: PathMatch) -> tuple[str, bool]:
-    """With what every path begins, in lower case, and whether that is all of it."""
+def beginning(path: PathMatch) -> tuple[str, bool]:
+    """With what every path begins, with ASCII letters in lower case, and whether that is all of it."""
     text = _literal_beginning(path.value) if path.kind is MatchKind.REGEX else path.value
-    return text.lower(), path.kind is MatchKind.EXACT
+    return text.encode().lower().decode(), path.kind is MatchKind.EXACT
 
 
 def _exclude(one: HeaderMatch | QueryMatch, other: HeaderMatch | QueryMatch) -> bool:
