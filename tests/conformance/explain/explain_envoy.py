@@ -65,6 +65,18 @@ def clusters(configuration: Configuration) -> dict[str, cluster_pb2.Cluster]:
     }
 
 
+def forwarded(configuration: Configuration) -> dict[str, set[frozenset[str]]]:
+    """By route: all clusters that Envoy may choose for it, at each host that has it."""
+    out: dict[str, set[frozenset[str]]] = {}
+    held = resources(configuration)
+    for name in (name for type_, name in held if type_ == "routes"):
+        for host in _routes(held, name).virtual_hosts:
+            for route in host.routes:
+                to = {weighted.name for weighted in route.route.weighted_clusters.clusters} or {route.route.cluster}
+                out.setdefault(route.name, set()).add(frozenset(to - {""}))
+    return out
+
+
 def _routes(held: Resources, name: str) -> route_pb2.RouteConfiguration:
     pieces = held["routes", name]
     assert pieces is not None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from random import Random
 
 import pytest
-from explain_envoy import Answer, Closed, Gateways, clusters, running
+from explain_envoy import Answer, Closed, Gateways, clusters, forwarded, running
 from random_world import GATEWAY, Configuration, Try, configuration, request
 
 from fingerpost.relay.route_forms import Form
@@ -49,6 +50,13 @@ def agree(said: GatewayAnswer, done: Answer | None) -> bool:
     return said.verdict is not Verdict.NO_LISTENER and said.status == done.status
 
 
+def _destinations_agree(forwarding: Mapping[str, Collection[frozenset[str]]], said: GatewayAnswer) -> bool:
+    """Not only the one that this request went to."""
+    if not said.route or not said.route.destinations:
+        return True
+    return frozenset(d.envoy_cluster for d in said.route.destinations) in forwarding[said.route.name]
+
+
 def _policies_agree(one: Configuration, said: GatewayAnswer) -> bool:
     """Outlier detection shows in the cluster, not in an answer."""
     served = clusters(one)
@@ -64,17 +72,20 @@ def _policies_agree(one: Configuration, said: GatewayAnswer) -> bool:
 def test_explain_says_what_envoy_does(tmp_path_factory: pytest.TempPathFactory, form: Form) -> None:
     configurations = [configuration(seed) for seed in range(_CONFIGURATIONS)]
     seen: Counter[Verdict] = Counter()
-    policies = 0
+    policies = several = 0
     with running(configurations, tmp_path_factory.mktemp("explain"), form) as gateways:
         for index, one in enumerate(configurations):
-            random = Random(1000 + index)
+            random, forwarding = Random(1000 + index), forwarded(one)
             for tried in (request(random) for _ in range(_REQUESTS)):
                 said, done = explained(one, tried), _done(gateways, index, tried)
                 assert agree(said, done), (index, tried, done, said)
                 assert _policies_agree(one, said), (index, tried, said)
+                assert _destinations_agree(forwarding, said), (index, tried, said)
+                several += len(said.route.destinations) > 1 if said.route else 0
                 seen[said.verdict] += 1
                 policies += sum(len(d.policies) for d in said.route.destinations) if said.route else 0
     # A sample that shows nothing would prove nothing.
+    assert several > 10
     assert sum(seen.values()) >= 300
     assert all(seen[verdict] >= 10 for verdict in Verdict if verdict is not Verdict.REFUSED), seen
     assert seen[Verdict.ROUTE] >= 100

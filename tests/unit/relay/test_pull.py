@@ -188,7 +188,7 @@ async def test_killed_connections_end_in_equal_state(world: World) -> None:
     world.publisher.publish(GW, {ROUTES: PieceList(pieces)})
     agent = world.agent()
     async with asyncio.TaskGroup() as group:
-        for round_ in range(30):
+        for round_ in range(100):
             task = group.create_task(agent.link.run())
             for _ in range(rng.randrange(40)):
                 match rng.randrange(3):
