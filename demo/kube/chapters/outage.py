@@ -82,10 +82,11 @@ def _carts_in_management(plane: Plane) -> None:
 
 
 def _connected(plane: Plane) -> list[str]:
+    """To the new server: it may take those of the one that was killed for connected until that one's lease is over."""
     ran = plane.run("cluster", "list", "-o", "json")
     if ran.code:
         return []
-    return [cluster["name"] for cluster in json.loads(ran.output)["items"] if cluster["connected"]]
+    return [cluster["name"] for cluster in json.loads(ran.output)["items"] if cluster["connectedHere"]]
 
 
 def _istio(plane: Plane) -> dict[str, dict[str, str]]:
