@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fingerpost.lean  # noqa: F401  (first)
 from agent.running import running_agent
 from agent.settings import Settings
 from fingerpost.cluster.protocol import ClusterFailed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fingerpost.lean  # noqa: F401  (first)
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.process import run
 from fingerpost.secrets.protocol import SecretsFailed

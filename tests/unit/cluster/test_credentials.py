@@ -58,11 +58,12 @@ def test_outside_of_a_pod(account: Path) -> None:
         of_pod(account, {})
 
 
-def test_an_agent_in_a_pod_loads_nothing_of_the_client_package() -> None:
-    """It and what it brings take 20 MB (docs/adr/2026-11-22-a-pods-own-credentials.md)."""
+def test_an_agent_in_a_pod_loads_nothing_that_it_does_not_use() -> None:
+    """The client package and what it brings take 20 MB (docs/adr/2026-11-22-a-pods-own-credentials.md), colours 4."""
     code = (
         "import sys, agent.__main__, fingerpost.cluster.kubernetes.cluster, fingerpost.secrets.kubernetes\n"
-        "print(sorted({'kubernetes', 'requests', 'pydantic', 'sqlite3', 'mgmt'} & sys.modules.keys()))"
+        "unused = ('kubernetes', 'requests', 'pydantic', 'sqlite3', 'mgmt', 'rich', 'pygments')\n"
+        "print([name for name in unused if sys.modules.get(name)])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
