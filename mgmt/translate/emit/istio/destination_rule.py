@@ -26,7 +26,7 @@ def _subsets(ref: ObjectKey, used: Iterable[Labels]) -> tuple[list[dict[str, Any
             text = (
                 f"subsets {dict(found[name])} and {dict(labels)} have one name in Istio, {name}; the second means the "
             )
-            problems.append(cannot(ref, "subset", f"{text}first there, so use values of letters, digits and -"))
+            problems.append(cannot(ref, "", f"{text}first there, so use values of letters, digits and -"))
     return [{"name": name, "labels": dict(labels)} for name, labels in sorted(found.items())], problems
 
 
