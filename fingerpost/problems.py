@@ -31,13 +31,18 @@ class Severity(enum.IntEnum):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One finding. `code` is stable and documented ("RefNotFound"); `message` is one sentence in lower case."""
+    """One finding. `code` is stable and documented ("RefNotFound"); `message` is one sentence in lower case.
+
+    Where the two are shown together, the message follows its path. `located`: it says in its own words which part of
+    the object it is about ("listener 0: ...") and stands alone.
+    """
 
     ref: ObjectKey
     path: str = ""  # "spec.http[2].forwardTo.destinations[0].port"
     severity: Severity
     code: str
     message: str
+    located: bool = False
 
 
 class Reporter:
@@ -49,15 +54,16 @@ class Reporter:
         self.ref = ref
         self.problems: list[Problem] = []
 
-    def add(self, severity: Severity, path: str, code: str, message: str) -> None:
+    def add(self, severity: Severity, path: str, code: str, message: str, *, located: bool = False) -> None:
         text = sayable(message)
-        self.problems.append(Problem(ref=self.ref, path=path, severity=severity, code=code, message=text))
+        problem = Problem(ref=self.ref, path=path, severity=severity, code=code, message=text, located=located)
+        self.problems.append(problem)
 
-    def warn(self, path: str, code: str, message: str) -> None:
-        self.add(Severity.WARNING, path, code, message)
+    def warn(self, path: str, code: str, message: str, *, located: bool = False) -> None:
+        self.add(Severity.WARNING, path, code, message, located=located)
 
-    def invalid(self, path: str, code: str, message: str) -> None:
-        self.add(Severity.INVALID, path, code, message)
+    def invalid(self, path: str, code: str, message: str, *, located: bool = False) -> None:
+        self.add(Severity.INVALID, path, code, message, located=located)
 
     def failed(self, path: str, code: str, message: str) -> None:
         self.add(Severity.FAILED, path, code, message)

@@ -148,9 +148,12 @@ class OutlierDetection(Value, frozen=True):
 
 
 class DestinationSettings(Value, frozen=True):
-    """What the destination policies have settled for one port of one destination."""
+    """What the destination policies have settled for one port of one destination. `policies` are those in force, at
+    most one of a kind, sorted: what an emitter cannot express is said of them.
+    """
 
     outlier_detection: OutlierDetection | None = None
+    policies: tuple[ObjectKey, ...] = ()
 
     @property
     def prefer_locality(self) -> bool:

@@ -78,12 +78,8 @@ def failed(status: Status, ref: ObjectKey, wrong: str, generation: int) -> Statu
 
 
 def _text(problem: Problem) -> str:
-    """A message that does not say where names its field."""
-    located = problem.path and problem.code in _FIELD_FIRST and not problem.message.startswith(problem.path)
-    return f"{problem.path}: {problem.message}" if located else problem.message
-
-
-# Findings about one field of one object; those of the translator name what they are about themselves.
-_FIELD_FIRST = frozenset(
-    {"Refused", "PortAmbiguous", "UnknownField", "WrongType", "OutOfRange", "Invalid", "OneOf", "Required", "Malformed"}
-)
+    """The path first, unless the message names the field already."""
+    path, message = problem.path, problem.message
+    short = path.removeprefix("spec.")
+    named = problem.located or path in message or message.startswith((f"{short}:", f"{short} "))
+    return message if named else f"{path}: {message}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -16,11 +17,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from golden_case import Case, cases, for_istio, istio_outputs, outputs, translated
 from google.protobuf import json_format
 
+from fingerpost.objects import ObjectKey
 from mgmt.translate.policy import DESTINATION_POLICIES
 from mgmt.translate.scopes import ResourceKey
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 CASES = cases()
+Objects = dict[ObjectKey, bytes]
 _XDS = {"name": "xds", "type": "STATIC", "connect_timeout": "1s"}
 
 
@@ -48,13 +51,22 @@ def test_the_order_of_the_manifests_never_shows(case: Case) -> None:
     assert for_istio(shuffled) == for_istio(objects)
 
 
+def with_and_without(kind: str) -> Iterator[tuple[Objects, Objects]]:
+    """The cases with policies of the kind, and the same without them."""
+    for objects in (case.objects() for case in CASES):
+        if any(key.type == kind for key in objects):
+            yield objects, {key: body for key, body in objects.items() if key.type != kind}
+
+
 @pytest.mark.parametrize("kind", [policy.type for policy in DESTINATION_POLICIES])
 def test_a_policy_changes_what_an_envoy_gets(kind: str) -> None:
     """Of one that selects and counts but is not written, the status would say ACCEPTED."""
-    worlds = [case.objects() for case in CASES]
-    users = [w for w in worlds if any(key.type == kind for key in w)]
-    bare = [{key: body for key, body in w.items() if key.type != kind} for w in users]
-    assert any(translated(a).gateways != translated(b).gateways for a, b in zip(users, bare, strict=True))
+    assert any(translated(a).gateways != translated(b).gateways for a, b in with_and_without(kind))
+
+
+@pytest.mark.parametrize("kind", [policy.type for policy in DESTINATION_POLICIES])
+def test_a_policy_changes_what_istio_gets(kind: str) -> None:
+    assert any(for_istio(a).objects != for_istio(b).objects for a, b in with_and_without(kind))
 
 
 def _bootstrap(resources: dict[ResourceKey, bytes]) -> str:

@@ -309,4 +309,6 @@ def policy(random: Random) -> Json:
     if some(random, 0.3):
         target["port"] = {"number": random.choice((80, 81))}
     config: Json = {"consecutiveErrors": random.randint(1, 9)} if some(random) else {"maxEjectionPercent": 0}
+    if some(random, 0.2):
+        config["baseEjectionTime"] = "400s"  # more than Istio gateways know
     return {"applyToDestinations": [target], "config": config}

@@ -77,12 +77,12 @@ GATEWAY = """
 """
 
 
-def policy(namespace: str, name: str, errors: int, created: str) -> str:
+def policy(namespace: str, name: str, errors: int, created: str, more: str = "") -> str:
     return f"""
 - apiVersion: resilience.policy.gloo.solo.io/v2
   kind: OutlierDetectionPolicy
   metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: '{created}'}}
-  spec: {{config: {{consecutiveErrors: {errors}}}}}
+  spec: {{config: {{consecutiveErrors: {errors}{more}}}}}
 """
 
 
@@ -169,3 +169,27 @@ def test_a_rule_without_a_policy_goes() -> None:
     world.feed([(key_of("mgmt", "mine"), None)])
     left = {key.name for key in world.translator.istio.objects.items if key.kind == "DestinationRule"}
     assert left == {"cart-shop-svc-west-global-shop-gateways"}, "of the federated name its TLS stays"
+
+
+def test_what_istio_cannot_be_told_is_said_of_the_policy() -> None:
+    """A Service has no status, and WorkspaceSettings no such field."""
+    world = World(policy("shop", "mine", 2, "2026-01-02", ", baseEjectionTime: 400s"), istio=True)
+    status = world.translator.status(key_of("mgmt", "mine"))
+    assert status is not None
+    assert status.approval.value == "WARNING"
+    assert status.message.split("; ") == [
+        text
+        for cluster in ("east", "west")
+        for text in (
+            f"spec.config.baseEjectionTime: 400s counts as 300s for Service shop/cart in cluster {cluster} at Istio "
+            "gateways, which have no field for the longest ejection",
+            "write 300s or less",
+        )
+    ]
+    settings = world.translator.status(ObjectKey("admin.gloo.solo.io/WorkspaceSettings", "mgmt", "gw", "gateways"))
+    assert settings is not None
+    assert "baseEjectionTime" not in settings.message
+    world.feed(read("mgmt", policy("shop", "mine", 2, "2026-01-02", ", baseEjectionTime: 300s")))
+    status = world.translator.status(key_of("mgmt", "mine"))
+    assert status is not None
+    assert (status.approval.value, status.message) == ("ACCEPTED", "")

@@ -46,9 +46,9 @@ def _check_hosts(spec: RouteTableSpec, report: Reporter) -> None:
     # Code and words as in routing.route_table, which finds the same: a person sees it once.
     for i, host in enumerate(spec.hosts):
         if problem := host_problem(host):
-            report.invalid(f"spec.hosts[{i}]", "InvalidHost", f'hosts: "{host}": {problem}')
+            report.invalid(f"spec.hosts[{i}]", "InvalidHost", f'hosts: "{host}": {problem}', located=True)
         elif host == "*" and not spec.virtual_gateways:
-            report.invalid(f"spec.hosts[{i}]", "InvalidHost", 'hosts: "*" needs virtualGateways')
+            report.invalid(f"spec.hosts[{i}]", "InvalidHost", 'hosts: "*" needs virtualGateways', located=True)
 
 
 def _check_child(spec: RouteTableSpec, report: Reporter) -> None:

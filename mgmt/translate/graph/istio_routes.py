@@ -222,7 +222,7 @@ class IstioRouteGraph:
                     f"host {host} is served on listener {other.plan.index} of VirtualGateway {virtual.namespace}/"
                     f"{virtual.name} too, which does not allow it: Istio cannot tell listeners of one port apart"
                 )
-                problems.append(cannot(table, "spec.hosts", text))
+                problems.append(cannot(table, "spec.hosts", text, located=True))
         return Door(
             gateway=gateway_name(virtual, service),
             selector=_selector(view) if view else (),

@@ -32,8 +32,9 @@ class PoliciesOf(Value, frozen=True):
     problems: tuple[Problem, ...]
 
     def settings(self, port: DestinationPort) -> DestinationSettings:
-        in_force = {kind: self.specs[ports[port]] for kind, ports in self.winners.items() if port in ports}
-        return apply_in_order(DESTINATION_POLICIES, in_force, DestinationSettings())
+        in_force = sorted(ports[port] for ports in self.winners.values() if port in ports)
+        specs = {key.type: self.specs[key] for key in in_force}
+        return apply_in_order(DESTINATION_POLICIES, specs, DestinationSettings(policies=tuple(in_force)))
 
     def applied_to(self, target: ObjectKey) -> dict[str, int]:
         """Policy type -> on how many ports of the object one is in force."""

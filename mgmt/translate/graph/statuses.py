@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fingerpost.objects import ObjectKey
-from fingerpost.problems import Problem, Severity
+from fingerpost.problems import Problem, Reporter, Severity
 from mgmt.translate.engine import Collection, Context, Engine
 from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph
@@ -137,9 +137,11 @@ class StatusGraph:
                 for _, table in context.by(self._tables.contributions_by_host, (route_class, host)):
                     if table != key:
                         others[host, table] = None
+        report = Reporter(key)
         for host, table in sorted(others):
             message = f"host {host} is also served by RouteTable {table.namespace}/{table.name}"
-            yield Problem(ref=key, path="spec.hosts", severity=Severity.WARNING, code="HostShared", message=message)
+            report.warn("spec.hosts", "HostShared", message, located=True)
+        return report.problems
 
     def _virtual_gateway(self, context: Context, key: ObjectKey, workspace: str) -> Found:
         view = context.get(self._gateways.virtual, key)

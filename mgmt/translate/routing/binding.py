@@ -130,5 +130,5 @@ def bind(
     for host in table.hosts:
         if not any(intersect(host, got) for got in served):
             message = f"host {host} is not served by {_name(vg)}: none of its listeners allows it"
-            report.warn("spec.hosts", "HostNotAllowed", message)
+            report.warn("spec.hosts", "HostNotAllowed", message, located=True)
     return tuple(bindings), tuple(report.problems)

@@ -157,6 +157,7 @@ def _of_itself(view: ExternalServiceView, target: PortSelector, index: int, repo
                 f"host {view.host} has no addresses of its own, so gateways cannot send to it; add a host without "
                 "wildcard "
                 "or select ExternalEndpoints",
+                located=True,
             )
         return tuple(Address(host=h, port=target.number) for h in names)
     if any("/" in a for a in view.spec.addresses):

@@ -119,7 +119,7 @@ class _Port:
             message = (
                 f"listener {plan.index}: conflicts with {_whose(old, new)} on port {new.listener.service_port}{why}"
             )
-            report.invalid(f"spec.listeners[{plan.index}]", code, message)
+            report.invalid(f"spec.listeners[{plan.index}]", code, message, located=True)
             return True
         return False
 
@@ -137,7 +137,7 @@ class _Port:
                 where = f"{_whose(self.claimed[name], new)} on port {new.listener.service_port}"
                 message = f"listener {plan.index}: conflicts with {where}, both for host {name}"
                 severity = Severity.WARNING if free else Severity.INVALID
-                report.add(severity, f"spec.listeners[{plan.index}]", "ListenerConflict", message)
+                report.add(severity, f"spec.listeners[{plan.index}]", "ListenerConflict", message, located=True)
         if not free:
             return False
         for name in free:

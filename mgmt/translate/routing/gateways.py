@@ -62,5 +62,5 @@ def select_gateways(
     chosen = [g for g in own if implicit or any(_matches(item, g) for item in spec.workloads)]
     chosen.sort(key=lambda g: g.key)
     if not chosen:
-        report.warn("spec.workloads", "NoGatewaySelected", "no gateway workloads selected")
+        report.warn("spec.workloads", "NoGatewaySelected", "no gateway workloads selected", located=True)
     return Selection(selected=tuple(chosen), implicit=implicit, problems=tuple(report.problems))

@@ -67,7 +67,7 @@ def _cipher_suites(
     wanted = dict.fromkeys(parameters.cipher_suites)
     if unknown := [name for name in wanted if name not in CIPHERS]:
         message = f"listener {index}: unknown cipher suites {', '.join(unknown)} are ignored: remove them"
-        report.warn(f"{path}.parameters.cipherSuites", "UnknownCipherSuite", message)
+        report.warn(f"{path}.parameters.cipherSuites", "UnknownCipherSuite", message, located=True)
     return tuple(name for name in wanted if name in CIPHERS)
 
 
@@ -75,7 +75,7 @@ def terminate(path: str, index: int, tls: TLSConfig, report: Reporter) -> Server
     """SIMPLE or MUTUAL as a value; None, with a problem, when the block cannot work. `path` is that of the block."""
     files = tls.files or Files()
     if reason := _certificate_problem(tls, files):
-        report.invalid(path, "CertificateMissing", f"listener {index}: {reason}")
+        report.invalid(path, "CertificateMissing", f"listener {index}: {reason}", located=True)
         return None
     parameters = tls.parameters or Parameters()
     minimum, maximum = parameters.minimum_protocol_version, parameters.maximum_protocol_version
@@ -84,16 +84,16 @@ def terminate(path: str, index: int, tls: TLSConfig, report: Reporter) -> Server
     suites = _cipher_suites(path, index, parameters, minimum, report)
     if _ORDER.index(minimum) < _ORDER.index(ProtocolVersion.TLSV1_2) and not suites:
         message = f"listener {index}: minimumProtocolVersion {minimum} needs cipherSuites: name a supported one"
-        report.invalid(f"{path}.parameters.cipherSuites", "CipherSuitesMissing", message)
+        report.invalid(f"{path}.parameters.cipherSuites", "CipherSuitesMissing", message, located=True)
         return None
     if maximum is not ProtocolVersion.TLS_AUTO and _ORDER.index(maximum) < _ORDER.index(minimum):
         message = f"listener {index}: maximumProtocolVersion {maximum} is lower than the minimum {minimum}: raise it"
-        report.invalid(f"{path}.parameters.maximumProtocolVersion", "OutOfRange", message)
+        report.invalid(f"{path}.parameters.maximumProtocolVersion", "OutOfRange", message, located=True)
         return None
     mutual = tls.mode is TLSMode.MUTUAL
     if tls.verify_subject_alt_name and not mutual:
         message = f"listener {index}: verifySubjectAltName has no effect in mode {tls.mode}: use MUTUAL, or remove it"
-        report.warn(f"{path}.verifySubjectAltName", "NoEffect", message)
+        report.warn(f"{path}.verifySubjectAltName", "NoEffect", message, located=True)
     return ServerTls(
         mutual=mutual,
         secret_name=tls.secret_name,

@@ -80,11 +80,11 @@ def _hosts(path: str, listener: Listener, report: Reporter) -> tuple[str, ...]:
 def _http_tls(path: str, index: int, tls: TLSConfig, report: Reporter) -> ServerTls | None:
     if tls.mode in (TLSMode.PASSTHROUGH, TLSMode.AUTO_PASSTHROUGH):
         message = f"listener {index}: http listeners need tls.mode SIMPLE, MUTUAL or ISTIO_MUTUAL (mode is {tls.mode})"
-        report.invalid(f"{path}.tls.mode", "TlsModeUnfit", message)
+        report.invalid(f"{path}.tls.mode", "TlsModeUnfit", message, located=True)
         return None
     if tls.mode is TLSMode.ISTIO_MUTUAL:
         message = f"listener {index}: tls.mode ISTIO_MUTUAL is not possible on an Envoy gateway: use SIMPLE or MUTUAL"
-        report.invalid(f"{path}.tls.mode", "TlsModeUnfit", message)
+        report.invalid(f"{path}.tls.mode", "TlsModeUnfit", message, located=True)
         return None
     return terminate(f"{path}.tls", index, tls, report)
 
@@ -98,7 +98,7 @@ def _protocol(path: str, index: int, listener: Listener, report: Reporter) -> st
     what = "an http listener with tls" if listener.tls else "an http listener without tls"
     choice = ", ".join(sorted(allowed))
     message = f"listener {index}: appProtocol {listener.app_protocol} does not fit {what}: use one of {choice}"
-    report.invalid(f"{path}.appProtocol", "ProtocolUnfit", message)
+    report.invalid(f"{path}.appProtocol", "ProtocolUnfit", message, located=True)
     return None
 
 
@@ -106,13 +106,15 @@ def _compile(index: int, listener: Listener, report: Reporter) -> ListenerPlan |
     path = f"spec.listeners[{index}]"
     if listener.http is None:
         message = f"listener {index}: tcp listeners are not implemented in this version, the listener is skipped"
-        report.warn(f"{path}.tcp", "NotImplemented", message)
+        report.warn(f"{path}.tcp", "NotImplemented", message, located=True)
         return None
     if listener.tcp is not None:
-        report.invalid(path, "OneOf", f"listener {index}: http and tcp are both set: remove one of them")
+        report.invalid(path, "OneOf", f"listener {index}: http and tcp are both set: remove one of them", located=True)
         return None
     if listener.https_redirect and listener.tls is not None:
-        report.invalid(path, "OneOf", f"listener {index}: httpsRedirect and tls are both set: remove one of them")
+        report.invalid(
+            path, "OneOf", f"listener {index}: httpsRedirect and tls are both set: remove one of them", located=True
+        )
         return None
     port = listener.port
     if port is None or not (port.number or port.name):
@@ -194,5 +196,5 @@ def port_problems(
             continue
         severity = Severity.INVALID if nowhere else Severity.WARNING
         for message in messages:
-            report.add(severity, f"spec.listeners[{plan.index}].port", "PortNotFound", message)
+            report.add(severity, f"spec.listeners[{plan.index}].port", "PortNotFound", message, located=True)
     return tuple(report.problems)

@@ -27,7 +27,7 @@ def _resolve(route: RoutePlan, resolver: Resolver, report: Reporter, used: dict[
         action, errors = _forward(route.action, resolver)
         for error, source in errors:
             message = route_message(route.written, route.index, error.reason)
-            report.invalid(source.path, MISCONFIGURED, message)
+            report.invalid(source.path, MISCONFIGURED, message, located=True)
         if errors:
             action = replacement(errors[0][0].kind)
         else:

@@ -53,10 +53,10 @@ def _hosts(table: RouteTable, report: Reporter) -> tuple[str, ...]:
         problem = host_problem(host)
         if problem:
             fine = False
-            report.invalid(f"spec.hosts[{i}]", "InvalidHost", f'hosts: "{host}": {problem}')
+            report.invalid(f"spec.hosts[{i}]", "InvalidHost", f'hosts: "{host}": {problem}', located=True)
         elif host == "*" and not spec.virtual_gateways:
             fine = False
-            report.invalid(f"spec.hosts[{i}]", "InvalidHost", 'hosts: "*" needs virtualGateways')
+            report.invalid(f"spec.hosts[{i}]", "InvalidHost", 'hosts: "*" needs virtualGateways', located=True)
     for name in sorted(spec.virtual_service_annotations):
         prefix = name.partition("/")[0]
         if any(prefix == own or prefix.endswith(f".{own}") for own in _OWN_PREFIXES):
@@ -92,7 +92,7 @@ def _compile_route(key: ObjectKey, table: RouteTable, index: int, name: str, rep
     if isinstance(action, RouteError):
         errors.append(action)
     for error in errors:
-        report.invalid(path, MISCONFIGURED, route_message(written, index, error.reason))
+        report.invalid(path, MISCONFIGURED, route_message(written, index, error.reason), located=True)
     if not matchers:
         return None
     return RoutePlan(
@@ -117,7 +117,7 @@ def _note_unreachable(routes: Sequence[RoutePlan], report: Reporter) -> None:
         if by is not None:
             reason = f'unreachable, since route "{by}" before it matches every request'
             message = route_message(route.written, route.index, reason)
-            report.warn(route.source.path, "RouteUnreachable", message)
+            report.warn(route.source.path, "RouteUnreachable", message, located=True)
         for matcher in route.matchers:
             if matcher.catch_all:
                 caught.setdefault(matcher.port, route.written)
@@ -152,5 +152,5 @@ def port_problems(plan: TablePlan, ports: Collection[int]) -> tuple[Problem, ...
         for port in sorted({matcher.port for matcher in route.matchers} - {0, *ports}):
             reason = f"no listener of the table's gateways has port {port}"
             message = route_message(route.written, route.index, reason)
-            report.warn(f"{route.source.path}.matchers", "PortUnknown", message)
+            report.warn(f"{route.source.path}.matchers", "PortUnknown", message, located=True)
     return tuple(report.problems)

@@ -92,7 +92,7 @@ def select_backing(
             "spec.externalWorkloads", "NotImplemented", "spec.externalWorkloads is not implemented in this version"
         )
     if not backing.selected and not vd.bare:
-        report.warn("spec", "NoBackingServices", "no backing services selected")
+        report.warn("spec", "NoBackingServices", "no backing services selected", located=True)
     return Backing(services=backing.services, externals=backing.externals, problems=tuple(report.problems))
 
 
@@ -159,6 +159,7 @@ def clash_problem(claim: HostClaim, holder: ObjectKey) -> Problem:
         "spec.hosts",
         "HostInUse",
         f"host {claim.host} already used by {holder.kind} {holder.name}.{holder.namespace}.{holder.cluster}",
+        located=True,
     )
     return report.problems[0]
 

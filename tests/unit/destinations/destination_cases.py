@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from types import NoneType
+from typing import Any, get_args
 
 import msgspec
 import yaml
+from msgspec.structs import fields
 
 from fingerpost.api.admin.workspace_settings import Federation
 from fingerpost.api.base import decode_hook
@@ -16,6 +18,7 @@ from fingerpost.api.networking.external_endpoint import ExternalEndpoint
 from fingerpost.api.networking.external_service import ExternalService
 from fingerpost.api.networking.virtual_destination import VirtualDestination
 from fingerpost.objects import ObjectKey
+from mgmt.translate.ir import DestinationSettings
 from mgmt.translate.routing.destination_views import (
     EXTERNAL_SERVICE,
     SERVICE,
@@ -118,3 +121,16 @@ class World:
 
     def host_holder(self, host: str, workspace: str) -> ObjectKey | None:
         return self.holders.get((host, workspace))
+
+
+def settings() -> Iterator[tuple[str, DestinationSettings, DestinationSettings]]:
+    """Each field that a policy settles, and each part of it: without it and with it."""
+    for field in fields(DestinationSettings):
+        if field.name == "policies":  # whose settings they are
+            continue
+        [value_type] = [t for t in get_args(field.type) if t is not NoneType]
+        plain = DestinationSettings(**{field.name: value_type()})
+        yield field.name, DestinationSettings(), plain
+        for part in fields(value_type):
+            other = {part.name: (getattr(value_type(), part.name) or 0) + 1}
+            yield f"{field.name}.{part.name}", plain, DestinationSettings(**{field.name: value_type(**other)})

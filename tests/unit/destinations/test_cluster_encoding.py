@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import NoneType
-from typing import get_args
 
 import pytest
-from destination_cases import endpoint, external, service, virtual
+from destination_cases import endpoint, external, service, settings, virtual
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from fingerpost.relay.pieces import Role, join
 from mgmt.translate.emit.envoy.cluster import build_cluster, encode_cluster
@@ -48,17 +45,6 @@ def of_service(ports: str, more: str = "") -> Upstream:
     view = service(ports=ports, more=more)
     host = view.host("cluster.local")
     return service_upstream(view, Destination(object=view.key, host=host, port=view.ports[0].number)).upstream
-
-
-def settings() -> Iterator[tuple[str, DestinationSettings, DestinationSettings]]:
-    """Each field that a policy settles, and each part of it: without it and with it."""
-    for field in fields(DestinationSettings):
-        [value_type] = [t for t in get_args(field.type) if t is not NoneType]
-        plain = DestinationSettings(**{field.name: value_type()})
-        yield field.name, DestinationSettings(), plain
-        for part in fields(value_type):
-            other = {part.name: (getattr(value_type(), part.name) or 0) + 1}
-            yield f"{field.name}.{part.name}", plain, DestinationSettings(**{field.name: value_type(**other)})
 
 
 def encoded(upstream: Upstream) -> cluster_pb2.Cluster:

@@ -12,6 +12,7 @@ from mgmt.translate.emit.istio.labels import Site
 from mgmt.translate.emit.istio.names import joined, labelled
 from mgmt.translate.emit.istio.objects import HERE, Emitted, build, cannot, seconds
 from mgmt.translate.ir import ClientTls, Destination, DestinationSettings
+from mgmt.translate.policy import outlier_detection_policy
 
 KIND = "DestinationRule"
 _LONGEST_EJECTION_MS = 300_000  # the proxy's own limit, for which Istio has no field
@@ -26,7 +27,7 @@ def _subsets(ref: ObjectKey, used: Iterable[Labels]) -> tuple[list[dict[str, Any
             text = (
                 f"subsets {dict(found[name])} and {dict(labels)} have one name in Istio, {name}; the second means the "
             )
-            problems.append(cannot(ref, "subset", f"{text}first there, so use values of letters, digits and -"))
+            problems.append(cannot(ref, "", f"{text}first there, so use values of letters, digits and -"))
     return [{"name": name, "labels": dict(labels)} for name, labels in sorted(found.items())], problems
 
 
@@ -124,9 +125,9 @@ def _port_settings(ref: ObjectKey, port: Port) -> tuple[dict[str, Any], list[Pro
     return out, problems
 
 
-def _policies(ref: ObjectKey, settings: DestinationSettings) -> tuple[dict[str, Any], list[Problem]]:
+def _policies(destination: ObjectKey, settings: DestinationSettings) -> tuple[dict[str, Any], list[Problem]]:
     out: dict[str, Any] = {}
-    problems = []
+    problems: list[Problem] = []
     if settings.prefer_locality:
         out["loadBalancer"] = {"localityLbSetting": {"enabled": True}}
     if (outlier := settings.outlier_detection) is not None:
@@ -141,10 +142,16 @@ def _policies(ref: ObjectKey, settings: DestinationSettings) -> tuple[dict[str, 
             detection["consecutiveGatewayErrors"] = outlier.gateway_errors
         if outlier.base_ejection_ms > _LONGEST_EJECTION_MS:
             text = (
-                f"baseEjectionTime {seconds(outlier.base_ejection_ms)} counts as 300s at Istio gateways, which have no "
+                f"{seconds(outlier.base_ejection_ms)} counts as 300s for {destination} at Istio gateways, which have "
+                "no field for the longest ejection; write 300s or less"
             )
-            problems.append(cannot(ref, "spec.config.baseEjectionTime", f"{text}field for the longest ejection"))
+            problems += _of_policy(settings, outlier_detection_policy.TYPE, "spec.config.baseEjectionTime", text)
     return out, problems
+
+
+def _of_policy(settings: DestinationSettings, type_: str, path: str, text: str) -> list[Problem]:
+    """A finding about the policy that is in force: its destination lacks the field, and a Service any status."""
+    return [cannot(policy, path, text) for policy in settings.policies if policy.type == type_]
 
 
 def client_tls(tls: ClientTls) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _tls_limits(virtual: ObjectKey, index: int, tls: ServerTls) -> list[Problem]
         f"listener {index}: Istio matches verifySubjectAltName {', '.join(tls.subject_alt_names)} against names of "
         "every kind, an Envoy gateway against DNS names and URIs; use names that are unique among all kinds"
     )
-    return [cannot(virtual, f"spec.listeners[{index}].tls.verifySubjectAltName", message)]
+    return [cannot(virtual, f"spec.listeners[{index}].tls.verifySubjectAltName", message, located=True)]
 
 
 def _redirect_limits(virtual: ObjectKey, listener: ResolvedListener, plan: GatewayPlan) -> list[Problem]:
@@ -110,7 +110,7 @@ def _redirect_limits(virtual: ObjectKey, listener: ResolvedListener, plan: Gatew
         f"listener {index}: with Istio httpsRedirect does not hold for routes of VirtualGateway {', '.join(others)} on "
         f"port {listener.service_port}; set httpsRedirect on its listener too"
     )
-    return [cannot(virtual, f"spec.listeners[{index}].httpsRedirect", message)]
+    return [cannot(virtual, f"spec.listeners[{index}].httpsRedirect", message, located=True)]
 
 
 # ---------------------------------------------------------------- between clusters

@@ -55,8 +55,8 @@ def build(
     return IstioObject(key=key, parents=family, body=canonical(body))
 
 
-def cannot(ref: ObjectKey, path: str, message: str) -> Problem:
-    return Problem(ref=ref, path=path, severity=Severity.WARNING, code=CANNOT_EXPRESS, message=message)
+def cannot(ref: ObjectKey, path: str, message: str, *, located: bool = False) -> Problem:
+    return Problem(ref=ref, path=path, severity=Severity.WARNING, code=CANNOT_EXPRESS, message=message, located=located)
 
 
 def seconds(milliseconds: int) -> str:

@@ -39,7 +39,7 @@ def emit_virtual_host(cluster: str, found: VirtualHost, site: Site) -> Emitted:
     """`site` gives the planes' names; namespaces are those of the backing Service, or of all the audience."""
     if "." not in found.host:
         message = f"host {found.host} has no dot: Istio takes it for a Service of the gateway's namespace; add a domain"
-        return Emitted(problems=(cannot(found.parent, "spec.hosts", message),))
+        return Emitted(problems=(cannot(found.parent, "spec.hosts", message, located=True),))
     problems: list[Problem] = []
     local = _usable(found, cluster, problems)
     ports = tuple(p for p in found.ports if local is None or local.target(p.number) is not None)
@@ -63,7 +63,7 @@ def _usable(found: VirtualHost, cluster: str, problems: list[Problem]) -> Local 
         return None
     if local.unusable:
         message = (
-            f"its endpoints in cluster {cluster} cannot be reached by {found.host} at Istio gateways: the Service in "
+            f"the endpoints in cluster {cluster} cannot be reached by {found.host} at Istio gateways: the Service in "
             f"namespace {local.namespace} {local.unusable}"
         )
         problems.append(cannot(found.parent, "spec.services", message))
@@ -114,7 +114,7 @@ def _of_one_kind(
     if all(_static(e["address"]) for e in endpoints) or not any(e["address"].startswith("unix:") for e in endpoints):
         return endpoints
     text = "unix sockets beside host names cannot be endpoints of one ServiceEntry and are left out; use addresses"
-    problems.append(cannot(found.parent, "spec", text))
+    problems.append(cannot(found.parent, "spec", text, located=True))
     return [e for e in endpoints if not e["address"].startswith("unix:")]
 
 

@@ -98,7 +98,7 @@ def _order_unknown(table: ObjectKey, host: str) -> Problem:
         "longest first, not those of the oldest table, and catch-all routes last; keep matchers of tables that share "
         "a host apart"
     )
-    return cannot(table, "spec.hosts", message)
+    return cannot(table, "spec.hosts", message, located=True)
 
 
 def _http(
