@@ -135,6 +135,7 @@ async def _is(fleet: Fleet, cluster: str, path: str, status: int) -> bool:
     return (await fleet.get(cluster, path)).status == status
 
 
+@pytest.mark.spec("C-41")
 async def test_one_cluster_is_rolled_back_and_the_others_go_on(tmp_path: Path) -> None:
     async with running_fleet(tmp_path) as fleet:
         fleet.write_world()
@@ -147,6 +148,7 @@ async def test_one_cluster_is_rolled_back_and_the_others_go_on(tmp_path: Path) -
         assert code == 0, said
         await fleet.answers("west", "/cart", "west 0")
         assert (await fleet.get("east", "/basket")).status == 200
+        await _explained_as_served(fleet, person)
         state = await person.status("shop/www")
         assert "held back at the gateways of cluster west" in state["common"]["State"]["message"]
         assert [missing["gateway"] for missing in state["arrival"]["missing"]] == ["west/gw/ingress"]
@@ -161,6 +163,19 @@ async def test_one_cluster_is_rolled_back_and_the_others_go_on(tmp_path: Path) -
             assert (await person.says(*wrong))[0] == 2, wrong
         assert (await person.says("rollback", "release"))[0] == 0
         await fleet.answers("west", "/third", "west 0")
+
+
+async def _explained_as_served(fleet: Fleet, person: _Person) -> None:
+    """Also where no gateway is named: the gateways of each cluster follow objects of their own."""
+    for path in ("/cart", "/basket"):
+        found = (await person.asks("explain", "route", f"http://{m.HOST}{path}/7"))["spec"]
+        assert len(found["gateways"]) == len(fleet.clusters)
+        for one in found["gateways"]:
+            real = (await fleet.get(one["cluster"], f"{path}/7")).status
+            assert (one["verdict"] == "route") == (real == 200), (path, one["cluster"], real, one["message"])
+            alone = ("--gateway", f"{one['cluster']}/{GATEWAY}")
+            asked = await person.asks("explain", "route", f"http://{m.HOST}{path}/7", *alone)
+            assert asked["spec"]["gateways"] == [one]
 
 
 async def test_one_workspace_is_rolled_back_and_the_others_go_on(tmp_path: Path) -> None:
