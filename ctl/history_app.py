@@ -24,6 +24,16 @@ class _Rollback(TyperGroup):
         return super().resolve_command(ctx, args if args and args[0] in self.commands else ["to", *args])
 
 
+def _snapshot_number(text: str) -> int:
+    """Never the name of a rollback, which means the contrary."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if text[:1] == "r" and text[1:].isdigit():
+        remedy = f"fingerpost rollback release {text} ends it, fingerpost history lists snapshots"
+        raise typer.BadParameter(f"{text} is the name of a rollback; {remedy}")
+    raise typer.BadParameter(f'"{text}" is no number of a snapshot; fingerpost history lists them')
+
+
 Cluster = Annotated[str, typer.Option("--cluster", help="Only objects of this cluster.")]
 app = group("The snapshots of what users had written: numbered, kept for a while.", _History, alone=True)
 rollback_app = group("Bring gateways back to a snapshot, until it is released.", _Rollback)
@@ -78,7 +88,7 @@ def diff_snapshots(
 
 @rollback_app.command("to")
 def rollback(
-    number: Annotated[int, typer.Argument(metavar="SNAPSHOT")],
+    number: Annotated[int, typer.Argument(metavar="SNAPSHOT", parser=_snapshot_number)],
     workspace: Annotated[str, typer.Option("--workspace", help="Only the objects of this workspace.")] = "",
     cluster: Annotated[str, typer.Option("--cluster", help="Only the gateways of this cluster.")] = "",
     dry_run: DryRun = False,
@@ -90,7 +100,9 @@ def rollback(
 
 
 @rollback_app.command("release")
-def release_rollback(id_: Annotated[str, typer.Argument(metavar="[ROLLBACK]", help="Default: all.")] = "") -> int:
+def release_rollback(
+    id_: Annotated[str, typer.Argument(metavar="[ROLLBACK]", help="Such as r72. Default: all.")] = "",
+) -> int:
     """End a rollback: what was held back goes out. Example: fingerpost rollback release"""
     from ctl.commands.rollback import release as run
 

@@ -181,7 +181,7 @@ def _guards(plane: Plane) -> Found:
     for one in plane.rollbacks.active if plane.rollbacks else ():
         by = f" by {one.by}" if one.by else ""
         since = ago(one.at_unix_nanos, plane.now())
-        yield finding("CHK087", one.id, f"{one.scope} is rolled back to snapshot {one.snapshot} for {since}{by}")
+        yield finding("CHK087", one.name, f"{one.scope} is rolled back to snapshot {one.snapshot} for {since}{by}")
     for where, held in sorted(plane.publisher.held.items()):
         cluster = where.partition("/")[0]
         waiting = f", waiting for a new listing of {', '.join(sorted(held.waiting))}" if held.waiting else ""

@@ -17,7 +17,7 @@ from mgmt.history.rollbacks import NotPossible, ObjectChange, Rollbacks
 from mgmt.pins.rollback import Reach, Rollback, Scope
 from mgmt.store.errors import StoreError
 
-_STATUS = {"NotLeading": 409, "NoRollback": 404}
+_STATUS = {"NotLeading": 409, "NoRollback": 404, "AmbiguousRollback": 409}
 _NAMED = 200  # contributions and objects of one gateway in an answer
 
 
@@ -174,7 +174,7 @@ def _listed(contributions: Iterable[str]) -> list[str]:
 
 def _active(one: Rollback) -> dict[str, Any]:
     return {
-        "id": one.id,
+        "id": one.name,
         "snapshot": one.snapshot,
         "scope": one.scope.reach.value,
         "name": one.scope.name,

@@ -144,16 +144,20 @@ class Rollbacks:
             pins: dict[str, bytes | None] = {pin_name(one.id): None for one in superseded}
             self._ingest.pin(pins | {pin_name(rollback.id): encode(rollback)})
             await self._ingest.settled()
-        return Begun(rollback=rollback, objects=objects, gateways=gateways, superseded=[one.id for one in superseded])
+        return Begun(rollback=rollback, objects=objects, gateways=gateways, superseded=[one.name for one in superseded])
 
     async def release(self, id_: str) -> list[Rollback]:
-        """Of one, or ("") of all. Returns when what was held back is published."""
+        """Of one (`r72`), or ("") of all. Returns when what was held back is published."""
         if not self._ingest.leads:
             raise NotPossible("NotLeading", "another replica writes the management cluster; it does what is asked")
-        ended = [one for one in self.active if id_ in ("", one.id)]
+        ended = [one for one in self.active if id_ in ("", one.name, one.id)]
         if not ended:
-            known = ", ".join(one.id for one in self.active) or "there is none"
+            known = ", ".join(f"{one.name} to snapshot {one.snapshot}" for one in self.active) or "there is none"
             raise NotPossible("NoRollback", f"no rollback {id_} is active: {known}" if id_ else "no rollback is active")
+        others = [one for one in self.active if id_ == str(one.snapshot) and one not in ended]
+        if others:  # the plain number of the one is the snapshot of the other
+            meant = ", or ".join(f"{one.name} (to snapshot {one.snapshot})" for one in (*ended, *others))
+            raise NotPossible("AmbiguousRollback", f"{id_} can be {meant}; give the name with its r")
         self._ingest.pin({pin_name(one.id): None for one in ended})
         await self._ingest.settled()
         return ended

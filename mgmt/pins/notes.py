@@ -37,7 +37,7 @@ def _decisive(over: Sequence[Rollback]) -> list[Rollback]:
 def _note(key: ObjectKey, body: bytes | None, rollback: Rollback) -> Problem:
     where = f" at the gateways of cluster {rollback.scope.name}" if rollback.scope.reach is Reach.CLUSTER else ""
     then = rollback.objects.get(key)
-    back = f"fingerpost rollback release {rollback.id}"
+    back = f"fingerpost rollback release {rollback.name}"
     if then == body:
         text = f"pinned{where} by {rollback}: later versions are stored and wait for {back}"
         severity = Severity.INFO

@@ -61,8 +61,13 @@ class Rollback(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the gateways of this cluster get what it pins."""
         return self.scope.reach is not Reach.CLUSTER or self.scope.name == cluster
 
+    @property
+    def name(self) -> str:
+        """What people call it: no word of theirs can be the number of a snapshot."""
+        return f"r{self.id}"
+
     def __str__(self) -> str:
-        return f"rollback {self.id} of {self.scope} to snapshot {self.snapshot}"
+        return f"rollback {self.name} of {self.scope} to snapshot {self.snapshot}"
 
 
 class _Pin(msgspec.Struct, frozen=True, kw_only=True):
