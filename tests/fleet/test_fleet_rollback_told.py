@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fleet.fleet_harness import Fleet, running_fleet
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_harness import GATEWAY, Fleet, running_fleet
+from tests.fleet.fleet_network import until
 from tests.fleet.fleet_person import Person, started
 
 pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
@@ -57,3 +59,44 @@ async def test_the_name_of_a_rollback_is_never_the_number_of_a_snapshot(tmp_path
         code, said = await person.says("rollback", "release", name.removeprefix("r"))
         assert (code, said.startswith(f"released rollback {name}: cluster west")) == (0, True), said
         await fleet.answers("west", "/basket", "west 0")
+
+
+async def test_trace_names_the_gateways_that_a_rollback_holds_and_when_it_lets_them_go(tmp_path: Path) -> None:
+    async with _west_is_back(tmp_path) as (fleet, person, then, _, name):
+        why = f"RolledBack: rollback {name} of cluster west to snapshot {then}"
+        east, west = await _rows(person)
+        assert (east["applied"] != "", east["reason"]) == (True, "")
+        assert (west["applied"] != "", west["reason"]) == (True, why), "west had it before it was rolled back"
+        fleet.write_www("/third")
+        await fleet.answers("east", "/third", "east 0")
+        await until(lambda: _has(person, "east"), why="the server has heard of it")
+        assert await _rows(person) == [await _row(person, "east"), {"name": GATEWAY, "applied": "", "reason": why}]
+        said = (await person.says("trace", "routetable", "shop/www"))[1]
+        assert [cell.strip() for cell in said.splitlines()[-1].split("|")[1:]] == ["west/gw/ingress", "-", "-", why]
+        fleet.write("mgmt", "new.yaml", m.table("new", [m.says("/new", "new")]))
+        await fleet.answers("east", "/new", "new", host="new.example")
+        assert [row["reason"] for row in await _rows(person, "shop/new")] == ["", why]
+        assert (await person.says("rollback", "release"))[0] == 0
+        await fleet.answers("west", "/third", "west 0")
+        await until(lambda: _has(person, "west"), why="the server has heard of it")
+        for table in ("shop/www", "shop/new"):
+            east, west = await _rows(person, table)
+            assert (west["reason"], west["releasedFrom"]) == ("", name)
+            assert west["applied"] > east["applied"] != ""
+            assert "releasedFrom" not in east
+        said = (await person.says("trace", "routetable", "shop/www"))[1]
+        assert said.splitlines()[-1].endswith(f"after the release of rollback {name}")
+
+
+async def _rows(person: Person, table: str = "shop/www") -> list[dict[str, str]]:
+    (found,) = (await person.asks("trace", "routetable", table))["items"]
+    return [gateway for cluster in found["clusters"] for gateway in cluster["gateways"]]
+
+
+async def _row(person: Person, cluster: str) -> dict[str, str]:
+    (found,) = (await person.asks("trace", "routetable", "shop/www"))["items"]
+    return next((c["gateways"][0] for c in found["clusters"] if c["name"] == cluster), {})
+
+
+async def _has(person: Person, cluster: str) -> bool:
+    return bool((await _row(person, cluster)).get("applied"))
