@@ -11,7 +11,11 @@ from ctl.parameters import DryRun, group
 
 
 class _History(TyperGroup):
-    """`history show N` and `history diff N` are commands, any other word is a kind."""
+    """`history show N` and `history diff N` are commands, any other word is a kind. Flags are those of the list."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        listing = args and args[0].partition("=")[0] in ("--limit", "--cluster")
+        return super().parse_args(ctx, ["list", *args] if listing else args)
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, object, list[str]]:  # type: ignore[override]
         return super().resolve_command(ctx, args if args and args[0] in self.commands else ["list", *args])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -100,3 +101,51 @@ async def _row(person: Person, cluster: str) -> dict[str, str]:
 
 async def _has(person: Person, cluster: str) -> bool:
     return bool((await _row(person, cluster)).get("applied"))
+
+
+async def test_clusters_events_and_history_tell_of_rollbacks_and_of_their_release(tmp_path: Path) -> None:
+    async with _west_is_back(tmp_path) as (_, person, then, now, name):
+        assert await _column(person, "Rollback") == {"east": "-", "west": name}
+        found = {c["name"]: c["rollbacks"] for c in (await person.asks("cluster", "list"))["items"]}
+        assert (found["east"], [(r["id"], r["snapshot"]) for r in found["west"]]) == ([], [(name, then)])
+        assert f"rolled back   rollback {name}: cluster west is at snapshot {then} since" in await _describe(
+            person, "west"
+        )
+        assert "rolled back   none" in await _describe(person, "east")
+        everything = (await person.asks("rollback", str(then)))["spec"]["rollback"]["id"]
+        assert (await person.says("rollback", "release"))[0] == 0
+        assert await _column(person, "Rollback") == {"east": "-", "west": "-"}
+
+        me = getpass.getuser()
+        back, all_back = f"back to snapshot {then}, by {me}", f"rolled everything back to snapshot {then}, by {me}"
+        took = f"released cluster west from snapshot {then}: {everything} takes its place, by {me}"
+        told = [
+            ("RolledBack", "west", name, f"rolled cluster west {back}"),
+            ("RollbackReleased", "west", name, took),
+            ("RolledBack", "", everything, all_back),
+            ("RollbackReleased", "", everything, f"released everything from snapshot {then}, by {me}"),
+        ]
+        events = (await person.asks("events"))["items"]
+        of_rollbacks = [e for e in events if "ollback" in e["type"] or e["type"] == "RolledBack"]
+        assert [(e["type"], e["cluster"], e["about"], e["message"]) for e in of_rollbacks] == [
+            (type_, cluster, f"rollback {one}", text) for type_, cluster, one, text in told
+        ]
+        _, said = await person.says("history")
+        rows = [[cell.strip() for cell in line.split("|")] for line in said.splitlines()[1:6]]
+        assert [(row[0], row[3]) for row in rows[:4]] == [(one, text) for _, _, one, text in reversed(told)]
+        assert [row[2] for row in rows[:4]] == ["-", "1", "-", "1"], "west was there already"
+        assert rows[4][0] == str(now)
+        listed = await person.asks("history", "--limit", "1")
+        assert [(o["action"], o["rollback"]) for o in listed["orders"]][-1] == ("rolledBack", name)
+        assert [i["number"] for i in listed["items"]] == [now]
+        assert (await person.asks("history", "routetable", "shop/www"))["orders"] == []
+
+
+async def _column(person: Person, title: str) -> dict[str, str]:
+    _, said = await person.says("cluster", "list")
+    header, *rows = ([cell.strip() for cell in line.split("|")] for line in said.splitlines())
+    return {row[0]: row[header.index(title)] for row in rows}
+
+
+async def _describe(person: Person, cluster: str) -> str:
+    return (await person.says("cluster", "describe", cluster))[1]
