@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -149,3 +150,24 @@ async def _column(person: Person, title: str) -> dict[str, str]:
 
 async def _describe(person: Person, cluster: str) -> str:
     return (await person.says("cluster", "describe", cluster))[1]
+
+
+async def test_check_asks_nobody_to_correct_what_only_waits_for_a_release(tmp_path: Path) -> None:
+    async with _west_is_back(tmp_path) as (fleet, person, _, _, name):
+        unknown = m.table("new", [m.to("/new", {"ref": {"name": "none", "namespace": "shop"}, "port": {"number": 80}})])
+        fleet.write("mgmt", "new.yaml", unknown)
+        await until(lambda: _wrong(person, 2), why="both are in it")
+        wrong, waiting = await _wrong(person, 2)
+        assert waiting["message"].startswith("RouteTable shop/www in cluster mgmt is WARNING: this version is stored")
+        assert waiting["hint"] == (
+            f"nothing is wrong with the object; it goes out with: fingerpost rollback release {name}"
+        )
+        assert "shop/new" in wrong["message"]
+        assert "correct the named field" in wrong["hint"], "held back as well, and with a mistake of its own"
+
+
+async def _wrong(person: Person, least: int) -> list[dict[str, str]]:
+    """Findings about objects, when there are so many."""
+    _, said = await person.says("check", "server", "-o", "json", "-q")
+    found = [f for f in json.loads(said)["findings"] if f["code"] in ("CHK071", "CHK072")]
+    return found if len(found) >= least else []
