@@ -171,3 +171,26 @@ async def _wrong(person: Person, least: int) -> list[dict[str, str]]:
     _, said = await person.says("check", "server", "-o", "json", "-q")
     found = [f for f in json.loads(said)["findings"] if f["code"] in ("CHK071", "CHK072")]
     return found if len(found) >= least else []
+
+
+async def test_answers_of_what_is_written_say_that_a_rollback_keeps_it_from_gateways(tmp_path: Path) -> None:
+    async with _west_is_back(tmp_path) as (_, person, then, _, name):
+        m.write(tmp_path / "third.yaml", m.table("www", [m.to("/third", m.CART)], host=m.HOST))
+        edit, kept = ("-f", str(tmp_path / "third.yaml")), tmp_path / "kept.json"
+        kept.write_text((await person.says("snapshot", "input", "-o", "json", "-q"))[1])
+        until_then = f"until fingerpost rollback release {name}"
+        note = f"note: cluster west is rolled back to snapshot {then} ({name}); "
+        note += f"what is written since does not reach it {until_then}"
+        asked = (("diff", *edit), ("whatif", "--without", "east", *edit), ("conflicts", *edit))
+        for words in (*asked, ("diff", *edit, "--snapshot", str(kept)), ("history", "diff", str(then), "--routes")):
+            _, said = await person.says(*words)
+            assert [line for line in said.splitlines() if line.startswith("note:")] == [note], words
+            _, said = await person.says(*words, "-o", "json", "-q")
+            assert [(r["id"], r["name"]) for r in json.loads(said)["spec"]["rollbacks"]] == [(name, "west")], words
+        for scope, what in ((("--workspace", "all"), "workspace all"), ((), "everything")):
+            begun = (await person.asks("rollback", str(then), *scope))["spec"]["rollback"]["id"]
+            _, said = await person.says("diff", *edit)
+            assert f"note: {what} is rolled back to snapshot {then} ({begun}); " in said
+            assert f"does not reach gateways until fingerpost rollback release {begun}" in said
+        assert (await person.says("rollback", "release"))[0] == 0
+        assert "note:" not in (await person.says("diff", *edit))[1]
