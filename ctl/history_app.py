@@ -11,7 +11,11 @@ from ctl.parameters import DryRun, group
 
 
 class _History(TyperGroup):
-    """`history show N` and `history diff N` are commands, any other word is a kind."""
+    """`history show N` and `history diff N` are commands, any other word is a kind. Flags are those of the list."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        listing = args and args[0].partition("=")[0] in ("--limit", "--cluster")
+        return super().parse_args(ctx, ["list", *args] if listing else args)
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, object, list[str]]:  # type: ignore[override]
         return super().resolve_command(ctx, args if args and args[0] in self.commands else ["list", *args])
@@ -22,6 +26,16 @@ class _Rollback(TyperGroup):
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, object, list[str]]:  # type: ignore[override]
         return super().resolve_command(ctx, args if args and args[0] in self.commands else ["to", *args])
+
+
+def _snapshot_number(text: str) -> int:
+    """Never the name of a rollback, which means the contrary."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if text[:1] == "r" and text[1:].isdigit():
+        remedy = f"fingerpost rollback release {text} ends it, fingerpost history lists snapshots"
+        raise typer.BadParameter(f"{text} is the name of a rollback; {remedy}")
+    raise typer.BadParameter(f'"{text}" is no number of a snapshot; fingerpost history lists them')
 
 
 Cluster = Annotated[str, typer.Option("--cluster", help="Only objects of this cluster.")]
@@ -78,7 +92,7 @@ def diff_snapshots(
 
 @rollback_app.command("to")
 def rollback(
-    number: Annotated[int, typer.Argument(metavar="SNAPSHOT")],
+    number: Annotated[int, typer.Argument(metavar="SNAPSHOT", parser=_snapshot_number)],
     workspace: Annotated[str, typer.Option("--workspace", help="Only the objects of this workspace.")] = "",
     cluster: Annotated[str, typer.Option("--cluster", help="Only the gateways of this cluster.")] = "",
     dry_run: DryRun = False,
@@ -90,7 +104,9 @@ def rollback(
 
 
 @rollback_app.command("release")
-def release_rollback(id_: Annotated[str, typer.Argument(metavar="[ROLLBACK]", help="Default: all.")] = "") -> int:
+def release_rollback(
+    id_: Annotated[str, typer.Argument(metavar="[ROLLBACK]", help="Such as r72. Default: all.")] = "",
+) -> int:
     """End a rollback: what was held back goes out. Example: fingerpost rollback release"""
     from ctl.commands.rollback import release as run
 

@@ -152,6 +152,7 @@ class Server:
             HistorySettings(settings.history_keep, settings.history_snapshots, settings.history_bytes),
             time.time_ns,
         )
+        self._history.rollbacks.ordered = self.happenings.ordered
         self.reconcile_time = ReconcileTime(partial(metrics.observe, "gloo_mesh_reconciler_time_sec"), time.monotonic)
         if lease is not None:
             lease.changed = lambda held: self._say_all_again() if held else None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fingerpost.relay.applied import ScopeApplied
 from mgmt.changes.events import Events, Kind
 from mgmt.ingest.values import ClusterStates
+from mgmt.pins.rollback import Order, Reach
 from mgmt.publish.guard import Held
 from mgmt.relay.gate import Certificate
 from mgmt.relay.ports import SessionInfo
@@ -94,6 +95,12 @@ class Happenings:
     def released(self, cluster: str, contributions: Iterable[str]) -> None:
         count = len(frozenset(contributions))
         self.events.add(Kind.RELEASED, cluster, message=f"a person let {count} contributions go")
+
+    def ordered(self, order: Order) -> None:
+        """By a person; only the replica tells it that has done it."""
+        kind = Kind.ROLLBACK_RELEASED if order.released else Kind.ROLLED_BACK
+        cluster = order.scope.name if order.scope.reach is Reach.CLUSTER else ""
+        self.events.add(kind, cluster, f"rollback {order.rollback}", str(order))
 
     # ---------------------------------------------------------------- the server itself
 

@@ -91,7 +91,7 @@ class Pipeline:
         turn.cluster_scopes = status_scopes(self._translator.place.cluster, turn.statuses)
         self._report(self.outputs.failures())
         self._observe("gloo_mesh_translation_time_sec", time.perf_counter() - began)
-        work = Translated(came(changes), began_unix_nanos, time.time_ns(), turn.steps)
+        work = Translated(came(changes), began_unix_nanos, time.time_ns(), turn.steps, self.outputs.ended)
         return Result(turn, tuple(change.key for change in changes), work, self._cold)
 
     def publish(self, results: Sequence[object], seq: int, stored_unix_nanos: int = 0) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from ctl.commands.history import rollback_text
 from ctl.contexts import chosen
 from ctl.exits import Code, Failed
 from ctl.merge import clusters
@@ -14,7 +15,7 @@ from ctl.output import Document, counted, emit, note, paint, remark
 from ctl.server import get
 from ctl.table import table
 
-_COLUMNS = ("Cluster", "State", "Agent", "Since", "Objects", "Behind", "Certificate", "Labels")
+_COLUMNS = ("Cluster", "State", "Agent", "Since", "Objects", "Behind", "Certificate", "Labels", "Rollback")
 
 
 def list_clusters() -> int:
@@ -76,6 +77,7 @@ def _row(cluster: dict[str, Any]) -> list[str]:
         str(cluster.get("behind", "-")),
         left((cluster.get("certificate") or {}).get("until", "")) or "-",
         labels,
+        ", ".join(one["id"] for one in cluster.get("rollbacks", ())) or "-",
     ]
 
 
@@ -118,6 +120,7 @@ def _described(cluster: dict[str, Any]) -> str:
         ("conditions", [_condition(c) for c in cluster.get("conditions") or ()]),
         ("inputs", [_input(i) for i in cluster.get("inputs") or ()]),
         ("gateways", [_gateway(name, g) for name, g in sorted((cluster.get("gateways") or {}).items())]),
+        ("rolled back", [rollback_text(one) for one in cluster.get("rollbacks", ())]),
         (
             "held",
             [f"{h['gateway']}: {counted(len(h['contributions']), 'contribution')}" for h in cluster.get("held") or ()],

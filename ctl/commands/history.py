@@ -30,7 +30,7 @@ def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
             "SnapshotList",
             text=lambda: _list(body) if items else "",
             items=items,
-            more={"rollbacks": body["rollbacks"]},
+            more={"rollbacks": body["rollbacks"], "orders": body.get("orders", [])},
             names=[str(item["number"]) for item in items],
             server_version=answers.version,
             context=answers.context,
@@ -67,10 +67,15 @@ def _document(kind: str, body: Json, answers: Answers, text: Any) -> int:
 
 
 def _list(body: Json) -> str:
+    """Snapshots, and what was rolled back and released meanwhile, in the order of time."""
     rows = [
         [str(item["number"]), item["time"], str(item["gatewaysCount"]), _short(item["changes"])]
         for item in body["items"]
     ]
+    for one in body.get("orders", ()):
+        count = one["gatewaysCount"]
+        rows.append([one["rollback"], one["time"], "-" if count is None else str(count), one["text"]])
+    rows.sort(key=lambda row: row[1], reverse=True)
     return table(("Snapshot", "Time", "Gateways", "Changes"), rows)
 
 

@@ -39,7 +39,7 @@ def rollback(number: int, workspace: str, cluster: str, dry_run: bool) -> int:
 
 
 def release(id_: str) -> int:
-    answers = post("/rollback/release", {"id": id_} if id_ else {})
+    answers = post("/rollback/release", {"id": id_, "by": _user()})
     released = first(answers)["released"]
     emit(
         Document(

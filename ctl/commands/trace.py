@@ -57,7 +57,8 @@ def _shown(item: Json) -> str:
     for cluster in item["clusters"]:
         for gateway in cluster["gateways"]:
             at = gateway.get("applied", "")
-            said = gateway.get("reason") or ("" if at else "not yet")
+            after = f"after the release of rollback {gateway['releasedFrom']}" if gateway.get("releasedFrom") else ""
+            said = gateway.get("reason") or after or ("" if at else "not yet")
             rows.append(["applied", f"{cluster['name']}/{gateway['name']}", _clock(at), _after(first, at), said])
     lines += ["", table(("Stage", "Gateway", "Time", "After", "Message"), rows)]
     if not item["clusters"]:

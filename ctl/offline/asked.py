@@ -17,12 +17,13 @@ from mgmt.translate.graph.ownership import Place
 
 
 class Asked(NamedTuple):
-    """`revision` 0: not of a server."""
+    """`revision` 0: not of a server. `rollbacks`: by which gateways get other objects than those that are written."""
 
     outcome: Outcome
     revision: int = 0
     server_version: str = ""
     context: str = ""
+    rollbacks: Sequence[Mapping[str, Any]] = ()
 
 
 def asked(snapshot: str, fleet: str, management: str) -> Asked:
@@ -41,7 +42,8 @@ def asked(snapshot: str, fleet: str, management: str) -> Asked:
         return Asked(made.outcome)
     if snapshot:
         body = _kept(Path(snapshot))
-        return Asked(_outcome(body), int(body["revision"]), str(body.get("serverVersion", "")))
+        version = str(body.get("serverVersion", ""))
+        return Asked(_outcome(body), int(body["revision"]), version, rollbacks=body.get("rollbacks", ()))
     from ctl.commands.objects import patience
     from ctl.commands.snapshot import newest
     from ctl.server import get
@@ -54,7 +56,7 @@ def asked(snapshot: str, fleet: str, management: str) -> Asked:
     version = str(body["serverVersion"])
     for address, trouble in answers.missing.items():  # each replica holds all inputs, so the answer is whole
         remark(f"warning: {address} does not answer ({trouble}); it may know of a later change")
-    return Asked(_outcome(body), int(body["revision"]), version, answers.context)
+    return Asked(_outcome(body), int(body["revision"]), version, answers.context, body.get("rollbacks", ()))
 
 
 def tell(
@@ -68,11 +70,13 @@ def tell(
     """What was found there, with what it was found in."""
     if warning := _another_version(there):
         remark(f"warning: {warning}")
+    for one in there.rollbacks:
+        remark(f"note: {_rolled_back(one)}")
     emit(
         Document(
             kind,
             text=text,
-            spec={"revision": there.revision, **spec},
+            spec={"revision": there.revision, "rollbacks": list(there.rollbacks), **spec},
             findings=findings,
             names=names,
             server_version=there.server_version,
@@ -86,6 +90,16 @@ def _another_version(asked: Asked) -> str:
     if asked.server_version in ("", __version__):
         return ""
     return f"the server is of version {asked.server_version}, this command of {__version__}: its answer may differ"
+
+
+def _rolled_back(one: Mapping[str, Any]) -> str:
+    scope, reached = f"{one['scope']} {one['name']}", "gateways"
+    if one["scope"] == "cluster":
+        reached = "it"
+    elif not one["name"]:
+        scope = "everything"
+    what = f"{scope} is rolled back to snapshot {one['snapshot']} ({one['id']})"
+    return f"{what}; what is written since does not reach {reached} until fingerpost rollback release {one['id']}"
 
 
 def broken(findings: Any) -> Failed:

@@ -17,6 +17,7 @@ from mgmt.admin.source_findings import source_finding
 from mgmt.admin.times import ago
 from mgmt.admin.trust import certificates, security, versions
 from mgmt.ingest.values import ClusterState, State
+from mgmt.pins.notes import only_held_back
 from mgmt.publish.arrival import GatewayState
 from mgmt.translate.status import Status
 
@@ -160,10 +161,13 @@ def _resources(plane: Plane) -> dict[str, Any]:
     rows = [[state.value, str(counts[state.value])] for state in ApprovalState if counts[state.value]]
 
     def found() -> Found:
-        worst = [item for state in _BAD for item in sorted(bad[state], key=lambda i: i[0])]
+        # what only waits for a release is in order: it comes last among its like
+        ranked = {state: sorted(bad[state], key=lambda i: (only_held_back(i[1]), i[0])) for state in _BAD}
+        worst = [item for state in _BAD for item in ranked[state]]
         for key, status in worst[:MOST_BAD]:
             code = _CODE_OF.get(status.approval, "CHK071")
-            yield finding(code, str(key), f"{key} is {status.approval.value}: {status.message}")
+            hint = _release_hint(plane, key) if only_held_back(status) else ""
+            yield finding(code, str(key), f"{key} is {status.approval.value}: {status.message}", hint)
         if len(worst) > MOST_BAD:
             code = "CHK071" if any(_CODE_OF.get(s.approval) is None for _, s in worst[MOST_BAD:]) else "CHK072"
             yield finding(code, "", f"{len(worst) - MOST_BAD} more objects; fingerpost get KIND lists them")
@@ -177,11 +181,17 @@ def _resources(plane: Plane) -> dict[str, Any]:
     return section(f.RESOURCES, info=[], tables=[table(("Approval", "Objects"), rows)], found=found())
 
 
+def _release_hint(plane: Plane, key: ObjectKey) -> str:
+    over = plane.outputs.over(key) if plane.outputs else ()
+    ends = " and ".join(f"fingerpost rollback release {one.name}" for one in over) or "fingerpost rollback release"
+    return f"nothing is wrong with the object; it goes out with: {ends}"
+
+
 def _guards(plane: Plane) -> Found:
     for one in plane.rollbacks.active if plane.rollbacks else ():
         by = f" by {one.by}" if one.by else ""
         since = ago(one.at_unix_nanos, plane.now())
-        yield finding("CHK087", one.id, f"{one.scope} is rolled back to snapshot {one.snapshot} for {since}{by}")
+        yield finding("CHK087", one.name, f"{one.scope} is rolled back to snapshot {one.snapshot} for {since}{by}")
     for where, held in sorted(plane.publisher.held.items()):
         cluster = where.partition("/")[0]
         waiting = f", waiting for a new listing of {', '.join(sorted(held.waiting))}" if held.waiting else ""

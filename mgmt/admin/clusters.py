@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from fingerpost.relay.objects import CLUSTER_SCOPE
+from mgmt.admin.history import active_json
 from mgmt.admin.ports import Plane
 from mgmt.admin.times import rfc3339
 from mgmt.ingest.kinds import PIN, SESSION
 from mgmt.ingest.values import ClusterState, State
+from mgmt.pins.rollback import Rollback
 from mgmt.publish.arrival import GatewayState
 from mgmt.relay.ports import ScopeView
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
@@ -90,9 +92,15 @@ def _cluster(plane: Plane, name: str, state: ClusterState) -> dict[str, Any]:
             }
             for where, h in sorted(held.items())
         ],
+        "rollbacks": [active_json(one) for one in rollbacks_of(plane, name)],
         "warming": sorted({c for scope in scopes.values() for c in scope.keep}),
         "gateways": {scope: gateway_json(plane, name, scope) for scope in sorted(scopes) if scope != CLUSTER_SCOPE},
     }
+
+
+def rollbacks_of(plane: Plane, cluster: str) -> list[Rollback]:
+    """Those by which the gateways of the cluster get older objects, newest first."""
+    return [one for one in plane.rollbacks.active if one.concerns(cluster)] if plane.rollbacks else []
 
 
 def objects_of(plane: Plane, cluster: str) -> int:

@@ -13,7 +13,6 @@ from mgmt.admin.ports import Plane
 from mgmt.explain import BadRequest, Standing, UnknownGateway, explain_route, parse_request, render
 from mgmt.publish.arrival import GatewayState
 from mgmt.translate.scopes import GatewayKey
-from mgmt.translate.translator import Translator
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -31,7 +30,8 @@ def explain(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
         question = msgspec.convert(raw, Question)
         asked = parse_request(question.url, question.method, question.headers, question.query)
-        found = explain_route(_in_force(plane, question.gateway), asked, question.gateway or None, _standings(plane))
+        in_force = plane.outputs.in_force if plane.outputs else None  # older objects, where something is rolled back
+        found = explain_route(plane.translator, asked, question.gateway or None, _standings(plane), in_force)
     except msgspec.ValidationError as e:
         raise Refused(400, "BadQuestion", f"the question is not understood: {e}") from e
     except BadRequest as e:
@@ -47,13 +47,6 @@ def explain(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
         "verdicts": verdicts,
         "explanation": msgspec.to_builtins(found),
     }
-
-
-def _in_force(plane: Plane, gateway: str | None) -> Translator:
-    """While something is rolled back the requests follow older objects."""
-    if plane.outputs is None:
-        return plane.translator
-    return plane.outputs.in_force((gateway or "").partition("/")[0])
 
 
 def _standings(plane: Plane) -> dict[GatewayKey, Standing]:

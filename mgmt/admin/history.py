@@ -14,10 +14,10 @@ from mgmt.admin.ports import Plane
 from mgmt.admin.times import rfc3339
 from mgmt.history.preview import GatewayChange
 from mgmt.history.rollbacks import NotPossible, ObjectChange, Rollbacks
-from mgmt.pins.rollback import Reach, Rollback, Scope
+from mgmt.pins.rollback import Order, Reach, Rollback, Scope
 from mgmt.store.errors import StoreError
 
-_STATUS = {"NotLeading": 409, "NoRollback": 404}
+_STATUS = {"NotLeading": 409, "NoRollback": 404, "AmbiguousRollback": 409}
 _NAMED = 200  # contributions and objects of one gateway in an answer
 
 
@@ -52,13 +52,17 @@ async def history(plane: Plane, limit: int, what: Wanted | None) -> dict[str, An
         known = await rollbacks.range()
         newest = known.numbers[::-1] if what is not None else known.numbers[: -limit - 1 : -1]
         logs = await rollbacks.logs(newest)
+        orders = await rollbacks.orders() if what is None and limit else []
     except (NotPossible, StoreError) as e:
         raise _refused(e) from e
     items = [_snapshot(n, logs[n], what) for n in newest if n in logs]
     shown = [item for item in items if what is None or item["changes"]][:limit]
     oldest = known.floor or (known.numbers[0] if known.numbers else 0)
-    active = [_active(one) for one in rollbacks.active]
-    return _who(plane) | {"items": shown, "total": len(known.numbers), "oldest": oldest, "rollbacks": active}
+    active = [active_json(one) for one in rollbacks.active]
+    since = min((logs[n]["at"] for n in newest if n in logs), default=0) if len(newest) < len(known.numbers) else 0
+    told = [_order(one) for one in orders if one.at >= since]
+    about = {"items": shown, "total": len(known.numbers), "oldest": oldest, "rollbacks": active, "orders": told}
+    return _who(plane) | about
 
 
 async def snapshot(plane: Plane, number: int) -> dict[str, Any]:
@@ -99,7 +103,7 @@ async def rollback(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
         raise _refused(e) from e
     return _who(plane) | {
         "dryRun": order.dry_run,
-        "rollback": _active(begun.rollback),
+        "rollback": active_json(begun.rollback),
         "objects": [_change(c, bodies=False) for c in begun.objects],
         "gateways": [_gateway(plane, g) for g in begun.gateways],
         "superseded": list(begun.superseded),
@@ -108,14 +112,18 @@ async def rollback(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def release(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
-    id_ = raw.get("id", "")
-    if not isinstance(id_, str):
-        raise Refused(400, "BadOrder", "id must be a text, that of a rollback; without it all are released")
+    id_, by = raw.get("id", ""), raw.get("by", "")
+    if not (isinstance(id_, str) and isinstance(by, str)):
+        message = "id must be a text, that of a rollback, and by one, who asks; without id all are released"
+        raise Refused(400, "BadOrder", message)
     try:
-        ended = await _rollbacks(plane).release(id_)
+        ended = await _rollbacks(plane).release(id_, by)
     except (NotPossible, StoreError) as e:
         raise _refused(e) from e
-    return _who(plane) | {"released": [_active(one) for one in ended], "configVersion": plane.publisher.config_version}
+    return _who(plane) | {
+        "released": [active_json(one) for one in ended],
+        "configVersion": plane.publisher.config_version,
+    }
 
 
 def _snapshot(number: int, log: Mapping[str, Any], what: Wanted | None) -> dict[str, Any]:
@@ -172,9 +180,24 @@ def _listed(contributions: Iterable[str]) -> list[str]:
     return sorted(contributions)[:_NAMED]
 
 
-def _active(one: Rollback) -> dict[str, Any]:
+def _order(one: Order) -> dict[str, Any]:
     return {
-        "id": one.id,
+        "action": "released" if one.released else "rolledBack",
+        "rollback": one.rollback,
+        "snapshot": one.snapshot,
+        "scope": one.scope.reach.value,
+        "name": one.scope.name,
+        "time": rfc3339(one.at),
+        "by": one.by,
+        "successor": one.successor,
+        "gatewaysCount": one.gateways,
+        "text": str(one),
+    }
+
+
+def active_json(one: Rollback) -> dict[str, Any]:
+    return {
+        "id": one.name,
         "snapshot": one.snapshot,
         "scope": one.scope.reach.value,
         "name": one.scope.name,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fingerpost.readable import readable
 from fingerpost.relay.pieces import PieceList
+from mgmt.admin.history import active_json
 from mgmt.admin.objects import parsed
 from mgmt.admin.ports import Plane
 from mgmt.ingest.kinds import PIN, REFUSED, SESSION
@@ -69,13 +70,15 @@ def input_snapshot(
 
 
 def about(plane: Plane, revision: int) -> dict[str, Any]:
-    """`place` is what a translator has to know besides the objects."""
+    """`place` is what a translator has to know besides the objects; `rollbacks`: why gateways follow others."""
     place = {
         "cluster": plane.management,
         "adminNamespace": plane.admin_namespace,
         "scopedRoutesFrom": plane.translator.place.scoped_from,
     }
-    return {"version": VERSION, "revision": revision, "serverVersion": plane.version, "place": place}
+    rollbacks = [active_json(one) for one in plane.rollbacks.active] if plane.rollbacks else []
+    said = {"version": VERSION, "revision": revision, "serverVersion": plane.version}
+    return said | {"place": place, "rollbacks": rollbacks}
 
 
 def _types(plane: Plane) -> set[str]:

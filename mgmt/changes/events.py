@@ -23,6 +23,8 @@ class Kind(enum.StrEnum):
     ROTATED = "Rotated"
     LEADING = "Leading"
     FOLLOWING = "Following"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_RELEASED = "RollbackReleased"
     STORE_LOST = "StoreLost"
     STORE_BACK = "StoreBack"
 

@@ -47,7 +47,7 @@ class Journal:
         return passage
 
     def published(self, passage: Passage, told: Iterable[GatewayKey]) -> None:
-        if not passage.came:
+        if not (passage.came or passage.released):
             return
         passage.published = self._now()
         for gateway in told:
@@ -116,7 +116,11 @@ class Journal:
 
     def at(self, seq: int) -> list[Passage]:
         """The turn that made this config_version."""
-        return [passage for passage in self._kept if passage.seq == seq]
+        return [passage for passage in self._kept if passage.seq == seq and passage.came]
+
+    def releases(self) -> list[Passage]:
+        """Turns in which rollbacks ended, newest first."""
+        return [passage for passage in reversed(self._kept) if passage.released]
 
     @property
     def sizes(self) -> dict[str, int]:

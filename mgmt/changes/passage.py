@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fingerpost.objects import ObjectKey
 from mgmt.ingest.kinds import PIN, SESSION
 from mgmt.ingest.values import InputChange
+from mgmt.pins.rollback import Rollback
 from mgmt.translate.scopes import GatewayKey
 
 _BOOKKEEPING = frozenset({SESSION, PIN})
@@ -30,6 +31,7 @@ class Translated(NamedTuple):
     began: int
     ended: int
     steps: int
+    released: tuple[Rollback, ...] = ()  # rollbacks that ended with this turn: what they held back goes out
 
 
 def came(changes: Iterable[InputChange]) -> tuple[Came, ...]:
@@ -50,6 +52,7 @@ class Passage:
         "gateways",
         "parents",
         "published",
+        "released",
         "seq",
         "stored",
         "traceparent",
@@ -58,7 +61,7 @@ class Passage:
     )
 
     def __init__(self, work: Translated, seq: int, stored: int) -> None:
-        self.came, self.began, self.translated = work.came, work.began, work.ended
+        self.came, self.began, self.translated, self.released = work.came, work.began, work.ended, work.released
         self.seq, self.stored, self.published = seq, stored, 0
         self.gateways: dict[GatewayKey, int] = {}
         self.weight = 0

@@ -5,7 +5,7 @@ The answer has to be Envoy's own: which listener, which host, which route, in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -61,12 +61,21 @@ def explain_route(
     request: Asked,
     gateway: str | None = None,
     standings: Mapping[GatewayKey, Standing] | None = None,
+    in_force: Callable[[str], Translator] | None = None,
 ) -> Explanation:
-    """`gateway` is `cluster/namespace/name` of the gateway Service; None means all of them. Raises UnknownGateway."""
+    """`gateway` is `cluster/namespace/name` of the gateway Service; None means all of them. `in_force`: the translator
+    that the gateways of a cluster follow, where that is not `translator` for all. Raises UnknownGateway.
+    """
     chosen = _gateways(translator, gateway)
     known = standings or {}
     answers = tuple(
-        _at_gateway(translator, key, view, request, known.get(_scope(key, view), _NOTHING_KNOWN))
+        _at_gateway(
+            in_force(key.cluster) if in_force else translator,
+            key,
+            view,
+            request,
+            known.get(_scope(key, view), _NOTHING_KNOWN),
+        )
         for key, view in chosen
     )
     notes = () if chosen else ("no gateway has been discovered in any cluster",)

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from fingerpost.objects import ObjectKey
-from mgmt.pins.rollback import RECORDED
+from mgmt.pins.rollback import RECORDED, Order
 from mgmt.store.errors import StoreError
 from mgmt.store.history import Change, HistoryStore, Limits
 from mgmt.store.values import Stored
@@ -73,6 +73,7 @@ class Recorder:
         self.listed: frozenset[str] = frozenset()
         self._store, self._ingest, self._settings, self._now = store, ingest, settings, now
         self._waiting: deque[_Turn] = deque()
+        self._orders: deque[Order] = deque()
         self._heads: dict[ObjectKey, bytes] | None = None  # None: to be asked for, and compared with everything
         self._epoch = b""
         self._known: frozenset[str] | set[str] = (
@@ -99,6 +100,11 @@ class Recorder:
             self._forget()
         self._wake.set()
 
+    def order(self, order: Order) -> None:
+        """A rollback was begun or ended here."""
+        self._orders.append(order)
+        self._wake.set()
+
     def _forget(self) -> None:
         self._heads = None
         self._waiting.clear()
@@ -122,6 +128,10 @@ class Recorder:
     async def flush(self) -> None:
         """Returns when every turn so far is recorded, on the replica that writes. Raises StoreError."""
         async with self._lock:
+            while self._orders:
+                order = self._orders[0]
+                await self._store.order(order.at // 1_000_000, msgspec.to_builtins(order), self._oldest(order.at))
+                self._orders.popleft()
             if not self._ingest.leads:
                 self._forget()
                 return
@@ -163,7 +173,7 @@ class Recorder:
         changes = list(_changes(turn, heads))
         if not changes:
             return True
-        limits = Limits((turn.at - int(self._settings.keep * 1e9)) // 1_000_000, *self._most())
+        limits = Limits(self._oldest(turn.at), *self._most())
         told = _told(turn, changes)
         number = await self._store.record(self._epoch, turn.seq, turn.at // 1_000_000, told, changes, limits)
         if not number:
@@ -174,6 +184,9 @@ class Recorder:
             else:
                 heads[change.key] = change.after.hash
         return True
+
+    def _oldest(self, now: int) -> int:
+        return (now - int(self._settings.keep * 1e9)) // 1_000_000
 
     def _most(self) -> tuple[int, int]:
         return self._settings.snapshots, self._settings.bytes

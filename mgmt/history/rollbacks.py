@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ from fingerpost.relay.objects import CLUSTER_SCOPE
 from mgmt.history.preview import GatewayChange, Served, preview
 from mgmt.history.recorder import Recorder
 from mgmt.pins.outputs import Outputs
-from mgmt.pins.rollback import RECORDED, Overlay, Reach, Rollback, Scope, encode, pin_name
+from mgmt.pins.rollback import RECORDED, Order, Overlay, Reach, Rollback, Scope, encode, pin_name
 from mgmt.publish.publisher import Publisher
 from mgmt.store.history import HistoryStore, Range, State
 from mgmt.translate.scopes import GatewayKey
@@ -73,6 +73,7 @@ class Rollbacks:
         ingest: Ingest,
         now: Callable[[], int],
     ) -> None:
+        self.ordered: Callable[[Order], None] = lambda _: None  # called when a rollback was begun or ended here
         self._store, self._recorder, self._outputs = store, recorder, outputs
         self._translator, self._publisher, self._ingest, self._now = outputs.now, publisher, ingest, now
 
@@ -91,6 +92,10 @@ class Rollbacks:
     async def range(self) -> Range:
         await self._recorder.flush()
         return await self._store.range()
+
+    async def orders(self) -> list[Order]:
+        """What was begun and ended, newest first."""
+        return [msgspec.convert(told, Order) for told in await self._store.orders()]
 
     async def logs(self, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
         return await self._store.logs(numbers)
@@ -144,19 +149,35 @@ class Rollbacks:
             pins: dict[str, bytes | None] = {pin_name(one.id): None for one in superseded}
             self._ingest.pin(pins | {pin_name(rollback.id): encode(rollback)})
             await self._ingest.settled()
-        return Begun(rollback=rollback, objects=objects, gateways=gateways, superseded=[one.id for one in superseded])
+            self._note(self._released(superseded, by, rollback.name))
+            self._note([_order(rollback, self._now(), by=by, gateways=len(gateways))])
+        return Begun(rollback=rollback, objects=objects, gateways=gateways, superseded=[one.name for one in superseded])
 
-    async def release(self, id_: str) -> list[Rollback]:
-        """Of one, or ("") of all. Returns when what was held back is published."""
+    async def release(self, id_: str, by: str) -> list[Rollback]:
+        """Of one (`r72`), or ("") of all. Returns when what was held back is published."""
         if not self._ingest.leads:
             raise NotPossible("NotLeading", "another replica writes the management cluster; it does what is asked")
-        ended = [one for one in self.active if id_ in ("", one.id)]
+        ended = [one for one in self.active if id_ in ("", one.name, one.id)]
         if not ended:
-            known = ", ".join(one.id for one in self.active) or "there is none"
+            known = ", ".join(f"{one.name} to snapshot {one.snapshot}" for one in self.active) or "there is none"
             raise NotPossible("NoRollback", f"no rollback {id_} is active: {known}" if id_ else "no rollback is active")
+        others = [one for one in self.active if id_ == str(one.snapshot) and one not in ended]
+        if others:  # the plain number of the one is the snapshot of the other
+            meant = ", or ".join(f"{one.name} (to snapshot {one.snapshot})" for one in (*ended, *others))
+            raise NotPossible("AmbiguousRollback", f"{id_} can be {meant}; give the name with its r")
         self._ingest.pin({pin_name(one.id): None for one in ended})
         await self._ingest.settled()
+        self._note(self._released(ended, by))
         return ended
+
+    def _released(self, ended: Iterable[Rollback], by: str, successor: str = "") -> list[Order]:
+        now = self._now()
+        return [_order(one, now, released=True, by=by, successor=successor) for one in ended]
+
+    def _note(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            self._recorder.order(order)
+            self.ordered(order)
 
     async def _made(self, number: int, scope: Scope, by: str) -> Rollback:
         self._check_scope(scope)
@@ -218,3 +239,7 @@ class Rollbacks:
                     names = self._publisher.contributions((cluster, name))
                     out.setdefault(stack, {})[cluster, name] = Served(copy, names)
         return out
+
+
+def _order(one: Rollback, at: int, **more: Any) -> Order:
+    return Order(at=at, rollback=one.name, scope=one.scope, snapshot=one.snapshot, **more)

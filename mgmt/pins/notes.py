@@ -26,6 +26,12 @@ def noted(status: Status, key: ObjectKey, body: bytes | None, over: Sequence[Rol
     return structs.replace(status, approval=approval, message=message, problems=(*status.problems, *said))
 
 
+def only_held_back(status: Status) -> bool:
+    """Its newest version waits for the release of a rollback, and nothing else is to be said against it."""
+    wrong = [problem for problem in status.problems if problem.severity is not Severity.INFO]
+    return bool(wrong) and all(problem.code == ROLLED_BACK for problem in wrong)
+
+
 def _decisive(over: Sequence[Rollback]) -> list[Rollback]:
     """One that reaches every cluster hides those before it."""
     for i, one in enumerate(over):
@@ -37,7 +43,7 @@ def _decisive(over: Sequence[Rollback]) -> list[Rollback]:
 def _note(key: ObjectKey, body: bytes | None, rollback: Rollback) -> Problem:
     where = f" at the gateways of cluster {rollback.scope.name}" if rollback.scope.reach is Reach.CLUSTER else ""
     then = rollback.objects.get(key)
-    back = f"fingerpost rollback release {rollback.id}"
+    back = f"fingerpost rollback release {rollback.name}"
     if then == body:
         text = f"pinned{where} by {rollback}: later versions are stored and wait for {back}"
         severity = Severity.INFO

@@ -46,6 +46,7 @@ class Outputs:
     def __init__(self, now: Translator, make: Callable[[], Translator]) -> None:
         self.rollbacks: dict[str, Rollback] = {}
         self.moved: Callable[[], None] = lambda: None  # called when rollbacks have begun or ended
+        self.ended: tuple[Rollback, ...] = ()  # in the last turn
         self.now, self._make = now, make
         self._sides: dict[Stack, _Side] = {}  # besides `now`
         self._assigned: dict[GatewayKey, ScopeClass] = {}
@@ -114,6 +115,7 @@ class Outputs:
                     log.error("history.pin.unreadable", resource=key.name, error=str(wrong))
                 else:
                     self.rollbacks[found.id] = found
+        self.ended = tuple(one for id_, one in before.items() if id_ not in self.rollbacks)
         if before.keys() == self.rollbacks.keys():
             return False
         self.moved()

@@ -61,8 +61,34 @@ class Rollback(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the gateways of this cluster get what it pins."""
         return self.scope.reach is not Reach.CLUSTER or self.scope.name == cluster
 
+    @property
+    def name(self) -> str:
+        """What people call it: no word of theirs can be the number of a snapshot."""
+        return f"r{self.id}"
+
     def __str__(self) -> str:
-        return f"rollback {self.id} of {self.scope} to snapshot {self.snapshot}"
+        return f"rollback {self.name} of {self.scope} to snapshot {self.snapshot}"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """That a rollback was begun, or (`released`) ended. `by`: the person; `successor`: the rollback that ended it by
+    taking its place; `gateways`: how many got something else, where that is known.
+    """
+
+    at: int  # Unix nanoseconds
+    rollback: str  # its name
+    scope: Scope
+    snapshot: int
+    released: bool = False
+    by: str = ""
+    successor: str = ""
+    gateways: int | None = None
+
+    def __str__(self) -> str:
+        """Without the name."""
+        done = f"released {self.scope} from" if self.released else f"rolled {self.scope} back to"
+        successor = f": {self.successor} takes its place" if self.successor else ""
+        return f"{done} snapshot {self.snapshot}{successor}" + (f", by {self.by}" if self.by else "")
 
 
 class _Pin(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ fp:1:{fp}:hist:undo:<n> hash: key -> what was there before snapshot n; "" nothin
 fp:1:{fp}:hist:at       hash: number -> Unix milliseconds
 fp:1:{fp}:hist:sizes    hash: number -> bytes of its log and undo
 fp:1:{fp}:hist:total    their sum
+fp:1:{fp}:hist:orders   sorted set by Unix milliseconds: JSON, each time that a rollback was begun or ended
 fp:1:{fp}:hist:floor    the newest snapshot that was dropped; what was in force then is still known
 
 Going back costs what has changed since: the state at a number is `head` with the undo of all later snapshots.
@@ -32,6 +33,7 @@ from mgmt.store.values import HASH, Stored
 _HIST = f"{PREFIX}hist:"
 _UNKNOWN = b"?"
 _BULK_TIMEOUT = 60.0
+_ORDERS = 1000  # of rollbacks, beside the snapshots
 _COMMON = f"local P, H = '{PREFIX}', '{_HIST}'\n"
 
 # ARGV: epoch, number, Unix milliseconds, log, oldest to keep in Unix milliseconds, most snapshots, most bytes, then per
@@ -189,6 +191,20 @@ class HistoryStore:
             return {}
         found = await self._client.run("HMGET", f"{_HIST}log", *wanted, timeout=_BULK_TIMEOUT)
         return {n: msgspec.json.decode(zlib.decompress(b)) for n, b in zip(wanted, found, strict=True) if b is not None}
+
+    async def order(self, at_unix_millis: int, told: Mapping[str, Any], oldest_unix_millis: int) -> None:
+        """A second time is no other order."""
+        key, member = f"{_HIST}orders", msgspec.json.encode(told, order="sorted")
+        forget: list[tuple[Value, ...]] = [
+            ("ZREMRANGEBYSCORE", key, "-inf", f"({oldest_unix_millis}"),
+            ("ZREMRANGEBYRANK", key, 0, -_ORDERS - 1),
+        ]
+        await self._client.many([("ZADD", key, at_unix_millis, member), *forget], _BULK_TIMEOUT)
+
+    async def orders(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        found = await self._client.run("ZRANGE", f"{_HIST}orders", 0, -1, "REV", timeout=_BULK_TIMEOUT)
+        return [msgspec.json.decode(told) for told in found]
 
     async def at(self, number: int) -> State:
         """Ask only for numbers of `range`, or between two of them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,66 +10,20 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from mgmt.app import Server
 from mgmt.store.embedded import embedded_redis
 from mgmt.translate.graph.inputs import ROUTE_TABLE
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, running_fleet
 from tests.fleet.fleet_network import free_port, steadily, until
-from tests.fleet.fleet_processes import command
+from tests.fleet.fleet_person import Person, started
 
 pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
-
-
-class _Person:
-    """Who types commands."""
-
-    def __init__(self, fleet: Fleet, *servers: Server) -> None:
-        self._contexts = fleet.root / "contexts.yaml"
-        addresses = [f"http://127.0.0.1:{server.admin_port}" for server in servers]
-        m.write_text(self._contexts, f"current: f\ncontexts: {{f: {{servers: {addresses}}}}}\n")
-
-    async def says(self, *words: str) -> tuple[int, str]:
-        return await command(*words, "--config", str(self._contexts))
-
-    async def asks(self, *words: str) -> Any:
-        code, said = await self.says(*words, "-o", "json", "-q")
-        assert code == 0, said
-        return json.loads(said)
-
-    async def shows_routes(self, first: int, second: int, third: int) -> None:
-        """Of snapshots in which /cart became /basket, and another table came."""
-        found = (await self.asks("history", "diff", str(first), str(second), "--routes"))["spec"]
-        moved = [("add", f"ANY {m.HOST}/basket*"), ("remove", f"ANY {m.HOST}/cart*")]
-        assert [(r["change"], r["request"]) for r in found["requests"]] == moved
-        assert [(r["change"], r["host"]) for r in found["routes"]] == [("change", m.HOST)]
-        back = (await self.asks("history", "diff", str(third), str(first), "--routes"))["spec"]
-        gone = [(o["change"], o["name"]) for o in back["objects"]]
-        assert gone == [("remove", "new"), ("change", "www")]
-        assert len((await self.asks("history", "diff", str(first), "--routes"))["spec"]["routes"]) == 2
-        assert (await self.says("history", "diff", str(third), "--routes"))[1].startswith("no difference")
-
-    async def newest(self) -> int:
-        return int((await self.asks("history"))["items"][0]["number"])
-
-    async def status(self, name: str) -> Any:
-        return (await self.asks("get", "routetable", name))["items"][0]["status"]
-
-
-async def _started(fleet: Fleet) -> tuple[Server, _Person]:
-    server = await fleet.start_server()
-    for cluster in fleet.clusters:
-        await fleet.backend(cluster)
-        fleet.start_envoy(await fleet.start_agent(cluster, server.relay.port))
-    for cluster in fleet.clusters:
-        await fleet.answers(cluster, "/cart", f"{cluster} 0")
-    return server, _Person(fleet, server)
 
 
 async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> None:
     async with running_fleet(tmp_path) as fleet:
         fleet.write_world()
-        server, person = await _started(fleet)
+        server, person = await started(fleet)
         first = await person.newest()
         fleet.write_www("/basket")
         await fleet.answers("east", "/basket", "east 0")
@@ -109,7 +62,9 @@ async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> 
         await until(lambda: "/third" in str(server.translator.inputs[ROUTE_TABLE].items), why="the edit is taken in")
         state = await person.status("shop/www")
         assert state["common"]["State"]["approval"] == "WARNING"
-        assert f"held back by rollback {third} of everything to snapshot {first}" in state["common"]["State"]["message"]
+        assert (
+            f"held back by rollback r{third} of everything to snapshot {first}" in state["common"]["State"]["message"]
+        )
         assert (state["arrival"]["arrived"], state["arrival"]["total"]) == (0, 2)
         assert "RolledBack: rollback" in state["arrival"]["missing"][0]["reason"]
         pinned = (await person.asks("get", "virtualgateway", "gw/edge"))["items"][0]["status"]["common"]["State"]
@@ -135,10 +90,11 @@ async def _is(fleet: Fleet, cluster: str, path: str, status: int) -> bool:
     return (await fleet.get(cluster, path)).status == status
 
 
+@pytest.mark.spec("C-41")
 async def test_one_cluster_is_rolled_back_and_the_others_go_on(tmp_path: Path) -> None:
     async with running_fleet(tmp_path) as fleet:
         fleet.write_world()
-        _, person = await _started(fleet)
+        _, person = await started(fleet)
         first = await person.newest()
         fleet.write_www("/basket")
         for cluster in fleet.clusters:
@@ -147,6 +103,7 @@ async def test_one_cluster_is_rolled_back_and_the_others_go_on(tmp_path: Path) -
         assert code == 0, said
         await fleet.answers("west", "/cart", "west 0")
         assert (await fleet.get("east", "/basket")).status == 200
+        await _explained_as_served(fleet, person)
         state = await person.status("shop/www")
         assert "held back at the gateways of cluster west" in state["common"]["State"]["message"]
         assert [missing["gateway"] for missing in state["arrival"]["missing"]] == ["west/gw/ingress"]
@@ -163,6 +120,19 @@ async def test_one_cluster_is_rolled_back_and_the_others_go_on(tmp_path: Path) -
         await fleet.answers("west", "/third", "west 0")
 
 
+async def _explained_as_served(fleet: Fleet, person: Person) -> None:
+    """Also where no gateway is named: the gateways of each cluster follow objects of their own."""
+    for path in ("/cart", "/basket"):
+        found = (await person.asks("explain", "route", f"http://{m.HOST}{path}/7"))["spec"]
+        assert len(found["gateways"]) == len(fleet.clusters)
+        for one in found["gateways"]:
+            real = (await fleet.get(one["cluster"], f"{path}/7")).status
+            assert (one["verdict"] == "route") == (real == 200), (path, one["cluster"], real, one["message"])
+            alone = ("--gateway", f"{one['cluster']}/{GATEWAY}")
+            asked = await person.asks("explain", "route", f"http://{m.HOST}{path}/7", *alone)
+            assert asked["spec"]["gateways"] == [one]
+
+
 async def test_one_workspace_is_rolled_back_and_the_others_go_on(tmp_path: Path) -> None:
     async with running_fleet(tmp_path) as fleet:
         shop = [m.workspace("shop", namespaces=["shop"]), m.settings("shop", exports=["edge"])]
@@ -174,7 +144,7 @@ async def test_one_workspace_is_rolled_back_and_the_others_go_on(tmp_path: Path)
         _write_solo(fleet, "first")
         for cluster in fleet.clusters:
             fleet.write_cluster(cluster)
-        _, person = await _started(fleet)
+        _, person = await started(fleet)
         await fleet.answers("east", "/who", "first", host="solo.example")
         first = await person.newest()
         fleet.write_www("/basket")
@@ -201,7 +171,7 @@ def _write_solo(fleet: Fleet, text: str) -> None:
     fleet.write("mgmt", "solo.yaml", m.table("solo", [m.says("/who", text)], namespace="solo"))
 
 
-async def _message(person: _Person, name: str) -> str:
+async def _message(person: Person, name: str) -> str:
     found = (await person.asks("get", "routetables", "-n", "shop"))["items"]
     states = {f"shop/{i['metadata']['name']}": i["status"].get("common") for i in found}
     return str(states[name]["State"]["message"]) if states.get(name) else ""
@@ -217,7 +187,7 @@ async def test_a_rollback_holds_at_the_gateways_of_every_replica(tmp_path: Path)
             await fleet.backend(cluster)
             fleet.start_envoy(await fleet.start_agent(cluster, server.relay.port))
             await fleet.answers(cluster, "/cart", f"{cluster} 0")
-        person = _Person(fleet, second, first)  # only the first one leads
+        person = Person(fleet, second, first)  # only the first one leads
         number = await person.newest()
         fleet.write_www("/basket")
         for cluster in fleet.clusters:
@@ -246,7 +216,7 @@ async def test_a_rollback_outlives_restarts_of_the_server_and_the_loss_of_redis(
             agent = await fleet.start_agent("east", port)
             fleet.start_envoy(agent)
             await fleet.answers("east", "/cart", "east 0")
-            person = _Person(fleet, server)
+            person = Person(fleet, server)
             first = await person.newest()
             fleet.write_www("/basket")
             await fleet.answers("east", "/basket", "east 0")
@@ -261,7 +231,7 @@ async def test_a_rollback_outlives_restarts_of_the_server_and_the_loss_of_redis(
         if lost == "redis":
             shutil.rmtree(redis)
         async with fleet.server(relay_address=f"127.0.0.1:{port}") as server:
-            person = _Person(fleet, server)
+            person = Person(fleet, server)
             await until(lambda: server.publisher.is_open and agent.push.in_step, why="the agent is back")
             await steadily(lambda: effective(agent) == served, 1, "the restart has changed what is served")
             await until(lambda: not agent.desired.scopes[GATEWAY].keep, why="nothing waits for a cluster any more")

@@ -77,5 +77,6 @@ def test_cluster_list_shows_how_long_certificates_last(fingerpost: Any, servers:
     servers(world)
     header, *rows = ([c.strip() for c in line.split("|")] for line in fingerpost("cluster", "list").out.splitlines())
     assert header[:8] == ["Cluster", "State", "Agent", "Since", "Objects", "Behind", "Certificate", "Labels"]
+    assert (header[8:], [row[8] for row in rows]) == (["Rollback"], ["-", "-"])
     assert [row[6] for row in rows] == ["21d", "ended"]
     assert rows[0][7] == "region=eu"

@@ -6,13 +6,18 @@ import json
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from history_support import SECOND, Recording, body, table
 from redis.asyncio import Redis
 
 from fingerpost.objects import ObjectKey
-from mgmt.history.recorder import HistorySettings
+from mgmt.history.recorder import HistorySettings, Recorder
+from mgmt.pins.rollback import Order, Reach, Scope
 from mgmt.store.embedded import EmbeddedRedis
+from mgmt.store.errors import StoreError
+from mgmt.store.history import HistoryStore
+from mgmt.store.settings import StoreSettings
 
 pytestmark = pytest.mark.redis
 
@@ -136,3 +141,27 @@ async def test_a_redis_that_forgot_begins_a_new_history(recording: Recording, re
     (only,) = await recording.numbers()
     assert await recording.state(only) == {"a": "2"}
     assert await recording.told(only) == [("a", "found")]
+
+
+async def test_orders_of_rollbacks_wait_for_redis_and_the_old_are_forgotten(redis: EmbeddedRedis) -> None:
+    """Each is there once, newest first, also when it was not this replica that led meanwhile."""
+    recording = await Recording.on(redis.url, HistorySettings(keep=60))
+    first, second, third = (
+        Order(at=recording.now + at * SECOND, rollback=f"r{at}", scope=Scope(Reach.CLUSTER, "west"), snapshot=4)
+        for at in (1, 30, 70)
+    )
+    away = Recorder(HistoryStore(StoreSettings(url="redis://127.0.0.1:1")), recording, HistorySettings(), lambda: 0)
+    away.order(first)
+    with pytest.raises(StoreError):
+        await away.flush()
+    away._store = recording.store  # it is back
+    recording.leads = False
+    await away.flush()
+    recording.recorder.order(first)
+    recording.recorder.order(second)
+    await recording.recorder.flush()
+    assert [msgspec.convert(told, Order) for told in await recording.store.orders()] == [second, first]
+    recording.recorder.order(third)
+    await recording.recorder.flush()
+    assert [msgspec.convert(told, Order) for told in await recording.store.orders()] == [third, second]
+    await recording.close()
