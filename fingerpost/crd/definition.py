@@ -16,10 +16,9 @@ _CATEGORY = "solo-io"
 _WITHOUT_CATEGORY = frozenset({"ratelimit.solo.io"})
 _STATE = {"name": "State", "type": "string", "jsonPath": ".status.common.State.approval"}
 _GATEWAYS = {"name": "Gateways", "type": "string", "jsonPath": ".status.arrival.gateways"}
-_REST = (
-    {"name": "Message", "type": "string", "jsonPath": ".status.common.State.message", "priority": 1},
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-)
+_AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+# Last, since it is as long as it has to be: what stands after it would be out of sight.
+_MESSAGE = {"name": "Message", "type": "string", "jsonPath": ".status.common.State.message"}
 # Kinds whose status tells how far their last change has come.
 _ARRIVING = frozenset({"RouteTable", "VirtualGateway", "VirtualDestination", "ExternalService"})
 
@@ -45,7 +44,7 @@ def definition(kind: Kind) -> dict[str, Any]:
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": [_STATE, *([_GATEWAYS] if kind.kind in _ARRIVING else []), *_REST],
+        "additionalPrinterColumns": _columns(kind),
         "schema": {"openAPIV3Schema": _schema(kind)},
     }
     spec = {"group": kind.group, "names": names, "scope": "Namespaced", "versions": [version]}
@@ -62,6 +61,12 @@ def definition(kind: Kind) -> dict[str, Any]:
         },
         "spec": spec,
     }
+
+
+def _columns(kind: Kind) -> list[dict[str, Any]]:
+    if not kind.written_by_users:  # nobody writes a status of those
+        return [_AGE]
+    return [_STATE, *([_GATEWAYS] if kind.kind in _ARRIVING else []), _AGE, _MESSAGE]
 
 
 def _schema(kind: Kind) -> Schema:

@@ -38,9 +38,11 @@ class Mesh(NamedTuple):
     region: str
 
 
-def istio_pod(mesh: Mesh, where: str, service: str, labels: Mapping[str, str]) -> tuple[Object, Object]:
-    """A ConfigMap and the spec of a pod behind the gateway Service, for the service account ACCOUNT."""
-    proxy = Proxy(_ADDRESS, labels, where, _TOKEN, mesh.sds_port, mesh.region, _NAME)
+def istio_pod(
+    mesh: Mesh, where: str, service: str, labels: Mapping[str, str], account: str = ACCOUNT
+) -> tuple[Object, Object]:
+    """A ConfigMap and the spec of a pod behind the gateway Service."""
+    proxy = Proxy(_ADDRESS, labels, where, _TOKEN, mesh.sds_port, mesh.region, _NAME, account)
     container: Object = {
         "name": "istio-proxy",
         "image": "proxyv2",
@@ -49,7 +51,7 @@ def istio_pod(mesh: Mesh, where: str, service: str, labels: Mapping[str, str]) -
         "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
         "volumeMounts": [{"name": "istio-token", "mountPath": _TOKENS}],
     }
-    config, spec = proxy_pod(where, service, gateway_bootstrap(mesh.istiod, proxy), container, ACCOUNT)
+    config, spec = proxy_pod(where, service, gateway_bootstrap(mesh.istiod, proxy), container, account)
     token = {"audience": "istio-ca", "expirationSeconds": 43200, "path": "istio-token"}
     spec["volumes"].append({"name": "istio-token", "projected": {"sources": [{"serviceAccountToken": token}]}})
     return config, spec

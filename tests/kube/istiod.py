@@ -139,6 +139,7 @@ class Proxy(NamedTuple):
     sds_port: int = 0
     region: str = ""
     name: str = ""
+    account: str = "gateway"
 
 
 def gateway_bootstrap(istiod: Istiod, proxy: Proxy) -> Object:
@@ -148,7 +149,7 @@ def gateway_bootstrap(istiod: Istiod, proxy: Proxy) -> Object:
         "CLUSTER_ID": istiod.cluster,
         "LABELS": dict(proxy.labels),
         "ISTIO_VERSION": "1.31.1",
-        "SERVICE_ACCOUNT": "gateway",
+        "SERVICE_ACCOUNT": proxy.account,
         "UNPRIVILEGED_POD": "true",
     }
     service: Object = {"envoy_grpc": {"cluster_name": "istiod"}}

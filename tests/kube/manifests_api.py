@@ -69,10 +69,10 @@ class ManifestsApi:
         return self._http.get(f"/apis/{kind.api_version}/{kind.plural}").status_code == httpx.codes.OK
 
     def columns(self, kind: Kind) -> list[str]:
-        """Of `kubectl get -o wide`."""
+        """Of `kubectl get`, without those that only `-o wide` shows."""
         accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
         found = self._http.get(f"/apis/{kind.api_version}/{kind.plural}", headers=accept).json()
-        return [column["name"] for column in found["columnDefinitions"]]
+        return [column["name"] for column in found["columnDefinitions"] if column["priority"] == 0]
 
     def try_out(self, manifest: Mapping[str, Any]) -> Verdict:
         """A creation with all checks that is not carried out."""

@@ -19,7 +19,7 @@ from agent.xds.bootstrap import bootstrap
 from tests.fleet.fleet_network import until
 from tests.kube.charts import CRDS, NAMESPACE, PLATFORM, Rendered
 from tests.kube.cluster import Cluster
-from tests.kube.kube_client import Object, namespace
+from tests.kube.kube_client import KubeClient, Object, namespace
 
 ROOT_SECRET, TOKEN_SECRET = "relay-root-tls-secret", "relay-identity-token-secret"
 _KINDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -234,6 +234,10 @@ def backend(name: str, program: str, where: str = "shop", replicas: int = 1) -> 
 
 async def secret_data(cluster: Cluster, where: str, name: str) -> dict[str, bytes]:
     """Empty when there is none."""
-    answer = await cluster.kube.http.get(f"/api/v1/namespaces/{where}/secrets/{name}")
+    return await secret_at(cluster.kube, where, name)
+
+
+async def secret_at(kube: KubeClient, where: str, name: str) -> dict[str, bytes]:
+    answer = await kube.http.get(f"/api/v1/namespaces/{where}/secrets/{name}")
     found = answer.json().get("data") or {} if answer.is_success else {}
     return {key: base64.b64decode(value) for key, value in found.items()}

@@ -226,4 +226,6 @@ def errors(report: Report) -> list[tuple[str, str, str]]:
 
 
 def test_the_columns_show_what_users_ask_for_first(api: ManifestsApi) -> None:
-    assert api.columns(find("RouteTable")) == ["Name", "State", "Gateways", "Message", "Age"]
+    assert api.columns(find("RouteTable")) == ["Name", "State", "Gateways", "Age", "Message"]
+    assert api.columns(find("Workspace")) == ["Name", "State", "Age", "Message"]
+    assert api.columns(find("XdsConfig")) == ["Name", "Age"], "it has no status"

@@ -27,6 +27,14 @@ experimental validate resources clean, external-workload, generate graphql, inst
 migrate helm-values, precheck, proxy, uninstall, version
 """
 
+# The flags of `cluster register` in cli.md §3.2.
+REGISTER = """
+--remote-context --remote-kubeconfig --remote-namespace --mgmt-context --mgmt-kubeconfig --mgmt-namespace
+--relay-server-address --relay-server-insecure --telemetry-server-address --cluster-domain --profiles --version --set
+--gloo-mesh-agent-chart-file --gloo-mesh-agent-chart-values --root-ca-secret-name --client-cert-secret-name
+--token-secret-name --token-secret-key --skip-checks --token-ttl
+"""
+
 
 def rows(section: str) -> Iterator[list[str]]:
     for line in SECTIONS[section].splitlines():
@@ -82,6 +90,23 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
 def test_every_command_of_the_reference_is_told_of() -> None:
     told = {words for section in SECTIONS for row in rows(section) for words in quoted(row[0], "meshctl")}
     assert {" ".join(one.split()) for one in REFERENCE.split(",")} <= told
+
+
+def test_every_flag_of_registration_is_told_of_and_taken_if_it_is_said_to_be() -> None:
+    same, other = (
+        {flag for cells in rows(section) if "cluster register" in cells[0] for cell in cells for flag in _flags(cell)}
+        for section in ("As they are", "Different")
+    )
+    assert set(REGISTER.split()) <= same | other
+    known, _ = command("cluster register")
+    for cells in rows("Different"):
+        for words in quoted(cells[0], "meshctl"):
+            if words.startswith("cluster register "):
+                assert _flags(words) & options(known) == set(), words
+
+
+def _flags(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
 def test_the_alias_is_all_that_is_needed(tmp_path: Path) -> None:
