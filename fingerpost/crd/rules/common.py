@@ -18,7 +18,7 @@ from fingerpost.api.common import (
     TLSRequestMatcher,
 )
 from fingerpost.api.limits import LARGEST_PORT
-from fingerpost.crd.constraints import Constraints, limit, one_of, required
+from fingerpost.crd.constraints import Constraints, Rule, limit, one_of, required
 
 _LABEL = "[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _HOST = f"^{_LABEL}([.]{_LABEL})*[.]?$"
@@ -69,3 +69,16 @@ def supported_words(kinds: Sequence[DestinationKind]) -> str:
     not_these = " or ".join(kind.value for kind in others)
     absent = ", which it also is when absent" if DestinationKind.SERVICE in others else ""
     return f"must be {' or '.join(kind.value for kind in kinds)}, not {not_these}{absent}"
+
+
+WHOLE_MILLISECONDS = "must be whole milliseconds and at least 1ms"
+# CEL cannot take a duration modulo another; this reads the same from how it is written.
+_WHOLE = (
+    "^([0-9]+([.][0-9]{0,5}0*)?h|[0-9]+([.][0-9]{0,4}0*)?m|[0-9]+([.][0-9]{0,3}0*)?s|[0-9]+([.]0*)?ms|[0-9]*000us)+$"
+)
+
+
+def whole_milliseconds(*fields: str) -> tuple[Rule, ...]:
+    """Of durations that the data plane counts in milliseconds, 0 being none of them."""
+    cel = f"self.matches('{_WHOLE}') && self.matches('[1-9]')"
+    return tuple(Rule(cel, WHOLE_MILLISECONDS, at=name) for name in fields)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from fingerpost.api.base import Duration
 from fingerpost.api.kinds import Kind
 from fingerpost.crd.__main__ import main
 from fingerpost.crd.constraints import Rule
 from fingerpost.crd.definition import definition, users_kinds
 from fingerpost.crd.files import files
 from fingerpost.crd.rules import RULES
+from fingerpost.crd.schema import DURATION
 from mgmt.admin.reach import SERVED
 
 ROOT = Path(__file__).parents[3]
@@ -131,3 +133,20 @@ def test_every_rule_arrived_in_a_definition() -> None:
     rules = [rule for constraints in RULES.values() for rule in constraints if isinstance(rule, Rule)]
     assert len(rules) > 40
     assert [rule for rule in rules if json.dumps(rule.cel) not in written] == []
+
+
+def test_no_duration_is_longer_than_a_gateway_takes() -> None:
+    """By its type, so that no kind can forget it."""
+    found = [(kind.kind, *one) for kind in MODELLED for one in durations(spec_of(kind), "spec")]
+    assert ("OutlierDetectionPolicy", "spec.config.interval") in [(kind, path) for kind, path, _ in found]
+    assert [(kind, path) for kind, path, rules in found if Duration.TOO_LONG not in rules] == []
+
+
+def durations(schema: dict[str, Any], path: str) -> Iterator[tuple[str, list[str]]]:
+    """(path, messages of its rules) of each."""
+    if schema.get("pattern") == DURATION:
+        yield path, [rule["message"] for rule in schema.get("x-kubernetes-validations", ())]
+    for name, below in schema.get("properties", {}).items():
+        yield from durations(below, f"{path}.{name}")
+    for below in (schema[name] for name in ("items", "additionalProperties") if name in schema):
+        yield from durations(below, f"{path}[]")
