@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from fingerpost.api.common import DestinationKind
 from fingerpost.api.resilience.outlier_detection_policy import Config, OutlierDetectionPolicySpec
-from fingerpost.crd.constraints import Constraints, Rule, limit
-from fingerpost.crd.rules.common import supported, supported_words, whole_milliseconds
+from fingerpost.crd.constraints import Constraints, limit
+from fingerpost.crd.rules.common import supported_destinations, whole_milliseconds
 
 LARGEST_COUNT = 2**31 - 1
 SUPPORTED = (DestinationKind.VIRTUAL_DESTINATION, DestinationKind.EXTERNAL_SERVICE)
-UNSUPPORTED = supported_words(SUPPORTED)
 
 RULES: Constraints = {
-    OutlierDetectionPolicySpec: (Rule(supported(SUPPORTED), UNSUPPORTED, at="applyToDestinations[]", about="kind"),),
+    OutlierDetectionPolicySpec: supported_destinations(SUPPORTED),
     Config: (
         limit("consecutiveErrors", minimum=1, maximum=LARGEST_COUNT),
         limit("consecutiveGatewayErrors", maximum=LARGEST_COUNT),

@@ -5,15 +5,11 @@ from __future__ import annotations
 from fingerpost.api.resilience.outlier_detection_policy import OutlierDetectionPolicy
 from fingerpost.crd.rules import outlier_detection_policy as rules
 from fingerpost.problems import Reporter
-from mgmt.translate.check.rules import check_port, check_whole_milliseconds, refuse
+from mgmt.translate.check.rules import check_destinations, check_whole_milliseconds, refuse
 
 
 def check(policy: OutlierDetectionPolicy, report: Reporter) -> None:
-    for i, selector in enumerate(policy.spec.apply_to_destinations):
-        path = f"spec.applyToDestinations[{i}]"
-        if selector.kind not in rules.SUPPORTED:
-            refuse(report, f"{path}.kind", rules.UNSUPPORTED)
-        check_port(report, f"{path}.port", selector.port)
+    check_destinations(report, policy.spec.apply_to_destinations, rules.SUPPORTED)
     config = policy.spec.config
     if config is None:
         return

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from fingerpost.api.base import Duration
-from fingerpost.api.common import ClientMode, ObjectReference, PortSelector
+from fingerpost.api.common import ClientMode, DestinationKind, DestinationSelector, ObjectReference, PortSelector
 from fingerpost.api.limits import LARGEST_PORT
-from fingerpost.crd.rules.common import WHOLE_MILLISECONDS
+from fingerpost.crd.rules.common import WHOLE_MILLISECONDS, supported_words
 from fingerpost.labels import label_problem
 from fingerpost.problems import Reporter
 
@@ -55,6 +55,17 @@ def check_port_number(report: Reporter, path: str, number: int) -> None:
     """0 counts as absent."""
     if number > LARGEST_PORT:
         refuse(report, path, f"a port is 1 to {LARGEST_PORT}, not {number}")
+
+
+def check_destinations(
+    report: Reporter, selectors: Sequence[DestinationSelector], supported: Sequence[DestinationKind]
+) -> None:
+    """The `applyToDestinations` of a policy."""
+    for i, selector in enumerate(selectors):
+        path = f"spec.applyToDestinations[{i}]"
+        if selector.kind not in supported:
+            refuse(report, f"{path}.kind", supported_words(supported))
+        check_port(report, f"{path}.port", selector.port)
 
 
 def check_reference(report: Reporter, path: str, ref: ObjectReference) -> None:

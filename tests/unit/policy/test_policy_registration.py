@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mgmt.translate.graph import policies, statuses
+from mgmt.translate.graph.inputs import USERS
 from mgmt.translate.translator import Translator
 from tests.plain_world import PLACE
 
@@ -16,6 +17,6 @@ def test_a_policy_with_a_model_has_to_be_registered(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_kind_with_a_model_needs_a_status_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statuses, "USERS", (*statuses.USERS, "networking.gloo.solo.io/New"))
+    monkeypatch.setattr(statuses, "USERS", (*USERS, "networking.gloo.solo.io/New"))
     with pytest.raises(TypeError, match=r"without a status step .*networking\.gloo\.solo\.io/New"):
         Translator(PLACE)

@@ -13,7 +13,7 @@ from fingerpost.crd.rules import outlier_detection_policy as outlier
 from fingerpost.crd.rules import virtual_destination as destination
 from fingerpost.crd.rules import workspace
 from fingerpost.crd.rules import workspace_settings as settings
-from fingerpost.crd.rules.common import WHOLE_MILLISECONDS
+from fingerpost.crd.rules.common import WHOLE_MILLISECONDS, supported_words
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
 from fingerpost.problems import Severity
 from mgmt.translate.check import check_object
@@ -340,7 +340,7 @@ def _outliers() -> list[Refusal]:
         Refusal(
             manifest(RESILIENCE, "OutlierDetectionPolicy", {"applyToDestinations": [{}]}),
             "spec.applyToDestinations[0].kind",
-            outlier.UNSUPPORTED,
+            supported_words(outlier.SUPPORTED),
         ),
         *(
             Refusal(manifest(RESILIENCE, "OutlierDetectionPolicy", {"config": bad}), f"spec.config.{name}", words)
