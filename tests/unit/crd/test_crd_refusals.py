@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fingerpost.api.base import Duration
 from fingerpost.crd.definition import definition, users_kinds
 from tests.unit.crd.refusals import refusals, words_of
 
@@ -21,8 +22,8 @@ def test_every_rule_has_a_manifest_that_it_refuses() -> None:
 
 
 def is_shared(message: str) -> bool:
-    """Rules of messages that several kinds are made of are tried on one of them."""
-    return message.endswith("exclude each other; keep one of them")
+    """Rules of types and messages that several kinds are made of are tried on one of them."""
+    return message == Duration.TOO_LONG or message.endswith("exclude each other; keep one of them")
 
 
 def rules_in(value: Any) -> Iterator[dict[str, str]]:
