@@ -23,7 +23,7 @@ from fingerpost.cluster.directory.manifest import NAMESPACE_TYPE, declared_by_us
 from fingerpost.objects import ObjectKey, canonical
 from mgmt.ingest.kinds import read_by_server
 from mgmt.snapshot.outcome import Outcome
-from mgmt.translate.graph.inputs import SERVICE
+from mgmt.translate.routing.destination_views import SERVICE
 from mgmt.validate.manifests import read_manifests
 from mgmt.validate.sources import read_sources
 

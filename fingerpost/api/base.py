@@ -89,7 +89,10 @@ class RegexMatchAndSubstitute(ApiStruct, frozen=True):
 
 
 class Duration(timedelta):
-    """`google.protobuf.Duration` as JSON (`"1.5s"`), and what Go writes (`"1m30s"`). Exact to a microsecond."""
+    """`google.protobuf.Duration` as JSON (`"1.5s"`), and what Go writes (`"1m30s"`). Exact to a microsecond.
+
+    Protobuf would hold more, but Envoy refuses all of a cluster or route in which one is not below TOO_LONG_SECONDS.
+    """
 
     _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|us|ns|m|s)")
     _NANOS: ClassVar[Mapping[str, int]] = {
@@ -100,7 +103,8 @@ class Duration(timedelta):
         "us": 10**3,
         "ns": 1,
     }
-    _LIMIT: ClassVar[int] = 315_576_000_000 * 10**9  # of google.protobuf.Duration
+    TOO_LONG_SECONDS: ClassVar[int] = (2**63 - 1) // 10**9
+    TOO_LONG: ClassVar[str] = f"must be less than {TOO_LONG_SECONDS}s, the longest that a gateway takes"
 
     @classmethod
     def parse(cls, text: str) -> Duration:
@@ -110,14 +114,16 @@ class Duration(timedelta):
         if not parts or "".join(number + unit for number, unit in parts) != rest:
             raise ValueError(f'"{text[:64]}" is not a duration such as "10s", "1.5s" or "200ms"')
         nanos = sum(Fraction(number) * cls._NANOS[unit] for number, unit in parts)
-        if nanos > cls._LIMIT:
-            raise ValueError(f'"{text}" is longer than the 315576000000s that a duration can hold')
+        if nanos >= cls.TOO_LONG_SECONDS * 10**9:
+            raise ValueError(f'"{text}" {cls.TOO_LONG}')
         if nanos % 1000:
             raise ValueError(f'"{text}" is finer than a microsecond')
         return cls(microseconds=sign * int(nanos // 1000))
 
     def __str__(self) -> str:
-        return f"{self.total_seconds():.9f}".rstrip("0").rstrip(".") + "s"
+        micros = self // timedelta(microseconds=1)  # exact, unlike `total_seconds` of a very long one
+        whole, rest = divmod(abs(micros), 10**6)
+        return f"{'-' if micros < 0 else ''}{whole}.{rest:06}".rstrip("0").rstrip(".") + "s"
 
 
 def decode_hook(kind: type, value: Any) -> Any:

@@ -19,9 +19,13 @@ Schema = dict[str, Any]
 
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 _RULES = "x-kubernetes-validations"
-# What Duration.parse reads; how long one may be and how fine is left to the rules of the kind.
-_DURATION = r"^-?([0-9]+(\.[0-9]+)?(h|ms|us|ns|m|s))+$"
+# What Duration.parse reads; how short one may be and how fine is left to the rules of the kind.
+DURATION = r"^-?([0-9]+(\.[0-9]+)?(h|ms|us|ns|m|s))+$"
 _LONGEST_DURATION = 64
+_NOT_TOO_LONG = (
+    f"duration(self) < duration('{Duration.TOO_LONG_SECONDS}s') && "
+    f"duration(self) > duration('-{Duration.TOO_LONG_SECONDS}s')"
+)
 
 
 def open_object(**properties: Schema) -> Schema:
@@ -92,7 +96,8 @@ def _scalar(info: inspect.Type) -> Schema:
     if isinstance(info, inspect.IntType):
         return {"type": "integer", "format": "int64", "minimum": info.ge, "maximum": info.le}
     if isinstance(info, inspect.CustomType) and info.cls is Duration:
-        return {"type": "string", "pattern": _DURATION, "maxLength": _LONGEST_DURATION}
+        rules = [{"rule": _NOT_TOO_LONG, "message": Duration.TOO_LONG}]
+        return {"type": "string", "pattern": DURATION, "maxLength": _LONGEST_DURATION, _RULES: rules}
     return {"type": "string", "enum": _choices(info)}
 
 

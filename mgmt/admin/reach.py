@@ -14,7 +14,8 @@ from mgmt.admin.ports import Plane
 from mgmt.admin.times import rfc3339
 from mgmt.publish.arrival import ArrivalView, GatewayState, Missing
 from mgmt.relay.ports import ScopeView
-from mgmt.translate.graph.inputs import EXTERNAL_SERVICE, ROUTE_TABLE, SERVICE, VIRTUAL_DESTINATION, VIRTUAL_GATEWAY
+from mgmt.translate.graph.inputs import ROUTE_TABLE, VIRTUAL_GATEWAY
+from mgmt.translate.routing.destination_views import EXTERNAL_SERVICE, SERVICE, VIRTUAL_DESTINATION
 from mgmt.translate.scopes import GatewayClass, GatewayKey
 from mgmt.translate.translator import gateway_key
 

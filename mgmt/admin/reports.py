@@ -9,7 +9,8 @@ from fingerpost.objects import ObjectKey
 from mgmt.admin.objects import problems_json
 from mgmt.admin.ports import Plane
 from mgmt.admin.reach import SERVED, Reach, arrival_json
-from mgmt.translate.graph.inputs import ROUTE_TABLE, VIRTUAL_DESTINATION, VIRTUAL_GATEWAY
+from mgmt.translate.graph.inputs import ROUTE_TABLE, VIRTUAL_GATEWAY
+from mgmt.translate.routing.destination_views import VIRTUAL_DESTINATION
 from mgmt.translate.status import Status
 from mgmt.translate.translator import gateway_key
 

@@ -12,12 +12,11 @@ from typing import NamedTuple
 from fingerpost.objects import ObjectKey
 from mgmt.explain.answer import DestinationAnswer, EndpointsAnswer, Place, PolicyAnswer, named
 from mgmt.translate import ir
-from mgmt.translate.graph.inputs import SERVICE
 from mgmt.translate.policy import DESTINATION_POLICIES
 from mgmt.translate.policy.destination_policies import DestinationPolicyKind
 from mgmt.translate.policy.selectors import DestinationPort, Selectable, select_ports, selectable
 from mgmt.translate.routing.destination_upstreams import has_ready
-from mgmt.translate.routing.destination_views import ExternalServiceView, VirtualDestinationView
+from mgmt.translate.routing.destination_views import SERVICE, ExternalServiceView, VirtualDestinationView
 from mgmt.translate.translator import Translator
 
 

@@ -17,9 +17,9 @@ from mgmt.explain.serving import IstioServing, Serving
 from mgmt.explain.words import matcher_text
 from mgmt.snapshot.by_path import Covering
 from mgmt.snapshot.doors import Door, HostRoutes, doors, host_routes
-from mgmt.translate.graph.inputs import EXTERNAL_SERVICE, VIRTUAL_DESTINATION
 from mgmt.translate.ir import Matcher
 from mgmt.translate.policy import DESTINATION_POLICIES
+from mgmt.translate.routing.destination_views import EXTERNAL_SERVICE, VIRTUAL_DESTINATION
 from mgmt.translate.scopes import RouteClass
 from mgmt.translate.translator import Translator
 

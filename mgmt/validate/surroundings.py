@@ -15,8 +15,9 @@ from fingerpost.api.internal.discovered_gateway import TYPE as GATEWAY
 from fingerpost.api.limits import CLUSTER_NAME
 from fingerpost.cluster.directory.manifest import NAMESPACE_TYPE, declared_by_use
 from fingerpost.objects import ObjectKey, canonical
-from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, SERVICE, WORKSPACE
+from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, WORKSPACE
 from mgmt.translate.graph.ownership import Place
+from mgmt.translate.routing.destination_views import SERVICE
 from mgmt.validate.report import Finding, Level
 
 _POD = "core/Pod"

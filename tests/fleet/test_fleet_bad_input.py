@@ -18,7 +18,7 @@ from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet, running_fleet
 from tests.fleet.fleet_network import Client, until
 from tests.fleet.fleet_processes import module
-from tests.kube.refusals import Refusal, state_of, stored_refusals, words_of
+from tests.unit.crd.refusals import Refusal, state_of, stored_refusals, words_of
 
 pytestmark = [pytest.mark.fleet, pytest.mark.redis]
 _GONE = {"ref": {"name": "gone", "namespace": "shop", "cluster": "east"}, "port": {"number": 80}}

@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from fingerpost.api.kinds import Kind, find
-from fingerpost.crd.definition import definition, users_kinds
+from fingerpost.crd.definition import users_kinds
 from mgmt.validate import Level, Report, validate_path
 from tests.fleet.fleet_network import until
 from tests.kube.api_server import running_api_server
 from tests.kube.corpus import corpus, examples
 from tests.kube.manifests_api import ManifestsApi
-from tests.kube.refusals import NET, RESILIENCE, Refusal, accepted, manifest, refusals
+from tests.unit.crd.refusals import NET, RESILIENCE, Refusal, accepted, manifest, refusals
 
 DEFINITIONS = Path(__file__).parents[2] / "charts" / "gloo-platform-crds" / "definitions"
 KINDS = users_kinds()
@@ -127,32 +127,6 @@ def test_what_keeps_the_rule_is_accepted(api: ManifestsApi, good: dict[str, Any]
     verdict = api.try_out(good)
     assert verdict.status == 201, verdict.message
     assert not refused(validated(good))
-
-
-def test_every_rule_has_a_manifest_that_it_refuses() -> None:
-    tried = {(case.manifest["kind"], case.message) for case in REFUSALS}
-    missing = [
-        (kind.kind, rule["message"])
-        for kind in KINDS
-        for rule in rules_in(definition(kind))
-        if not any(rule["message"] == message and (kind.kind == of or is_shared(message)) for of, message in tried)
-    ]
-    assert missing == []
-
-
-def is_shared(message: str) -> bool:
-    """Rules of messages that several kinds are made of are tried on one of them."""
-    return message.endswith("exclude each other; keep one of them")
-
-
-def rules_in(value: Any) -> Iterator[dict[str, str]]:
-    if isinstance(value, dict):
-        yield from value.get("x-kubernetes-validations", ())
-        for below in value.values():
-            yield from rules_in(below)
-    elif isinstance(value, list):
-        for item in value:
-            yield from rules_in(item)
 
 
 @pytest.mark.spec("M-67")

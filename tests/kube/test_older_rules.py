@@ -14,7 +14,7 @@ from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_network import until
 from tests.kube.kube_client import KubeClient, open_crd
 from tests.kube.kube_fleet import running_kube_fleet
-from tests.kube.refusals import Refusal, state_of, stored_refusals, words_of
+from tests.unit.crd.refusals import Refusal, state_of, stored_refusals, words_of
 
 
 async def _taken(kube: KubeClient, obj: m.Object, *, dry: bool = False) -> bool:

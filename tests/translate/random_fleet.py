@@ -15,6 +15,7 @@ from tests.translate.random_specs import APPS, CLUSTERS, NAMESPACES, WORKLOADS, 
 
 PLACE = Place(cluster="mgmt", admin_namespace="admin")
 _NET, _ADMIN = "networking.gloo.solo.io/v2", "admin.gloo.solo.io/v2"
+_RESILIENCE = "resilience.policy.gloo.solo.io/v2"
 _TIMES = ("", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")
 
 Edit = tuple[ObjectKey, bytes | None]
@@ -74,8 +75,8 @@ def _slots() -> tuple[Slot, ...]:
         out.append(Slot(_NET, "ExternalService", "mgmt", namespace, "pay", specs.external_service, 0.6))
         out.append(Slot(_NET, "ExternalEndpoint", "mgmt", namespace, "far", specs.external_endpoint, 0.6))
         for name in ("calm", "strict"):
-            kind = "OutlierDetectionPolicy"
-            out.append(Slot("resilience.policy.gloo.solo.io/v2", kind, "mgmt", namespace, name, specs.policy, 0.7))
+            policy = specs.outlier_detection_policy
+            out.append(Slot(_RESILIENCE, "OutlierDetectionPolicy", "mgmt", namespace, name, policy, 0.7))
     out.append(Slot("security.policy.gloo.solo.io/v2", "JWTPolicy", "mgmt", "shop", "jwt", specs.nothing, 0.5))
     return tuple(out)
 

@@ -295,7 +295,7 @@ def external_endpoint(random: Random) -> Json:
     return {"address": address, "ports": [{"name": "http", "number": random.choice((8000, 8001))}]}
 
 
-def policy(random: Random) -> Json:
+def outlier_detection_policy(random: Random) -> Json:
     kind = random.choice(("VIRTUAL_DESTINATION", "VIRTUAL_DESTINATION", "EXTERNAL_SERVICE", "SERVICE"))
     target: Json = {"kind": kind}
     if some(random, 0.6):

@@ -14,7 +14,8 @@ from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey, canonical
 from mgmt.ingest.kinds import pin_key
 from mgmt.translate.graph.freezing import pin_of_key
-from mgmt.translate.graph.inputs import GATEWAY, VIRTUAL_DESTINATION, VIRTUAL_GATEWAY
+from mgmt.translate.graph.inputs import GATEWAY, VIRTUAL_GATEWAY
+from mgmt.translate.routing.destination_views import VIRTUAL_DESTINATION
 from tests.plain_world import PLACE
 
 _TABLE = table(0)[0]

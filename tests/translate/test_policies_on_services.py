@@ -1,5 +1,5 @@
-"""A policy on a Service shapes it at both data planes. No kind of this version takes Services, so one that does is
-registered here, with the objects of OutlierDetectionPolicy.
+"""A policy on a Service shapes it at both data planes: shown with OutlierDetectionPolicy, which here takes Services
+alone, whatever it takes otherwise.
 """
 
 from __future__ import annotations

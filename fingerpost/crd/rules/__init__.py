@@ -6,10 +6,12 @@ manifests have no API server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from fingerpost.crd.constraints import Constraints
+from msgspec import Struct
+
+from fingerpost.crd.constraints import Constraint, Constraints
 from fingerpost.crd.rules import (
     common,
     external_endpoint,
@@ -38,7 +40,19 @@ _MODULES = (
     workspace_settings,
 )
 
-RULES: Constraints = MappingProxyType({model: rules for module in _MODULES for model, rules in module.RULES.items()})
+
+def merged(parts: Iterable[Constraints]) -> Constraints:
+    """Raises ValueError where two rule one message: the rules of the first would silently be without effect."""
+    found: dict[type[Struct], tuple[Constraint, ...]] = {}
+    for part in parts:
+        if both := found.keys() & part.keys():
+            names = ", ".join(sorted(message.__name__ for message in both))
+            raise ValueError(f"two modules have rules of {names}; what kinds share belongs into rules/common.py")
+        found.update(part)
+    return MappingProxyType(found)
+
+
+RULES = merged(module.RULES for module in _MODULES)
 
 # The specs of kinds without a model of which something is known all the same.
 OPEN_SPECS: Mapping[str, Schema] = MappingProxyType(

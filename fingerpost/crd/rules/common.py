@@ -18,7 +18,7 @@ from fingerpost.api.common import (
     TLSRequestMatcher,
 )
 from fingerpost.api.limits import LARGEST_PORT
-from fingerpost.crd.constraints import Constraints, limit, one_of, required
+from fingerpost.crd.constraints import Constraints, Rule, limit, one_of, required
 
 _LABEL = "[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _HOST = f"^{_LABEL}([.]{_LABEL})*[.]?$"
@@ -52,20 +52,35 @@ RULES: Constraints = {
 }
 
 
-def supported(kinds: Sequence[DestinationKind]) -> str:
-    """Of a DestinationSelector: that its kind, SERVICE when absent, is one of `kinds`.
+def supported_destinations(kinds: Sequence[DestinationKind]) -> tuple[Rule, ...]:
+    """Of a spec: that the kind of each of its `applyToDestinations`, SERVICE when absent, is one of `kinds`.
 
     By what it must not be: an API server reckons `in` of a list so dear that it refuses the rule for many selectors.
     """
-    others = [kind for kind in DestinationKind if kind not in kinds]
-    none_of = " && ".join(f"self.kind != '{kind.value}'" for kind in others) or "true"
-    if DestinationKind.SERVICE in kinds:
-        return f"!has(self.kind) || {none_of}"
-    return f"has(self.kind) && {none_of}"
+    others = [f"self.kind != '{kind.value}'" for kind in DestinationKind if kind not in kinds]
+    if not others:
+        return ()
+    none_of = " && ".join(others)
+    cel = f"!has(self.kind) || {none_of}" if DestinationKind.SERVICE in kinds else f"has(self.kind) && {none_of}"
+    return (Rule(cel, supported_words(kinds), at="applyToDestinations[]", about="kind"),)
 
 
 def supported_words(kinds: Sequence[DestinationKind]) -> str:
-    others = [kind for kind in DestinationKind if kind not in kinds]
-    not_these = " or ".join(kind.value for kind in others)
-    absent = ", which it also is when absent" if DestinationKind.SERVICE in others else ""
-    return f"must be {' or '.join(kind.value for kind in kinds)}, not {not_these}{absent}"
+    wanted = f"must be {' or '.join(kind.value for kind in kinds)}"
+    others = [kind.value for kind in DestinationKind if kind not in (*kinds, DestinationKind.SERVICE)]
+    if DestinationKind.SERVICE not in kinds:
+        others.append(f"{DestinationKind.SERVICE.value}, which it also is when absent")
+    return f"{wanted}, not {' or '.join(others)}" if others else wanted
+
+
+WHOLE_MILLISECONDS = "must be whole milliseconds and at least 1ms"
+# CEL cannot take a duration modulo another; this reads the same from how it is written.
+_WHOLE = (
+    "^([0-9]+([.][0-9]{0,5}0*)?h|[0-9]+([.][0-9]{0,4}0*)?m|[0-9]+([.][0-9]{0,3}0*)?s|[0-9]+([.]0*)?ms|[0-9]*000us)+$"
+)
+
+
+def whole_milliseconds(*fields: str) -> tuple[Rule, ...]:
+    """Of durations that the data plane counts in milliseconds, 0 being none of them."""
+    cel = f"self.matches('{_WHOLE}') && self.matches('[1-9]')"
+    return tuple(Rule(cel, WHOLE_MILLISECONDS, at=name) for name in fields)

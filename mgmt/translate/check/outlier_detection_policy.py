@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from fingerpost.api.base import Duration
 from fingerpost.api.resilience.outlier_detection_policy import OutlierDetectionPolicy
 from fingerpost.crd.rules import outlier_detection_policy as rules
 from fingerpost.problems import Reporter
-from mgmt.translate.check.rules import check_port, refuse
-
-_MILLISECOND = timedelta(milliseconds=1)
+from mgmt.translate.check.rules import check_destinations, check_whole_milliseconds, refuse
 
 
 def check(policy: OutlierDetectionPolicy, report: Reporter) -> None:
-    for i, selector in enumerate(policy.spec.apply_to_destinations):
-        path = f"spec.applyToDestinations[{i}]"
-        if selector.kind not in rules.SUPPORTED:
-            refuse(report, f"{path}.kind", rules.UNSUPPORTED)
-        check_port(report, f"{path}.port", selector.port)
+    check_destinations(report, policy.spec.apply_to_destinations, rules.SUPPORTED)
     config = policy.spec.config
     if config is None:
         return
@@ -31,10 +22,5 @@ def check(policy: OutlierDetectionPolicy, report: Reporter) -> None:
         refuse(report, f"{path}.consecutiveGatewayErrors", message)
     if config.max_ejection_percent is not None and config.max_ejection_percent > 100:
         refuse(report, f"{path}.maxEjectionPercent", f"must be 0 to 100, not {config.max_ejection_percent}")
-    _check_duration(report, f"{path}.interval", config.interval)
-    _check_duration(report, f"{path}.baseEjectionTime", config.base_ejection_time)
-
-
-def _check_duration(report: Reporter, path: str, value: Duration | None) -> None:
-    if value is not None and (value < _MILLISECOND or value % _MILLISECOND):
-        refuse(report, path, f"{rules.WHOLE_MILLISECONDS}, not {value}")
+    check_whole_milliseconds(report, f"{path}.interval", config.interval)
+    check_whole_milliseconds(report, f"{path}.baseEjectionTime", config.base_ejection_time)

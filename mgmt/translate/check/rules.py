@@ -6,14 +6,18 @@ REFUSED is the code of everything that the API server refuses too; the message s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from fingerpost.api.common import ClientMode, ObjectReference, PortSelector
+from fingerpost.api.base import Duration
+from fingerpost.api.common import ClientMode, DestinationKind, DestinationSelector, ObjectReference, PortSelector
 from fingerpost.api.limits import LARGEST_PORT
+from fingerpost.crd.rules.common import WHOLE_MILLISECONDS, supported_words
 from fingerpost.labels import label_problem
 from fingerpost.problems import Reporter
 
 REFUSED = "Refused"
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def refuse(report: Reporter, path: str, message: str) -> None:
@@ -53,6 +57,17 @@ def check_port_number(report: Reporter, path: str, number: int) -> None:
         refuse(report, path, f"a port is 1 to {LARGEST_PORT}, not {number}")
 
 
+def check_destinations(
+    report: Reporter, selectors: Sequence[DestinationSelector], supported: Sequence[DestinationKind]
+) -> None:
+    """The `applyToDestinations` of a policy."""
+    for i, selector in enumerate(selectors):
+        path = f"spec.applyToDestinations[{i}]"
+        if selector.kind not in supported:
+            refuse(report, f"{path}.kind", supported_words(supported))
+        check_port(report, f"{path}.port", selector.port)
+
+
 def check_reference(report: Reporter, path: str, ref: ObjectReference) -> None:
     if not ref.name:
         refuse(report, f"{path}.name", "is missing; a reference needs the object's name")
@@ -72,3 +87,9 @@ def check_client_mode(report: Reporter, path: str, mode: ClientMode | None) -> N
             "tlsTermination": mode.tls_termination is not None,
         }
         check_one_of(report, path, given)
+
+
+def check_whole_milliseconds(report: Reporter, path: str, value: Duration | None) -> None:
+    """How long it may be is a matter of its type."""
+    if value is not None and (value < _MILLISECOND or value % _MILLISECOND):
+        refuse(report, path, f"{WHOLE_MILLISECONDS}, not {value}")

@@ -26,7 +26,7 @@ from mgmt.translate.routing.destination_upstreams import (
     service_upstream,
     virtual_upstream,
 )
-from mgmt.translate.routing.destination_views import ExternalServiceView, VirtualDestinationView
+from mgmt.translate.routing.destination_views import SERVICE, ExternalServiceView, VirtualDestinationView
 from mgmt.translate.routing.eastwest import (
     EastWestGateway,
     EastWestSelection,
@@ -133,7 +133,7 @@ class DestinationGraph:
         selectors, all_gateways = effective_selectors(everywhere.options if everywhere else None, spec.options)
         candidates = []
         for gateway in context.all(self._gateways.gateways).values():
-            service = gateway.key._replace(type="core/Service")
+            service = gateway.key._replace(type=SERVICE)
             labels = gateway.spec.service_labels
             if all_gateways or self._owners.available(context, service, labels, name):
                 candidates.append(gateway)

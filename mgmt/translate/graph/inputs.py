@@ -15,18 +15,16 @@ from mgmt.translate.check import check_object
 from mgmt.translate.engine import Collection, Context, Engine, Input
 from mgmt.translate.graph.freezing import key_of_pin
 from mgmt.translate.ir import Value
+from mgmt.translate.routing.destination_views import SERVICE
 
 ROUTE_TABLE = "networking.gloo.solo.io/RouteTable"
 VIRTUAL_GATEWAY = "networking.gloo.solo.io/VirtualGateway"
-VIRTUAL_DESTINATION = "networking.gloo.solo.io/VirtualDestination"
-EXTERNAL_SERVICE = "networking.gloo.solo.io/ExternalService"
 EXTERNAL_ENDPOINT = "networking.gloo.solo.io/ExternalEndpoint"
 WORKSPACE = "admin.gloo.solo.io/Workspace"
 SETTINGS = "admin.gloo.solo.io/WorkspaceSettings"
 KUBERNETES_CLUSTER = "admin.gloo.solo.io/KubernetesCluster"
 OUTLIER_DETECTION = "resilience.policy.gloo.solo.io/OutlierDetectionPolicy"
 NAMESPACE = "core/Namespace"
-SERVICE = "core/Service"
 GATEWAY = "internal.gloo.solo.io/DiscoveredGateway"
 PIN = "fingerpost.dev/Pin"  # as `mgmt.ingest` writes it
 SERVICE_FACTS = "fingerpost.dev/ServiceFacts"

@@ -19,13 +19,13 @@ from mgmt.translate.emit.istio.virtual_service import emit_terminated
 from mgmt.translate.engine import Collection, Context, Engine, Present
 from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph
-from mgmt.translate.graph.inputs import SERVICE, Inputs
+from mgmt.translate.graph.inputs import Inputs
 from mgmt.translate.graph.istio_routes import IstioRouteGraph
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.ir import Destination, Value
 from mgmt.translate.routing.destination_upstreams import has_ready
-from mgmt.translate.routing.destination_views import ExternalServiceView, VirtualDestinationView
+from mgmt.translate.routing.destination_views import SERVICE, ExternalServiceView, VirtualDestinationView
 from mgmt.translate.routing.eastwest import EastWestGateway, Mode, mode_towards
 from mgmt.translate.routing.federation import federated_backing
 from mgmt.translate.routing.gateways import GatewayView

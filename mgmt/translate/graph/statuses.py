@@ -12,14 +12,12 @@ from mgmt.translate.graph.destinations import DestinationGraph
 from mgmt.translate.graph.gateways import GatewayGraph
 from mgmt.translate.graph.inputs import (
     EXTERNAL_ENDPOINT,
-    EXTERNAL_SERVICE,
     KUBERNETES_CLUSTER,
     NAMESPACE,
     OUTLIER_DETECTION,
     ROUTE_TABLE,
     SETTINGS,
     USERS,
-    VIRTUAL_DESTINATION,
     VIRTUAL_GATEWAY,
     WORKSPACE,
     Decoded,
@@ -32,6 +30,7 @@ from mgmt.translate.graph.tables import TableGraph
 from mgmt.translate.graph.world import ViewGraph
 from mgmt.translate.policy import outlier_detection_policy
 from mgmt.translate.routing import route_table
+from mgmt.translate.routing.destination_views import EXTERNAL_SERVICE, VIRTUAL_DESTINATION
 from mgmt.translate.routing.external_services import outside_fleet
 from mgmt.translate.routing.federation import federation_problem, reach_problems
 from mgmt.translate.routing.listeners import port_problems

@@ -10,17 +10,13 @@ from fingerpost.api.admin.workspace_settings import Federation
 from fingerpost.api.common import DestinationKind
 from fingerpost.objects import ObjectKey
 from mgmt.translate.engine import Collection, Context, Engine
-from mgmt.translate.graph.inputs import (
-    EXTERNAL_ENDPOINT,
-    EXTERNAL_SERVICE,
-    SERVICE,
-    VIRTUAL_DESTINATION,
-    Decoded,
-    Inputs,
-)
+from mgmt.translate.graph.inputs import EXTERNAL_ENDPOINT, Decoded, Inputs
 from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.routing.destination_views import (
+    EXTERNAL_SERVICE,
+    SERVICE,
     TYPE_OF_KIND,
+    VIRTUAL_DESTINATION,
     ExternalServiceView,
     ServiceView,
     VirtualDestinationView,

@@ -15,13 +15,18 @@ from mgmt.translate.policy.precedence import Contender, settle
 from mgmt.translate.policy.selectors import DestinationPort, Selectable, select_ports
 
 
+def _apply_to_destinations(spec: Any) -> Sequence[DestinationSelector]:
+    found: Sequence[DestinationSelector] = spec.apply_to_destinations
+    return found
+
+
 class DestinationPolicyKind(NamedTuple):
     """One kind of destination policy. Each `Any` is the kind's own spec."""
 
     type: str
     supported: Sequence[DestinationKind]
-    selectors: Callable[[Any], Sequence[DestinationSelector]]
     apply: Callable[[Any, DestinationSettings], DestinationSettings]
+    selectors: Callable[[Any], Sequence[DestinationSelector]] = _apply_to_destinations
 
 
 class DestinationPolicy(NamedTuple):

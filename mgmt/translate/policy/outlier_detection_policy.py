@@ -10,7 +10,6 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from fingerpost.api.common import DestinationSelector
 from fingerpost.api.resilience.outlier_detection_policy import Config, OutlierDetectionPolicySpec
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter
@@ -18,10 +17,6 @@ from mgmt.translate.ir import DestinationSettings, OutlierDetection
 
 TYPE = "resilience.policy.gloo.solo.io/OutlierDetectionPolicy"
 _DEFAULT = OutlierDetection()
-
-
-def selectors(spec: OutlierDetectionPolicySpec) -> tuple[DestinationSelector, ...]:
-    return spec.apply_to_destinations
 
 
 def apply(spec: OutlierDetectionPolicySpec, settings: DestinationSettings) -> DestinationSettings:

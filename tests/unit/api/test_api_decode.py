@@ -273,10 +273,22 @@ def test_no_input_raises_and_no_refusal_is_without_a_reason(value: Any) -> None:
         ("1m30s", 90_000_000),
         ("-1s", -1_000_000),
         ("0s", 0),
+        ("9223372035.999999s", 9_223_372_035_999_999),
+        ("-9223372035.999999s", -9_223_372_035_999_999),
     ],
 )
 def test_durations_are_exact(text: str, microseconds: int) -> None:
-    assert Duration.parse(text) == Duration(microseconds=microseconds)
+    parsed = Duration.parse(text)
+    assert parsed == Duration(microseconds=microseconds)
+    assert Duration.parse(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize("text", ["9223372036s", "-9223372036s", "2562047h47m16s", "315576000000s"])
+def test_a_duration_that_no_gateway_takes_is_refused_with_the_longest(text: str) -> None:
+    obj, problems = decoded("OutlierDetectionPolicy", {"config": {"interval": text}}, "resilience.policy.gloo.solo.io")
+    assert obj is None
+    message = f'"{text}" must be less than 9223372036s, the longest that a gateway takes'
+    assert [(path, said) for path, _, said in problems] == [("spec.config.interval", message)]
 
 
 @pytest.mark.parametrize("text", ["", "5", "1x", "1s ", "1.s", "99999999999999999h", "1ns", "9" * 5000 + "s"])

@@ -85,11 +85,11 @@ CASES = [
     ("kc", {"clusterDomain": "*.local"}, "spec.clusterDomain"),
     ("kc", {"clusterDomain": "cluster..local"}, "spec.clusterDomain"),
     (
-        "odp",
+        "OutlierDetectionPolicy",
         {"applyToDestinations": [{"kind": "VIRTUAL_DESTINATION", "port": BIG}]},
         "spec.applyToDestinations[0].port.number",
     ),
-    ("odp", {"config": {"consecutiveGatewayErrors": 2**31}}, "spec.config.consecutiveGatewayErrors"),
+    ("OutlierDetectionPolicy", {"config": {"consecutiveGatewayErrors": 2**31}}, "spec.config.consecutiveGatewayErrors"),
     ("wss", {"options": {"federation": {"ports": [BIG]}}}, "spec.options.federation.ports[0].number"),
     ("wss", {"options": {"federation": {"hostSuffix": "*.global"}}}, "spec.options.federation.hostSuffix"),
     ("wss", gateways(port=BIG), "spec.options.eastWestGateways[0].port.number"),

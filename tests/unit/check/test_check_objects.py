@@ -224,7 +224,7 @@ def test_options_of_settings() -> None:
 )
 def test_outlier_detection_never_selects_services(selector: dict[str, Any], refused: bool) -> None:
     paths = ["spec.applyToDestinations[0].kind"] if refused else []
-    assert refused_paths("odp", {"applyToDestinations": [selector]}) == paths
+    assert refused_paths("OutlierDetectionPolicy", {"applyToDestinations": [selector]}) == paths
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_outlier_detection_never_selects_services(selector: dict[str, Any], refu
 )
 def test_ranges_of_outlier_detection(config: dict[str, Any], fine: bool) -> None:
     (field,) = config or {"": None}
-    assert refused_paths("odp", {"config": config}) == ([] if fine else [f"spec.config.{field}"])
+    assert refused_paths("OutlierDetectionPolicy", {"config": config}) == ([] if fine else [f"spec.config.{field}"])
 
 
 @pytest.mark.parametrize("name", ["prod", "a", "fra-prod-2", "a" * 63])

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 import yaml
 
+from fingerpost.api.base import Duration
+from fingerpost.api.common import DestinationKind, ObjectReference, PortSelector
 from fingerpost.api.kinds import Kind
+from fingerpost.crd import rules
 from fingerpost.crd.__main__ import main
-from fingerpost.crd.constraints import Rule
+from fingerpost.crd.constraints import Constraints, Rule
 from fingerpost.crd.definition import definition, users_kinds
 from fingerpost.crd.files import files
 from fingerpost.crd.rules import RULES
+from fingerpost.crd.rules.common import supported_destinations, supported_words
+from fingerpost.crd.schema import DURATION
 from mgmt.admin.reach import SERVED
 
 ROOT = Path(__file__).parents[3]
@@ -133,3 +140,63 @@ def test_every_rule_arrived_in_a_definition() -> None:
     rules = [rule for constraints in RULES.values() for rule in constraints if isinstance(rule, Rule)]
     assert len(rules) > 40
     assert [rule for rule in rules if json.dumps(rule.cel) not in written] == []
+
+
+def test_no_duration_is_longer_than_a_gateway_takes() -> None:
+    """By its type, so that no kind can forget it."""
+    found = [(kind.kind, *one) for kind in MODELLED for one in durations(spec_of(kind), "spec")]
+    assert ("OutlierDetectionPolicy", "spec.config.interval") in [(kind, path) for kind, path, _ in found]
+    assert [(kind, path) for kind, path, rules in found if Duration.TOO_LONG not in rules] == []
+
+
+def durations(schema: dict[str, Any], path: str) -> Iterator[tuple[str, list[str]]]:
+    """(path, messages of its rules) of each."""
+    if schema.get("pattern") == DURATION:
+        yield path, [rule["message"] for rule in schema.get("x-kubernetes-validations", ())]
+    for name, below in schema.get("properties", {}).items():
+        yield from durations(below, f"{path}.{name}")
+    for below in (schema[name] for name in ("items", "additionalProperties") if name in schema):
+        yield from durations(below, f"{path}[]")
+
+
+def test_no_module_of_rules_is_forgotten() -> None:
+    found = {name: import_module(f"{rules.__name__}.{name}") for _, name, _ in iter_modules(rules.__path__)}
+    missing = [
+        (name, message.__name__)
+        for name, module in found.items()
+        for message, wanted in getattr(module, "RULES", {}).items()
+        if RULES.get(message) != wanted
+    ]
+    assert "outlier_detection_policy" in found
+    assert missing == [], "a line in _MODULES of fingerpost/crd/rules/__init__.py is missing"
+
+
+def test_two_modules_cannot_both_rule_a_message() -> None:
+    one: Constraints = {PortSelector: (Rule("true", "of one"),)}
+    other: Constraints = {ObjectReference: (Rule("true", "of another"),)}
+    assert rules.merged([one, other]) == {**one, **other}
+    with pytest.raises(ValueError, match="PortSelector"):
+        rules.merged([one, {**other, PortSelector: ()}])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "cel", "words"),
+    [
+        (
+            (DestinationKind.SERVICE, DestinationKind.VIRTUAL_DESTINATION),
+            ["!has(self.kind) || self.kind != 'EXTERNAL_SERVICE'"],
+            "must be SERVICE or VIRTUAL_DESTINATION, not EXTERNAL_SERVICE",
+        ),
+        (
+            (DestinationKind.EXTERNAL_SERVICE,),
+            ["has(self.kind) && self.kind != 'SERVICE' && self.kind != 'VIRTUAL_DESTINATION'"],
+            "must be EXTERNAL_SERVICE, not VIRTUAL_DESTINATION or SERVICE, which it also is when absent",
+        ),
+        (tuple(DestinationKind), [], "must be SERVICE or VIRTUAL_DESTINATION or EXTERNAL_SERVICE"),
+    ],
+)
+def test_which_destinations_a_policy_takes(kinds: tuple[DestinationKind, ...], cel: list[str], words: str) -> None:
+    made = supported_destinations(kinds)
+    assert [rule.cel for rule in made] == cel
+    assert supported_words(kinds) == words
+    assert {rule.message for rule in made} <= {words}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format
 from msgspec.structs import replace
 
+from fingerpost.api.base import Duration
 from fingerpost.relay.pieces import Role, join
 from mgmt.translate.emit.envoy.cluster import build_cluster, encode_cluster
 from mgmt.translate.ir import (
@@ -165,6 +167,9 @@ def all_shapes(files: Path) -> list[cluster_pb2.Cluster]:
         upstream = external_upstream(destination, resolve_external(view, endpoints), VIRTUAL.settings)
         assert upstream is not None
         found.append(upstream)
+    longest = Duration.parse("9223372035.999s") // timedelta(milliseconds=1)
+    slow = OutlierDetection(interval_ms=longest, base_ejection_ms=longest)
+    found.append(replace(of_service("[{port: 83, name: http}]"), settings=DestinationSettings(outlier_detection=slow)))
     return [build_cluster(upstream) for upstream in found]
 
 

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 FOLDERS = ("agent/", "ctl/", "docs/", "examples/", "fingerpost/", "mgmt/", "proto/", "tests/")
+README, CONCEPTS = (ROOT / "README.md").read_text(), (ROOT / "docs" / "concepts.md").read_text()
 SPECIFICATION = (ROOT / "docs" / "specification.md").read_text()
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -94,13 +95,18 @@ def test_manifests_are_valid(page: Path, tmp_path: Path) -> None:
     assert {f.level for f in report.findings} <= {Level.NOTE}, render(report)
 
 
-def test_every_policy_has_a_page_an_example_and_goldens() -> None:
+def test_every_policy_has_a_page_an_example_and_goldens_and_is_listed() -> None:
+    does = README.partition("## What this version does")[2]
+    users_write = CONCEPTS.partition("Users write ")[2].partition("field for field")[0]
     for policy in DESTINATION_POLICIES:
         kind = policy.type.rpartition("/")[2]
         name = re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", kind).lower()
         assert f"# {kind}" in (ROOT / "docs" / "policies" / f"{name.replace('_', '-')}.md").read_text()
         assert any(f"kind: {kind}\n" in f.read_text() for f in (ROOT / "examples").rglob("*.yaml"))
         assert list((ROOT / "tests" / "golden" / name).glob("*/mgmt.in.yaml"))
+        assert kind in does
+        assert f"`{kind}`" in users_write
+        assert f"policies/{name.replace('_', '-')}.md" in README
 
 
 def test_the_page_of_the_settings_is_that_of_the_code() -> None:

@@ -37,7 +37,8 @@ LEGACY = Selectable(
 IMPORTED = Selectable(
     key=ObjectKey(VIRTUAL_DESTINATION, "east", "data", "db"), workspace="data", labels=(), ports=PORTS[:1]
 )
-PLAIN = Selectable(key=ObjectKey(SERVICE, "east", "shop", "cart"), workspace="shop", labels=(), ports=PORTS[:1])
+PLAIN = Selectable(key=ObjectKey(SERVICE, "east", "shop", "plain"), workspace="shop", labels=(), ports=PORTS[:1])
+KIND = next(kind for kind in DESTINATION_POLICIES if kind.type == outlier_detection_policy.TYPE)
 ALL = (CART, LEGACY, IMPORTED, PLAIN)
 
 
@@ -52,7 +53,7 @@ def policy(text: str, name: str = "od", created: str = "2026-01-01T00:00:00Z") -
 
 
 def settled(*policies: DestinationPolicy) -> Applied:
-    return settle_destinations(DESTINATION_POLICIES[0], policies, lambda workspace: ALL)
+    return settle_destinations(KIND, policies, lambda workspace: ALL)
 
 
 def targets(text: str) -> set[tuple[str, int]]:

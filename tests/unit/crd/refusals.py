@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
+from fingerpost.api.base import Duration
 from fingerpost.api.decode import decode
 from fingerpost.crd.rules import external_endpoint as endpoint
 from fingerpost.crd.rules import external_service as service
@@ -12,6 +13,7 @@ from fingerpost.crd.rules import outlier_detection_policy as outlier
 from fingerpost.crd.rules import virtual_destination as destination
 from fingerpost.crd.rules import workspace
 from fingerpost.crd.rules import workspace_settings as settings
+from fingerpost.crd.rules.common import WHOLE_MILLISECONDS, supported_words
 from fingerpost.objects import ObjectKey, canonical, trim, type_of
 from fingerpost.problems import Severity
 from mgmt.translate.check import check_object
@@ -72,6 +74,7 @@ def accepted() -> list[dict[str, Any]]:
         *(manifest(NET, "RouteTable", good) for good, *_ in TABLES),
         *(manifest(NET, "VirtualGateway", good) for good, *_ in GATEWAYS),
         *(manifest(NET, kind, good) for kind, good, *_ in LIMITS),
+        manifest(RESILIENCE, "OutlierDetectionPolicy", {"config": {"interval": "9223372035.999s"}}),
     ]
 
 
@@ -326,14 +329,18 @@ def _outliers() -> list[Refusal]:
         ({"consecutiveGatewayErrors": 2**31}, "consecutiveGatewayErrors", ""),
         ({"maxEjectionPercent": 101}, "maxEjectionPercent", ""),
         ({"interval": "soon"}, "interval", ""),
-        *(({"interval": text}, "interval", outlier.WHOLE_MILLISECONDS) for text in ("0s", "-1s", "1.0005s", "10us")),
-        ({"baseEjectionTime": "0.5ms"}, "baseEjectionTime", outlier.WHOLE_MILLISECONDS),
+        *(
+            ({"interval": text}, "interval", Duration.TOO_LONG)
+            for text in ("9223372036s", "-9223372036s", "876000000h")
+        ),
+        *(({"interval": text}, "interval", WHOLE_MILLISECONDS) for text in ("0s", "-1s", "1.0005s", "10us")),
+        ({"baseEjectionTime": "0.5ms"}, "baseEjectionTime", WHOLE_MILLISECONDS),
     ]
     return [
         Refusal(
             manifest(RESILIENCE, "OutlierDetectionPolicy", {"applyToDestinations": [{}]}),
             "spec.applyToDestinations[0].kind",
-            outlier.UNSUPPORTED,
+            supported_words(outlier.SUPPORTED),
         ),
         *(
             Refusal(manifest(RESILIENCE, "OutlierDetectionPolicy", {"config": bad}), f"spec.config.{name}", words)
