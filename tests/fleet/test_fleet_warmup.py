@@ -193,9 +193,6 @@ async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) ->
         m.write_text(fleet.folder("mgmt") / "fleet.yaml", marked)
         await until(lambda: plane.reaches("one", "two"), why="three is still among the endpoints")
         await fleet.answers("one", "/basket", "one 0")
-        assert (await fleet.get("one", "/far", "far.example")).status == 200, (
-            "its own tables go only when a person says so"
-        )
         async with httpx.AsyncClient(trust_env=False) as client:
             admin = f"http://127.0.0.1:{plane.server.admin_port}"
             await client.post(f"{admin}/release", json={"cluster": "one"})
@@ -203,7 +200,7 @@ async def test_a_person_can_go_on_without_the_missing_cluster(tmp_path: Path) ->
         async def gone() -> bool:
             return (await fleet.get("one", "/far", "far.example")).status == 404
 
-        await until(gone, why="released")
+        await until(gone, why="its own tables go now at the latest: agents may have held them as a large loss")
 
 
 @pytest.mark.spec("M-47")
