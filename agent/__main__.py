@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when grpc is imported, below: its lines are no JSON
+
 from agent.running import running_agent
 from agent.settings import Settings
 from fingerpost.cluster.protocol import ClusterFailed

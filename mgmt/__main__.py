@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when grpc is imported, below: its lines are no JSON
+
 from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.process import run
 from fingerpost.secrets.protocol import SecretsFailed
