@@ -14,9 +14,12 @@ _HEAD = """<!-- made by charts/values_page.py from the comments in charts/*/valu
 # Values of the charts
 
 A key that is not known is refused with its path, values that cannot work with what to do instead
-(`charts/gloo-platform/templates/_refusals.tpl` lists what goes wrong together). Values files for the reference can be
-used as they are: what has no effect in this version is listed at the end, and is said at each installation and in the
-ConfigMap `gloo-platform-warnings`. Licence keys are accepted and ignored.
+(`charts/gloo-platform/templates/_refusals.tpl` lists what goes wrong together). A key with nothing after the colon is
+the default where that is empty, `false` or 0, and for the Secrets of the relay; `resources` are not asked for then; any
+other is refused with its path (`missing property`): leave the key out for its default.
+
+Values files for the reference can be used as they are: what has no effect in this version is listed at the end, and is
+said at each installation and in the ConfigMap `gloo-platform-warnings`. Licence keys are accepted and ignored.
 """
 
 

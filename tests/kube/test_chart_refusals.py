@@ -64,12 +64,10 @@ WRONG: list[tuple[str, Any]] = [
         for ratio in (0, 1, -0.1, 1.5, "0", "0.0", "1", "20%", "")
     ),
     *(("glooAgent.relay.authority", name) for name in ("", "a b", "gloo-mesh:9900", "*.gloo-mesh")),
-    *(("glooAgent.relay.serverAddress", where) for where in ("a:0", "a:65536", "a", ":1", "https://a:1", ["a:65536"])),
     *(("glooAgent.watchNamespaces", names) for names in ([""], ["*"], ["a.b"])),
     *(("glooAgent.secretNamespaces", names) for names in ([""], ["a*"])),
     ("glooAgent.meshConfigs", ["istio"]),
     *(("glooAgent.metricsBufferSize", size) for size in (-1, "50")),
-    *(("redis.address", where) for where in ("a", "a:0", "a:65536", "redis://a:6379")),
     *(("redis.db", number) for number in (-1, 0.5)),
     ("redis.sentinel.master", "my master"),
     *(("redis.sentinel.port", port) for port in (0, 65536)),
@@ -92,7 +90,6 @@ WRONG: list[tuple[str, Any]] = [
         for name in ("serviceMonitor", "prometheusRule")
         for value in (1, "a b")
     ),
-    *(("telemetryCollector.config.exporters.otlp.endpoint", where) for where in ("a", "a:0", "http://a:4317")),
 ]
 
 
@@ -119,7 +116,8 @@ RIGHT: list[tuple[str, Any]] = [
     ("glooMgmtServer.safeStartWindow", 0),
     ("glooMgmtServer.agents", [{"name": "a", "domain": ""}, {"name": "mgmt"}]),
     *(("glooAgent.relay.clientTlsSecretRotationGracePeriodRatio", ratio) for ratio in (0.01, "0.1", ".5")),
-    *(("glooAgent.relay.serverAddress", where) for where in ("a:1,b:65535", ["[::1]:9900"])),
+    *(("glooAgent.relay.serverAddress", where) for where in ("a:1,b:65535", "a:1, b:1", ["[::1]:9900"])),
+    ("redis.address", "a:6379"),
     ("redis.db", 15),
     ("redis.deployment.persistence.size", "500M"),
     ("monitoring.serviceMonitor.interval", "1m30s"),
@@ -289,6 +287,33 @@ def test_values_that_cannot_work_together_are_refused_with_the_remedy(
     _, *lines = str(refusal.value).splitlines()
     (line,) = [line for line in lines if says in line]
     assert ": " in line, "the remedy"
+    assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "port", "more"),
+    [
+        ("glooAgent.relay.serverAddress", 9900, ("a:1,,b:1", "2001:db8::7:9900", ["a:65536"], [""], 'a"b')),
+        ("redis.address", 6379, ()),
+        ("telemetryCollector.config.exporters.otlp.endpoint", 4317, ()),
+    ],
+    ids=["relay", "redis", "traces"],
+)
+@pytest.mark.spec("M-84")
+def test_an_address_without_a_port_is_refused_in_words(path: str, port: int, more: tuple[Any, ...]) -> None:
+    for where in ("a", "a:0", "a:65536", ":1", "a:1 ", "https://a:1", *more):
+        with pytest.raises(HelmRenderError) as refusal:
+            Rendered(given((path, where)))
+        _, line = str(refusal.value).splitlines()
+        (said,) = (one for one in ([where] if isinstance(where, str) else where))
+        said = "empty" if said in ("", "a:1,,b:1") else said
+        assert line == f"{path} is {said}: give host:port, such as host.example.com:{port} or [2001:db8::7]:{port}"
+
+
+def test_a_login_in_an_address_is_not_repeated() -> None:
+    with pytest.raises(HelmRenderError) as refusal:
+        Rendered(given(("redis.address", "redis://relay:canary@a:6379")))
+    assert "redis.address is ...@a:6379: give host:port" in str(refusal.value)
     assert "canary" not in str(refusal.value)
 
 

@@ -259,7 +259,7 @@ def test_network_policies_name_the_ports_of_the_pods() -> None:
     [
         ("/glooMgmtServer", {"glooMgmtServer": {"registercluster": True}}),
         ("/glooAgent/relay", {"glooAgent": {"relay": {"serveraddress": "a:1"}}}),
-        ("/glooAgent/relay/serverAddress", {"glooAgent": {"relay": {"serverAddress": "no-port"}}}),
+        ("/glooAgent/relay/serverAddress", {"glooAgent": {"relay": {"serverAddress": 9900}}}),
         ("/common/cluster", {"common": {"cluster": "Prod_1"}}),
         ("/glooMgmtServer/ports/grpc", {"glooMgmtServer": {"ports": {"grpc": "9900"}}}),
         ("/glooMgmtServer/safeMode", {"glooMgmtServer": {"safeMode": "stict"}}),

@@ -158,6 +158,26 @@ async def test_a_container_that_ends_or_does_not_live_is_started_again(cluster: 
     await until(lambda: restarted(2, 137), why="killed by its liveness probe, and started again")
 
 
+async def test_why_a_container_ended_is_in_its_status_where_the_manifest_asks_for_it(cluster: Cluster) -> None:
+    script = "echo begun; for i in $(seq 100); do echo $0 $i; done; exit 3"
+    asked = {"asked": {"terminationMessagePolicy": "FallbackToLogsOnError"}, "silent": {}}
+    await cluster.kube.apply(namespace("ended"))
+    for name, policy in asked.items():
+        command = ["sh", "-c", script, name]
+        await cluster.kube.apply(deployment("ended", name, image="shell", command=command, args=[], **policy))
+
+    async def ended(name: str) -> Object:
+        for pod in await pods(cluster, "ended", name):
+            for container in pod.get("status", {}).get("containerStatuses", ()):
+                found: Object = container.get("lastState", {}).get("terminated", {})
+                return found
+        return {}
+
+    told = (await until(lambda: ended("asked"), why="it has ended"))["message"]
+    assert told == "".join(f"asked {i}\n" for i in range(21, 101))
+    assert "message" not in await until(lambda: ended("silent"), why="it has ended")
+
+
 async def test_a_pod_that_is_deleted_is_told_and_gone(cluster: Cluster) -> None:
     script = "trap 'echo told; exit 0' TERM; echo begun; while :; do sleep 0.05; done"
     wanted = deployment("end", "app", image="shell", command=["sh", "-c", script], args=[])

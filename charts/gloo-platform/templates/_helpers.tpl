@@ -10,7 +10,7 @@
 {{- define "fingerpost.agent.elects" -}}{{ if and .Values.common.leaderElection .Values.glooAgent.leaderElection }}true{{ end }}{{- end -}}
 {{- define "fingerpost.redisRuns" -}}
 {{- $own := list "" (include "fingerpost.redisAddress.builtIn" .) "gloo-mesh-redis:6379" -}}
-{{- if and .Values.glooMgmtServer.enabled .Values.redis.deployment.enabled (has .Values.redis.address $own) }}true{{ end }}
+{{- if and .Values.glooMgmtServer.enabled .Values.redis.deployment.enabled (has (.Values.redis.address | default "") $own) }}true{{ end }}
 {{- end -}}
 
 {{- define "fingerpost.redisAddress.builtIn" -}}{{ include "fingerpost.redisName" . }}.{{ .Release.Namespace }}:6379{{- end -}}
@@ -23,7 +23,7 @@
 
 {{/* Of the relay, as the agent of this release dials it; one of several for now. */}}
 {{- define "fingerpost.serverAddress" -}}
-{{- $given := .Values.glooAgent.relay.serverAddress -}}
+{{- $given := .Values.glooAgent.relay.serverAddress | default list -}}
 {{- if kindIs "string" $given -}}{{- $given = splitList "," $given -}}{{- end -}}
 {{- $given = compact $given -}}
 {{- if $given -}}

@@ -31,6 +31,7 @@ capabilities:
 {{- if kindIs "map" $image }}
 {{- $image = include "fingerpost.image" (dict "root" $.root "image" $image "tag" "latest") }}
 {{- end }}
-- {{- toYaml (mergeOverwrite (deepCopy $given) (dict "name" $name "image" $image)) | nindent 2 }}
+{{- $own := dict "terminationMessagePolicy" "FallbackToLogsOnError" }}
+- {{- toYaml (mergeOverwrite $own (deepCopy $given) (dict "name" $name "image" $image)) | nindent 2 }}
 {{- end }}
 {{- end -}}

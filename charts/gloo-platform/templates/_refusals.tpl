@@ -4,7 +4,7 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 */}}
 {{- define "fingerpost.refusals" -}}
 {{- $found := list -}}
-{{- range $part := list "ports" "secrets" "replicas" "relay" "insecure" "redis" "clusters" "pods" "monitoring" -}}
+{{- range $part := list "ports" "secrets" "replicas" "relay" "insecure" "redis" "clusters" "pods" "monitoring" "addresses" -}}
   {{- $found = concat $found (include (printf "fingerpost.refusals.%s" $part) $ | fromYamlArray) -}}
 {{- end -}}
 {{- toYaml $found -}}
@@ -62,21 +62,21 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 {{/* One Secret for two things would be written by both. */}}
 {{- define "fingerpost.refusals.secrets" -}}
 {{- $remedy := "give each a Secret of its own" -}}
-{{- $server := .Values.glooMgmtServer.relay }}
-{{- $agent := .Values.glooAgent.relay }}
+{{- $server := include "fingerpost.relay.secrets" .Values.glooMgmtServer.relay | fromYaml }}
+{{- $agent := include "fingerpost.relay.secrets" .Values.glooAgent.relay | fromYaml }}
 {{- if include "fingerpost.serverRuns" . }}
 {{- $names := list (list "the gateways' root" "gateway-root-tls-secret") (list "what keeps rollbacks" "fingerpost-rollbacks")
-    (list "glooMgmtServer.relay.tlsSecret.name" $server.tlsSecret.name) (list "glooMgmtServer.relay.rootTlsSecret.name" $server.rootTlsSecret.name)
-    (list "glooMgmtServer.relay.signingTlsSecret.name" $server.signingTlsSecret.name) (list "glooMgmtServer.relay.tokenSecret.name" $server.tokenSecret.name) }}
+    (list "glooMgmtServer.relay.tlsSecret.name" $server.tlsSecret) (list "glooMgmtServer.relay.rootTlsSecret.name" $server.rootTlsSecret)
+    (list "glooMgmtServer.relay.signingTlsSecret.name" $server.signingTlsSecret) (list "glooMgmtServer.relay.tokenSecret.name" $server.tokenSecret) }}
 {{- if and (include "fingerpost.agentRuns" .) (eq (include "fingerpost.adminNamespace" .) .Release.Namespace) }}
-{{- $names = append $names (list "glooAgent.relay.clientTlsSecret.name" $agent.clientTlsSecret.name) }}
+{{- $names = append $names (list "glooAgent.relay.clientTlsSecret.name" $agent.clientTlsSecret) }}
 {{- end }}
 {{- include "fingerpost.refusals.twice" (dict "by" $names "remedy" $remedy) }}
 {{- end }}
 {{- if include "fingerpost.agentRuns" . }}
 {{- $names := list (list "the agent's key" "gloo-mesh-agent-key") (list "the gateways' certificates" "gloo-mesh-agent-gateways")
-    (list "glooAgent.relay.clientTlsSecret.name" $agent.clientTlsSecret.name) (list "glooAgent.relay.rootTlsSecret.name" $agent.rootTlsSecret.name)
-    (list "glooAgent.relay.tokenSecret.name" $agent.tokenSecret.name) }}
+    (list "glooAgent.relay.clientTlsSecret.name" $agent.clientTlsSecret) (list "glooAgent.relay.rootTlsSecret.name" $agent.rootTlsSecret)
+    (list "glooAgent.relay.tokenSecret.name" $agent.tokenSecret) }}
 {{- include "fingerpost.refusals.twice" (dict "by" $names "remedy" $remedy) }}
 {{- end }}
 {{- end -}}
@@ -110,6 +110,7 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 {{- define "fingerpost.refusals.relay" -}}
 {{- if include "fingerpost.serverRuns" . }}
 {{- $relay := .Values.glooMgmtServer.relay }}
+{{- $signing := (include "fingerpost.relay.secrets" $relay | fromYaml).signingTlsSecret }}
 {{- $environment := .Values.glooMgmtServer.extraEnvs | default dict }}
 {{- $tokenOnly := eq (dig "RELAY_DISABLE_CLIENT_CERTIFICATE_AUTHENTICATION" "value" "" $environment) "true" }}
 {{- if $relay.requireClusterToken }}
@@ -120,8 +121,8 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 - "glooMgmtServer.relay.requireClusterToken and glooMgmtServer.relay.disableCa are both true: where no certificate is issued no token is asked for; leave one of the two"
 {{- end }}
 {{- end }}
-{{- if and (not $relay.disableCa) $tokenOnly (ne $relay.signingTlsSecret.name "relay-tls-signing-secret") }}
-- "glooMgmtServer.relay.signingTlsSecret.name is {{ $relay.signingTlsSecret.name }}, and RELAY_DISABLE_CLIENT_CERTIFICATE_AUTHENTICATION leaves nothing to sign: leave one of the two"
+{{- if and (not $relay.disableCa) $tokenOnly (ne $signing "relay-tls-signing-secret") }}
+- "glooMgmtServer.relay.signingTlsSecret.name is {{ $signing }}, and RELAY_DISABLE_CLIENT_CERTIFICATE_AUTHENTICATION leaves nothing to sign: leave one of the two"
 {{- end }}
 {{- end }}
 {{- if and .Values.glooMgmtServer.registerCluster (not .Values.glooMgmtServer.enabled) }}
@@ -138,10 +139,11 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 {{/* In plaintext nobody proves anything, and no certificate is looked at. */}}
 {{- define "fingerpost.refusals.insecure" -}}
 {{- $values := .Values }}
-{{- $where := dict "server" (ternary "common.insecure" "glooMgmtServer.insecure" $values.common.insecure)
-    "agent" (ternary "common.insecure" "glooAgent.insecure" $values.common.insecure) }}
-{{- $server := and (include "fingerpost.serverRuns" .) (or $values.common.insecure $values.glooMgmtServer.insecure) }}
-{{- $agent := and (include "fingerpost.agentRuns" .) (or $values.common.insecure $values.glooAgent.insecure) }}
+{{- $everywhere := $values.common.insecure | default false }}
+{{- $where := dict "server" (ternary "common.insecure" "glooMgmtServer.insecure" $everywhere)
+    "agent" (ternary "common.insecure" "glooAgent.insecure" $everywhere) }}
+{{- $server := and (include "fingerpost.serverRuns" .) (or $everywhere $values.glooMgmtServer.insecure) }}
+{{- $agent := and (include "fingerpost.agentRuns" .) (or $everywhere $values.glooAgent.insecure) }}
 {{- if $server }}
 {{- range $name := list "requireApproval" "requireClusterToken" "disableCa" "disableCaCertGeneration" "disableTokenGeneration" }}
 {{- if get $values.glooMgmtServer.relay $name }}
@@ -160,20 +162,20 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 - "{{ $where.agent }} is true, so {{ $name }} of glooAgent.extraEnvs has no effect: leave one of the two"
 {{- end }}
 {{- end }}
-{{- if ne $values.glooAgent.relay.clientTlsSecret.name "relay-client-tls-secret" }}
+{{- if ne (include "fingerpost.relay.secrets" $values.glooAgent.relay | fromYaml).clientTlsSecret "relay-client-tls-secret" }}
 - "{{ $where.agent }} is true, so the certificate in glooAgent.relay.clientTlsSecret.name would not be used: leave one of the two"
 {{- end }}
 {{- end }}
 {{- if and (include "fingerpost.serverRuns" .) (include "fingerpost.agentRuns" .) (empty $values.glooAgent.relay.serverAddress)
-    (ne (toString $server) (toString $agent)) }}
-- "glooMgmtServer.insecure is {{ $values.glooMgmtServer.insecure }} and glooAgent.insecure is {{ $values.glooAgent.insecure }}: the server and its agent must agree; set common.insecure, or both"
+    (ne (empty $server) (empty $agent)) }}
+- "glooMgmtServer.insecure is {{ $values.glooMgmtServer.insecure | default false }} and glooAgent.insecure is {{ $values.glooAgent.insecure | default false }}: the server and its agent must agree; set common.insecure, or both"
 {{- end }}
 {{- end -}}
 
 {{- define "fingerpost.refusals.redis" -}}
 {{- if include "fingerpost.serverRuns" . }}
 {{- $redis := .Values.redis }}
-{{- if and (contains "," $redis.address) (not $redis.sentinel.master) }}
+{{- if and (contains "," ($redis.address | default "")) (not $redis.sentinel.master) }}
 - "redis.address is {{ $redis.address }}: several are those of Sentinels; give redis.sentinel.master, or one address"
 {{- end }}
 {{- if and $redis.sentinel.auth (not $redis.auth.enabled) }}
@@ -221,7 +223,10 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 {{- $name := index $one 0 }}
 {{- $given := index $one 1 }}
 {{- if include (index $one 3) $ }}
-{{- if hasKey $given.sidecars (index $one 2) }}
+{{- if not (or $given.floatingUserId $given.runAsUser) }}
+- "{{ $name }}.runAsUser is empty: give the id of a user, or set {{ $name }}.floatingUserId to true"
+{{- end }}
+{{- if hasKey ($given.sidecars | default dict) (index $one 2) }}
 - "{{ $name }}.sidecars.{{ index $one 2 }} has the name of the container that is there: choose another"
 {{- end }}
 {{- $container := index (include (index $one 4) $ | fromYaml).spec.template.spec.containers 0 }}
@@ -250,6 +255,23 @@ each naming value and remedy; refusals.yaml fails with all of them. Values are n
 {{- with .Values.monitoring.serviceMonitor }}
 {{- if and .enabled (gt (include "fingerpost.milliseconds" .scrapeTimeout | int64) (include "fingerpost.milliseconds" .interval | int64)) }}
 - "monitoring.serviceMonitor.scrapeTimeout is {{ .scrapeTimeout }}, longer than monitoring.serviceMonitor.interval, {{ .interval }}, and Prometheus would refuse both: make it at most as long"
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Of what runs and what does not: one that is wrong is wrong everywhere. A login in an address is not repeated. */}}
+{{- define "fingerpost.refusals.addresses" -}}
+{{- $otlp := dig "config" "exporters" "otlp" "endpoint" "" (default dict .Values.telemetryCollector) }}
+{{- range $one := list (list "glooAgent.relay.serverAddress" .Values.glooAgent.relay.serverAddress 9900)
+    (list "redis.address" .Values.redis.address 6379) (list "telemetryCollector.config.exporters.otlp.endpoint" $otlp 4317) }}
+{{- $given := index $one 1 | default list }}
+{{- if kindIs "string" $given }}{{ $given = regexReplaceAll ", *" $given "," | splitList "," }}{{ end }}
+{{- range $given }}
+{{- $fits := regexMatch "^(\\[[0-9a-fA-F:.]+\\]|[^\\s:/,\\[\\]]+):[1-9][0-9]{0,4}$" . }}
+{{- if not (and $fits (le (splitList ":" . | last | int) 65535)) }}
+- {{ printf "%s is %s: give host:port, such as host.example.com:%v or [2001:db8::7]:%v" (first $one)
+    (regexReplaceAll "^.*@" . "...@" | default "empty") (last $one) (last $one) | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

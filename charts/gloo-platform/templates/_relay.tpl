@@ -1,3 +1,17 @@
+{{/*
+Of glooMgmtServer.relay or glooAgent.relay: Secrets by their key, and tokenKey. One without a value has the name that the
+chart gives it, since files for the reference empty those that are not needed.
+*/}}
+{{- define "fingerpost.relay.secrets" -}}
+{{- $own := dict "tlsSecret" "relay-server-tls-secret" "rootTlsSecret" "relay-root-tls-secret"
+    "signingTlsSecret" "relay-tls-signing-secret" "clientTlsSecret" "relay-client-tls-secret"
+    "tokenSecret" "relay-identity-token-secret" }}
+{{- range $key, $name := $own }}
+{{ $key }}: {{ get (get $ $key | default dict) "name" | default $name | quote }}
+{{- end }}
+tokenKey: {{ get (get . "tokenSecret" | default dict) "key" | default "token" | quote }}
+{{- end -}}
+
 {{/* {prefix, names, given}: what the reference reads from its own variables, under the names of our settings */}}
 {{- define "fingerpost.relay.renamed" -}}
 {{- range $name, $source := .given }}
@@ -11,18 +25,19 @@
 {{- define "fingerpost.relay.server" -}}
 {{- $server := .Values.glooMgmtServer }}
 {{- $relay := $server.relay }}
-- {name: FINGERPOST_MGMT_INSECURE, value: {{ or .Values.common.insecure $server.insecure | quote }}}
+{{- $secrets := include "fingerpost.relay.secrets" $relay | fromYaml }}
+- {name: FINGERPOST_MGMT_INSECURE, value: {{ or .Values.common.insecure $server.insecure false | quote }}}
 - {name: FINGERPOST_MGMT_RELAY_AUTHORITY, value: {{ .Values.glooAgent.relay.authority | quote }}}
-- {name: FINGERPOST_MGMT_DISABLE_CA, value: {{ $relay.disableCa | quote }}}
-- {name: FINGERPOST_MGMT_DISABLE_CA_CERT_GENERATION, value: {{ $relay.disableCaCertGeneration | quote }}}
-- {name: FINGERPOST_MGMT_DISABLE_TOKEN_GENERATION, value: {{ $relay.disableTokenGeneration | quote }}}
-- {name: FINGERPOST_MGMT_REQUIRE_CLUSTER_TOKEN, value: {{ $relay.requireClusterToken | quote }}}
-- {name: FINGERPOST_MGMT_REQUIRE_APPROVAL, value: {{ $relay.requireApproval | quote }}}
-- {name: FINGERPOST_MGMT_ROOT_TLS_SECRET, value: {{ $relay.rootTlsSecret.name }}}
-- {name: FINGERPOST_MGMT_SERVER_TLS_SECRET, value: {{ $relay.tlsSecret.name }}}
-- {name: FINGERPOST_MGMT_SIGNING_TLS_SECRET, value: {{ $relay.signingTlsSecret.name }}}
-- {name: FINGERPOST_MGMT_TOKEN_SECRET, value: {{ $relay.tokenSecret.name }}}
-- {name: FINGERPOST_MGMT_TOKEN_SECRET_KEY, value: {{ $relay.tokenSecret.key }}}
+- {name: FINGERPOST_MGMT_DISABLE_CA, value: {{ $relay.disableCa | default false | quote }}}
+- {name: FINGERPOST_MGMT_DISABLE_CA_CERT_GENERATION, value: {{ $relay.disableCaCertGeneration | default false | quote }}}
+- {name: FINGERPOST_MGMT_DISABLE_TOKEN_GENERATION, value: {{ $relay.disableTokenGeneration | default false | quote }}}
+- {name: FINGERPOST_MGMT_REQUIRE_CLUSTER_TOKEN, value: {{ $relay.requireClusterToken | default false | quote }}}
+- {name: FINGERPOST_MGMT_REQUIRE_APPROVAL, value: {{ $relay.requireApproval | default false | quote }}}
+- {name: FINGERPOST_MGMT_ROOT_TLS_SECRET, value: {{ $secrets.rootTlsSecret | quote }}}
+- {name: FINGERPOST_MGMT_SERVER_TLS_SECRET, value: {{ $secrets.tlsSecret | quote }}}
+- {name: FINGERPOST_MGMT_SIGNING_TLS_SECRET, value: {{ $secrets.signingTlsSecret | quote }}}
+- {name: FINGERPOST_MGMT_TOKEN_SECRET, value: {{ $secrets.tokenSecret | quote }}}
+- {name: FINGERPOST_MGMT_TOKEN_SECRET_KEY, value: {{ $secrets.tokenKey | quote }}}
 {{- with include "fingerpost.otlpEndpoint" . }}
 - {name: FINGERPOST_MGMT_OTLP_ENDPOINT, value: {{ . | quote }}}
 {{- end }}
@@ -33,11 +48,12 @@
 {{- define "fingerpost.relay.agent" -}}
 {{- $agent := .Values.glooAgent }}
 {{- $relay := $agent.relay }}
-- {name: FINGERPOST_AGENT_INSECURE, value: {{ or .Values.common.insecure $agent.insecure | quote }}}
-- {name: FINGERPOST_AGENT_ROOT_TLS_SECRET, value: {{ $relay.rootTlsSecret.name }}}
-- {name: FINGERPOST_AGENT_CLIENT_TLS_SECRET, value: {{ $relay.clientTlsSecret.name }}}
-- {name: FINGERPOST_AGENT_TOKEN_SECRET, value: {{ $relay.tokenSecret.name }}}
-- {name: FINGERPOST_AGENT_TOKEN_SECRET_KEY, value: {{ $relay.tokenSecret.key }}}
+{{- $secrets := include "fingerpost.relay.secrets" $relay | fromYaml }}
+- {name: FINGERPOST_AGENT_INSECURE, value: {{ or .Values.common.insecure $agent.insecure false | quote }}}
+- {name: FINGERPOST_AGENT_ROOT_TLS_SECRET, value: {{ $secrets.rootTlsSecret | quote }}}
+- {name: FINGERPOST_AGENT_CLIENT_TLS_SECRET, value: {{ $secrets.clientTlsSecret | quote }}}
+- {name: FINGERPOST_AGENT_TOKEN_SECRET, value: {{ $secrets.tokenSecret | quote }}}
+- {name: FINGERPOST_AGENT_TOKEN_SECRET_KEY, value: {{ $secrets.tokenKey | quote }}}
 - name: FINGERPOST_AGENT_CLIENT_TLS_SECRET_ROTATION_GRACE_PERIOD_RATIO
   value: {{ $relay.clientTlsSecretRotationGracePeriodRatio | quote }}
 {{- with include "fingerpost.otlpEndpoint" . }}

@@ -20,7 +20,7 @@
     {{- end -}}
   {{- end -}}
 {{- end -}}
-{{- $addresses := .Values.glooAgent.relay.serverAddress -}}
+{{- $addresses := .Values.glooAgent.relay.serverAddress | default list -}}
 {{- if gt (kindIs "string" $addresses | ternary (splitList "," (toString $addresses)) $addresses | len) 1 -}}
   {{- $found = append $found "glooAgent.relay.serverAddress names several servers: this version uses the first" -}}
 {{- end -}}

@@ -85,8 +85,13 @@ class Container:
         self.ready = self.started = False
         reason = "Completed" if code == 0 else "Error"
         times = {"startedAt": began, "finishedAt": _now()}
-        self._say({"terminated": {"exitCode": code, "reason": reason, **times}})
+        self._say({"terminated": {"exitCode": code, "reason": reason, **times, **self._last_words(process, code)}})
         return code
+
+    def _last_words(self, process: Contained, code: int) -> Object:
+        if code == 0 or self.spec.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            return {}
+        return {"message": process.last_words()}
 
     async def _started(self) -> Contained:
         while True:

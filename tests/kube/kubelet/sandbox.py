@@ -18,6 +18,8 @@ from typing import NamedTuple
 from tests.fleet.fleet_processes import ROOT
 from tests.kube.ground import BRIDGE, GATEWAY, POD_MASK
 
+_LAST_LINES, _LAST_BYTES = 80, 2048  # of a log in a status, as the real one
+
 
 class Mount(NamedTuple):
     source: Path
@@ -85,6 +87,7 @@ class Sandbox:
         script += '\nPATH=$path exec /usr/sbin/chroot /mnt/root /bin/sh -c \'cd "$0" && exec "$@"\' '
         script += shlex.join([workdir, *command])
         with log.open("ab") as out:
+            begins = out.tell()
             process = await asyncio.create_subprocess_exec(
                 *("nsenter", f"--net={self.network}", "unshare", "--mount", "--pid", "--fork", "--kill-child"),
                 *("sh", "-ec", script),
@@ -94,7 +97,7 @@ class Sandbox:
                 env=dict(env),
                 start_new_session=True,
             )
-        return Contained(process, pid, env)
+        return Contained(process, pid, env, log, begins)
 
     async def close(self) -> None:
         if self._holder.returncode is None:
@@ -105,8 +108,9 @@ class Sandbox:
 class Contained:
     """The first process of a container; when it ends, so do all others there."""
 
-    def __init__(self, process: Process, pid_file: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, process: Process, pid_file: Path, env: Mapping[str, str], log: Path, begins: int) -> None:
         self._process, self._pid_file, self._env = process, pid_file, env
+        self._log, self._begins = log, begins
         self._killed = False
 
     async def ended(self) -> int:
@@ -114,6 +118,11 @@ class Contained:
         if self._killed:  # `unshare` says 1 then
             return 128 + signal.SIGKILL
         return code if code >= 0 else 128 - code
+
+    def last_words(self) -> str:
+        """The end of what it has logged since it began."""
+        lines = self._log.read_bytes()[self._begins :].splitlines(keepends=True)[-_LAST_LINES:]
+        return b"".join(lines)[-_LAST_BYTES:].decode(errors="replace")
 
     def terminate(self) -> None:
         if self._process.returncode is None and (pid := self._pid()):
