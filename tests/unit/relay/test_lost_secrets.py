@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fingerpost.relay import pki
 from mgmt.relay.secrets import Plan, RelaySecrets
 from tests.unit.relay.support import until
-from tests.unit.relay.tls_support import ROOT, SERVER, SIGNING, TOKEN, Client, OpenSsl, Server, enroll
+from tests.unit.relay.tls_support import CLIENT, ROOT, SERVER, SIGNING, TOKEN, Client, OpenSsl, Server, enroll
 
 MADE = (ROOT, SERVER, SIGNING)
 
@@ -97,3 +98,74 @@ def _looks(held: RelaySecrets) -> list[str]:
 
     held._write_back = look  # type: ignore[method-assign]  # listens
     return names
+
+
+@pytest.mark.spec("C-5")
+async def test_an_agent_begins_anew_with_the_root_and_token_of_a_new_server(tmp_path: Path) -> None:
+    """What `cluster register` brings again; before, the server does not take what it shows."""
+    former = Server(tmp_path / "mgmt")
+    async with former.running():
+        await enroll(former, tmp_path / "east")
+        client = Client(tmp_path / "east", former)
+        async with client.running():
+            await until(lambda: client.connected)
+    first = await client.certificate()
+    for name in (*MADE, TOKEN):  # as after the management cluster was rebuilt
+        _remove(tmp_path / "mgmt", name)
+    server = Server(tmp_path / "mgmt")
+    async with server.running():
+        client = Client(tmp_path / "east", server)
+        _remove(tmp_path / "east", TOKEN)
+        async with client.running():
+            await until(lambda: client.trust.finding)
+            assert client.trust.finding is not None
+            assert client.trust.finding.code == "RelayUnknownAuthority"
+            await enroll(server, tmp_path / "east", token=False)
+            await until(lambda: client.trust.finding and client.trust.finding.code == "RelayClientCertificate")
+            assert f"put the server's token into secret {TOKEN}" in client.trust.finding.message
+            await enroll(server, tmp_path / "east")
+            await until(lambda: client.connected and server.connected())
+            assert client.trust.finding is None
+        fresh = await client.certificate()
+        assert fresh != first
+        pki.certificates(fresh)[1].verify_directly_issued_by(pki.certificates(server.held.roots)[0])
+
+
+async def test_a_brought_certificate_that_is_refused_is_never_replaced(tmp_path: Path) -> None:
+    ssl = OpenSsl(tmp_path / "openssl")
+    server = Server(tmp_path / "mgmt")
+    async with server.running():
+        await enroll(server, tmp_path / "east")
+        client = Client(tmp_path / "east", server)
+        brought = ssl.leaf("east")
+        await client.secrets.put(CLIENT, brought)
+        async with client.running():
+            await until(lambda: len(client.agent.losses) > 2)
+            assert client.trust.finding is not None
+            assert "bring one whose root is in ca.crt of the server's secret" in client.trust.finding.message
+        assert await client.certificate() == brought["tls.crt"]
+
+
+async def test_an_agent_tells_what_it_lacks_for_its_next_start(tmp_path: Path) -> None:
+    server = Server(tmp_path / "mgmt")
+    async with server.running():
+        await enroll(server, tmp_path / "east")
+        async with Client(tmp_path / "east", server).running() as client:
+            await until(lambda: client.connected)
+            first = await client.certificate()
+            _remove(tmp_path / "east", TOKEN)
+            await until(lambda: not client.trust._token)
+            _remove(tmp_path / "east", ROOT)
+            (tmp_path / "east" / CLIENT / "tls.crt").write_bytes(b"garbage")
+            await until(lambda: len(client.trust.unusable()) == 2)
+            assert [(one.code, one.message) for one in client.trust.unusable()] == [
+                ("RelaySecretUnusable", f"secret {name} in {tmp_path / 'east'} {why}; what it held before stays in use")
+                for name, why in ((CLIENT, "holds no PEM certificate"), (ROOT, "has no ca.crt any more"))
+            ]
+            assert client.connected
+            _remove(tmp_path / "east", CLIENT)
+            await until(lambda: "is gone" in client.trust.unusable()[0].message)
+            await enroll(server, tmp_path / "east")
+            await until(lambda: not client.trust.unusable())
+            assert await client.certificate() not in (first, b""), "with a token it asks for another one"
+            await until(lambda: client.connected and server.connected())
