@@ -24,9 +24,9 @@ from agent.relay.away import Away
 from agent.relay.desired import DesiredState, Key
 from agent.relay.facts import Fact, Facts
 from agent.relay.link import AgentIdentity, AgentLink
+from agent.relay.options import chosen_trust
 from agent.relay.pull import Pull
 from agent.relay.push import Push
-from agent.relay.trust import chosen_trust
 from agent.settings import Settings
 from agent.signing import ServerAuthority
 from agent.statuses import Statuses
@@ -308,6 +308,7 @@ class Agent:
 
     def findings(self) -> list[dict[str, str]]:
         found = [f._asdict() for f in (*self._folder.findings, *self._selectors.findings)]
+        found += [{"source": "", **one._asdict()} for one in self.trust.unusable()]
         if not self.pull.connected and (kept := self._away.finding(self.link)):
             found.append({"source": self.settings.server_address, **kept._asdict()})
         return found

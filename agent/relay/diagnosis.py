@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from fingerpost.relay.pki import dns_names
+from fingerpost.relay.pki import dns_names, share_left
 from fingerpost.relay.reasons import LinkLost, Reason
 
 _TIMEOUT = 5.0
@@ -86,8 +86,11 @@ def unreachable(seen: Seen, address: str) -> Finding | None:
 def judge(seen: Seen, address: str, authority: str, root_secret: str) -> Finding | None:
     """None: nothing is wrong with the server's side."""
     if seen.plaintext:
-        message = f"the server at {address} speaks plaintext, this agent TLS; set insecure to the same on both"
-        return Finding("RelayInsecure", message)
+        return Finding(
+            "RelayInsecure",
+            f"the server at {address} speaks plaintext, this agent TLS; set insecure to the same on both, or is it "
+            f"another port than 9900?",
+        )
     if seen.certificate is None:
         return None
     if seen.trusted:
@@ -113,6 +116,25 @@ def judge(seen: Seen, address: str, authority: str, root_secret: str) -> Finding
             f"name, or set authority to a name that it has",
         )
     return None
+
+
+def ended_certificate(leaf: x509.Certificate, secret: str, where: str) -> Finding | None:
+    if share_left(leaf) > 0:
+        return None
+    return Finding(
+        "RelayClientExpired",
+        f"the client certificate in secret {secret} in {where} has ended at {leaf.not_valid_after_utc.isoformat()}: "
+        f"bring a new one, or delete the secret where the server issues certificates",
+    )
+
+
+def refused_certificate(leaf: x509.Certificate, secret: str, address: str, remedy: str) -> Finding:
+    return Finding(
+        "RelayClientCertificate",
+        f"the server at {address} closes the connection, as it does with a client certificate that it refuses; that of "
+        f"secret {secret} is issued by {leaf.issuer.rfc4514_string()} and ends at "
+        f"{leaf.not_valid_after_utc.isoformat()}: {remedy}",
+    )
 
 
 def turned_down(lost: LinkLost, *, shows_token: bool) -> Finding | None:

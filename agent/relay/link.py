@@ -11,9 +11,10 @@ import grpc
 import msgspec
 import structlog
 
+from agent.relay.plaintext import Plaintext
 from agent.relay.pull import Pull
 from agent.relay.push import Push
-from agent.relay.trust import Line, Plaintext, Trust
+from agent.relay.trust import Line, Trust
 from fingerpost.relay.features import FEATURES
 from fingerpost.relay.link import keep_linked
 from fingerpost.relay.messages import goodbye, heartbeat

@@ -7,17 +7,15 @@ from __future__ import annotations
 import asyncio
 import datetime
 import random
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Never, Protocol
 
 import grpc
 import msgspec
 import structlog
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from agent.relay.diagnosis import Finding, judge, look, unreachable
-from agent.settings import Settings
+from agent.relay.diagnosis import Finding, ended_certificate, judge, look, refused_certificate, unreachable
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
 from fingerpost.relay.reasons import REFUSED_KIND, LinkLost
@@ -28,9 +26,15 @@ log = structlog.get_logger()
 _ISSUE = "/fingerpost.relay.v1.Bootstrap/IssueClientCertificate"
 _TIMEOUT = 10.0
 _CLOSED = "Socket closed"  # gRPC's words; a server that refuses a certificate says no more
+_GONE = "is gone"
 _NOT_ISSUED = "RelayCertificateRefused"
 _REFUSALS = {"token": "RelayTokenWrong", "conflict": "RelayDuplicate", "registration": "RelayNotRegistered"}
 _RETRY = 60.0  # at most, between two attempts to renew
+_PAUSES = (2.0, 10.0, 30.0)  # seconds after a refusal: a server lets an address fail five times within a minute
+
+
+class NotIssued(LinkLost):
+    """The server was reached, and gives no certificate."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,41 +66,11 @@ class Trust(Protocol):
         """For a connection that never came about: the reason as well as it can be found."""
         ...
 
+    def unusable(self) -> list[Finding]: ...
+
     async def begin(self) -> None: ...
 
     async def run(self) -> Never: ...
-
-
-class Plaintext:
-    """Option 0."""
-
-    def __init__(self, address: str = "", authority: str = "") -> None:
-        self.changed = asyncio.Event()
-        self._address, self._authority = address, authority
-        self.finding: Finding | None = None
-        self.away: Finding | None = None
-
-    async def line(self) -> Line:
-        return Line()
-
-    async def explain(self, lost: LinkLost) -> LinkLost:
-        self.finding = None
-        if not self._address:
-            return lost
-        seen = await asyncio.to_thread(look, self._address, self._authority)
-        self.away = unreachable(seen, self._address)
-        if seen.certificate is not None:
-            message = f"the server at {self._address} asks for TLS, this agent has insecure; set it to the same on both"
-            self.finding = Finding("RelayInsecure", message)
-            return LinkLost(message)
-        return lost
-
-    async def begin(self) -> None:
-        pass
-
-    async def run(self) -> Never:
-        while True:  # there is nothing to do
-            await asyncio.Event().wait()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +107,9 @@ class SecretTrust:
         self._own_root: pki.Pair | None = None  # a root with its key: this agent may sign for itself
         self._arrived = asyncio.Event()
         self._unusable: dict[str, str] = {}
+        self._refused: pki.Pair | None = None  # issued, and not taken any more
+        self._denials = 0  # in a row
+        self._denied: Finding | None = None  # what was said last
 
     # ---------------------------------------------------------------- for the link
 
@@ -151,9 +128,37 @@ class SecretTrust:
         if plan.relay_token:
             return await self._line(None, (("authorization", f"Bearer {plan.relay_token}"),))
         if self._usable() is None:
-            await self._obtain(NOBODY, self._token)
+            await self._begin_anew()
             self.changed.clear()
         return await self._line(self._pair)
+
+    async def _begin_anew(self) -> None:
+        """With the token: at once when there is another one, and else not so often that the server would not listen to
+        this address any more. Raises LinkLost.
+        """
+        while self._usable() is None:
+            token, server = self._token, self._plan.address
+            try:
+                await self._obtain(NOBODY, token)
+            except NotIssued as refused:
+                pause = _PAUSES[min(self._denials, len(_PAUSES) - 1)]
+                self._denials += 1
+                log.warning("relay.link.lost", reason=refused.message, retry_in=pause, server=server)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._another(token)
+                self._refused = None  # and let the server say again what it thinks of the certificate, if there is one
+            else:
+                self.finding = self._denied = None
+                self._denials = 0
+
+    async def _another(self, token: str) -> None:
+        """Until there is another token, or a certificate."""
+        had = self._pair
+        while (self._token, self._pair) == (token, had):
+            self._arrived.clear()
+            await self._arrived.wait()
+        self._denials, self._denied = 0, None
 
     async def explain(self, lost: LinkLost) -> LinkLost:
         plan = self._plan
@@ -161,27 +166,32 @@ class SecretTrust:
         self.away = unreachable(seen, plan.address)
         found = judge(seen, plan.address, plan.authority, plan.root) if plan.validates or seen.plaintext else None
         if found is None and seen.certificate is not None and self._pair is not None and _CLOSED in lost.message:
-            leaf = self._pair.leaf
-            found = self._ended(leaf) or Finding(
-                "RelayClientCertificate",
-                f"the server at {plan.address} closes the connection, as it does with a client certificate that it "
-                f"refuses; that of secret {plan.client} is issued by {leaf.issuer.rfc4514_string()} and ends at "
-                f"{leaf.not_valid_after_utc.isoformat()}: bring one whose root is in ca.crt of the server's secret",
-            )
+            found = self._turned_away(self._pair)
         self.finding = found
         if found is None:
             return lost
         return LinkLost(found.message)
 
-    def _ended(self, leaf: x509.Certificate) -> Finding | None:
-        if pki.share_left(leaf) > 0:
-            return None
-        when, where = leaf.not_valid_after_utc.isoformat(), self._secrets.where
-        return Finding(
-            "RelayClientExpired",
-            f"the client certificate in secret {self._plan.client} in {where} has ended at {when}: bring a new one, or "
-            "delete the secret where the server issues certificates",
-        )
+    def _turned_away(self, pair: pki.Pair) -> Finding:
+        """Where the server issued it, another one is asked for: it may have a new root."""
+        leaf, plan, where = pair.leaf, self._plan, self._secrets.where
+        remedy = "bring one whose root is in ca.crt of the server's secret"
+        if pki.is_ours(leaf) and (self._token or self._own_root):
+            self._refused = pair
+            remedy = "the agent asks for another one"
+        elif pki.is_ours(leaf):
+            remedy = f"put the server's token into secret {plan.token}, as fingerpost cluster register does"
+        ended = ended_certificate(leaf, plan.client, where)
+        return self._denied or ended or refused_certificate(leaf, plan.client, plan.address, remedy)
+
+    def unusable(self) -> list[Finding]:
+        """Secrets that are not what is in use."""
+        where, former = self._secrets.where, {self._plan.root: self._roots, self._plan.client: self._pair}
+        return [
+            Finding("RelaySecretUnusable", f"secret {name} in {where} {why}; what it held before stays in use")
+            for name, why in sorted(self._unusable.items())
+            if former.get(name)
+        ]
 
     def _missing(self) -> str:
         plan, where = self._plan, self._secrets.where
@@ -199,7 +209,9 @@ class SecretTrust:
 
     def _usable(self) -> pki.Pair | None:
         pair = self._pair
-        return None if pair is None or pki.share_left(pair.leaf) <= 0 else pair
+        if pair is None or pki.share_left(pair.leaf) <= 0:
+            return None
+        return None if pair == self._refused and (self._token or self._own_root) else pair
 
     def _trusted(self) -> bytes:
         return b"\n".join((self._roots, self._issued_roots)).strip()
@@ -251,10 +263,12 @@ class SecretTrust:
         try:
             if name == plan.root:
                 self._take_roots(data)
-            elif name == plan.client and data:
-                self._take_pair(data)
+            elif name == plan.client:
+                self._take_client(data)
             elif name == plan.token:
                 self._token = data.get(plan.token_key, b"").decode(errors="replace").strip()
+                if self._unusable.get(plan.client) == _GONE:
+                    self._want_another()
             self._unusable.pop(name, None)
         except pki.Unfit as wrong:
             self._unusable[name] = str(wrong)
@@ -265,10 +279,25 @@ class SecretTrust:
         roots = data.get("ca.crt", b"")
         if roots:
             pki.certificates(roots)
+        elif self._roots:
+            raise pki.Unfit("has no ca.crt any more")
         if "tls.key" in data and "tls.crt" in data:
             self._own_root = pki.pair_of(data["tls.crt"], data["tls.key"])
         if roots and roots != self._roots:
             self._roots = roots
+            self.changed.set()
+
+    def _take_client(self, data: Data) -> None:
+        if data:
+            self._take_pair(data)
+        elif self._pair is not None:
+            self._want_another()
+            raise pki.Unfit(_GONE)
+
+    def _want_another(self) -> None:
+        """Whoever takes away a certificate that was issued wants another one; until then it goes on with the former."""
+        if self._pair is not None and pki.is_ours(self._pair.leaf) and (self._token or self._own_root):
+            self._refused = self._pair
             self.changed.set()
 
     def _take_pair(self, data: Data) -> None:
@@ -318,12 +347,11 @@ class SecretTrust:
                 call: Any = channel.unary_unary(_ISSUE, None, pb.IssueResponse.FromString)
                 answer: pb.IssueResponse = await call(request.SerializeToString(), timeout=_TIMEOUT)
             except grpc.aio.AioRpcError as refused:
-                lost = LinkLost(f"no client certificate: {refused.details()}")
+                said = f"no client certificate: {refused.details()}"
                 if refused.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                    lost = await self.explain(lost)
-                else:
-                    self.finding = Finding(_code_of(refused), lost.message)
-                raise lost from refused
+                    raise await self.explain(LinkLost(said)) from refused
+                self.finding = self._denied = Finding(_code_of(refused), said)
+                raise NotIssued(said) from refused
         return answer
 
     async def _renew(self) -> None:
@@ -351,26 +379,3 @@ def _code_of(refused: grpc.aio.AioRpcError) -> str:
     trailing: Any = refused.trailing_metadata() or ()
     kinds = [value for key, value in trailing if key == REFUSED_KIND]
     return _REFUSALS.get(kinds[0], _NOT_ISSUED) if kinds else _NOT_ISSUED
-
-
-def chosen_trust(settings: Settings, uid: str, secrets: Secrets) -> Trust:
-    """Raises SecretsFailed for settings that contradict each other."""
-    if settings.insecure:
-        if settings.relay_token or settings.disable_server_certificate_validation:
-            name = "relay_token" if settings.relay_token else "disable_server_certificate_validation"
-            raise SecretsFailed(f"insecure is true, so {name} has no effect; leave one of the two")
-        return Plaintext(settings.server_address, settings.authority)
-    plan = Plan(
-        cluster=settings.cluster,
-        cluster_uid=uid,
-        address=settings.server_address,
-        authority=settings.authority,
-        root=settings.root_tls_secret,
-        client=settings.client_tls_secret,
-        token=settings.token_secret,
-        token_key=settings.token_secret_key,
-        relay_token=settings.relay_token,
-        validates=not settings.disable_server_certificate_validation,
-        ratio=settings.client_tls_secret_rotation_grace_period_ratio,
-    )
-    return SecretTrust(secrets, plan)

@@ -15,7 +15,7 @@ from ctl.kube.registration import CLIENT, TOKEN
 from fingerpost import __version__
 from fingerpost.cluster.kubernetes.api import ApiFailed
 from fingerpost.crd.definition import users_kinds
-from mgmt.admin.findings import CONNECTIVITY, CRDS, DEPLOYMENT, LICENSE, SECURITY, finding
+from mgmt.admin.findings import CERTIFICATES, CONNECTIVITY, CRDS, DEPLOYMENT, LICENSE, SECURITY, finding
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _VERSION = "crd.solo.io/version"
@@ -59,8 +59,10 @@ async def workload(context: Context) -> list[Section]:
         words = await agent_findings(kube, namespace, cluster or str(kube.place))
         left = await _token_left(kube, namespace, cluster) if named else []
     info = [f"agent of cluster {cluster}"] if cluster else []
-    away = {**empty(CONNECTIVITY, *info), "findings": words}
-    return [kinds, _deployment(found, None, namespace), away, {**empty(SECURITY), "findings": left}]
+    secrets = [word for word in words if word["section"] == CERTIFICATES]
+    away = {**empty(CONNECTIVITY, *info), "findings": [word for word in words if word not in secrets]}
+    last = [{**empty(CERTIFICATES), "findings": secrets}, {**empty(SECURITY), "findings": left}]
+    return [kinds, _deployment(found, None, namespace), away, *last[not secrets :]]
 
 
 async def _token_left(kube: Kube, namespace: str, cluster: str) -> list[dict[str, Any]]:

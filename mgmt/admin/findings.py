@@ -21,20 +21,9 @@ CERTIFICATES = "Certificates"
 VERSIONS = "Versions"
 SECURITY = "Security"
 SECTIONS = (
-    LICENSE,
-    CRDS,
-    DEPLOYMENT,
-    CONNECTIVITY,
-    WARM_UP,
-    CERTIFICATES,
-    REDIS,
-    RESOURCES,
-    VERSIONS,
-    SECURITY,
-    GUARDS,
-    GATEWAYS,
-    SOURCES,
-)
+    LICENSE, CRDS, DEPLOYMENT, CONNECTIVITY, WARM_UP, CERTIFICATES, REDIS, RESOURCES, VERSIONS, SECURITY, GUARDS,
+    GATEWAYS, SOURCES,
+)  # fmt: skip
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -344,6 +333,13 @@ CODES = MappingProxyType(
             severity="warning",
             meaning="Less than a tenth of a certificate's lifetime is left. Managed certificates are renewed before.",
             hint="renew it where it was brought from, or look at the log for why it was not renewed",
+        ),
+        "CHK103": Code(
+            section=CERTIFICATES,
+            severity="error",
+            meaning="A secret of the relay is gone or cannot be used. All goes on with what was read of it before, but "
+            "after a restart agents would be refused, or the process would not start.",
+            hint="bring the secret back, as the message says; what the server itself made it writes back in a moment",
         ),
         "CHK111": Code(
             section=VERSIONS,

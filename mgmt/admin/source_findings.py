@@ -31,6 +31,7 @@ _SOURCE_CODES = (
     | dict.fromkeys(_RELAY, "CHK044")
     | _KEPT_AWAY
     | {
+        "RelaySecretUnusable": "CHK103",
         "RootVanished": "CHK092",
         "AllFilesGone": "CHK092",
         "UnknownKind": "CHK093",

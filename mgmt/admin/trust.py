@@ -32,6 +32,9 @@ def certificates(plane: Plane) -> dict[str, Any]:
     rows = [[one.name, str((one.ends - now) // _DAY), rfc3339(one.ends)] for one in found]
 
     def findings() -> Found:
+        for name, why in plane.relay().unusable:
+            message = f"management server {plane.replica}: {why}; what it read before stays in use until it restarts"
+            yield finding("CHK103", name, message)
         for one in found:
             left, lifetime, until = one.ends - now, one.ends - one.begins, rfc3339(one.ends)
             if left <= 0:

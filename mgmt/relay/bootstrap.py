@@ -9,7 +9,7 @@ import datetime
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import structlog
@@ -27,6 +27,13 @@ log = structlog.get_logger()
 SERVICE = "fingerpost.relay.v1.Bootstrap"
 FAILURES, WINDOW = 5, 60.0
 _PEERS = 10_000
+
+
+class _Failure(NamedTuple):
+    at: float
+    cluster: str
+    kind: str
+    message: str
 
 
 class NotIssued(Exception):
@@ -51,7 +58,7 @@ class Bootstrap:
     ) -> None:
         self._secrets, self._metrics = secrets, metrics
         self._conflict, self._barred = conflict, barred
-        self._failures: dict[str, deque[float]] = {}
+        self._failures: dict[str, deque[_Failure]] = {}
 
     def handlers(self) -> grpc.GenericRpcHandler[bytes, bytes]:
         return grpc.method_handlers_generic_handler(
@@ -61,22 +68,24 @@ class Bootstrap:
     async def _issue(self, frame: bytes, context: Any) -> bytes:
         caller = Caller(context.peer(), context.invocation_metadata() or (), context.auth_context())
         now = asyncio.get_running_loop().time()
-        cluster = ""
+        cluster, counted = "", True
         try:
-            if self._too_many(caller.address, now):
-                raise NotIssued("rate", f"{caller.address} failed {FAILURES} times within a minute; wait that long")
+            too_many = self._too_many(caller.address, now)
             request = parse(pb.IssueRequest(), frame)
             cluster = request.cluster
+            if too_many:
+                counted = False
+                raise self._rate(caller.address, cluster)
             return (await self._answer(request, caller)).SerializeToString()
         except NotIssued as refused:
             kind, message = refused.kind, str(refused)
         except Refused as refused:
             kind, message = "request", refused.message
-        if kind != "rate":
-            self._failed(caller.address, now)
+        if counted:
+            self._failed(caller.address, _Failure(now, cluster, kind, message))
             log.warning("relay.certificate.refused", cluster=cluster, peer=caller.peer, reason=message)
-        self._metrics.add("relay_auth_failures_total", reason=kind)
-        code = grpc.StatusCode.RESOURCE_EXHAUSTED if kind == "rate" else grpc.StatusCode.PERMISSION_DENIED
+        self._metrics.add("relay_auth_failures_total", reason=kind if counted else "rate")
+        code = grpc.StatusCode.PERMISSION_DENIED if counted else grpc.StatusCode.RESOURCE_EXHAUSTED
         await context.abort(code, message, ((REFUSED_KIND, kind),))
         raise AssertionError("abort raises")
 
@@ -112,13 +121,21 @@ class Bootstrap:
         if said := self._barred(cluster, certificate is not None):
             raise NotIssued("registration", said)
 
-    def _too_many(self, address: str, now: float) -> bool:
-        times = self._failures.get(address)
-        while times and times[0] < now - WINDOW:
-            times.popleft()
-        return times is not None and len(times) >= FAILURES
+    def _rate(self, address: str, cluster: str) -> NotIssued:
+        """With the true reason, where it is that of this cluster: several may share an address."""
+        kind, message = "rate", f"{address} failed {FAILURES} times within a minute; wait that long"
+        for failure in reversed(self._failures[address]):
+            if failure.cluster == cluster:
+                return NotIssued(failure.kind, f"{message}; last: {failure.message}")
+        return NotIssued(kind, message)
 
-    def _failed(self, address: str, now: float) -> None:
+    def _too_many(self, address: str, now: float) -> bool:
+        failures = self._failures.get(address)
+        while failures and failures[0].at < now - WINDOW:
+            failures.popleft()
+        return failures is not None and len(failures) >= FAILURES
+
+    def _failed(self, address: str, failure: _Failure) -> None:
         if address not in self._failures and len(self._failures) >= _PEERS:
             self._failures.pop(next(iter(self._failures)))
-        self._failures.setdefault(address, deque()).append(now)
+        self._failures.setdefault(address, deque()).append(failure)

@@ -61,6 +61,7 @@ class RelayInfo(msgspec.Struct, frozen=True, kw_only=True):
     asks_certificates: bool = True
     requires_cluster_token: bool = False
     blocked: int = 0
+    unusable: tuple[tuple[str, str], ...] = ()  # (secret, why it is not what is in use)
 
 
 def _certificate(kind: str, found: x509.Certificate) -> Certificate:
@@ -92,6 +93,7 @@ class Gate:
             asks_certificates=plan.client_certificates,
             requires_cluster_token=plan.require_cluster_token,
             blocked=len(self.secrets.blocked),
+            unusable=tuple(sorted(self.secrets.unusable.items())),
         )
 
     async def begin(self) -> None:

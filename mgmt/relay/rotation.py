@@ -51,6 +51,15 @@ def next_root(
     return data
 
 
+def in_use(root: Data) -> x509.Certificate | None:
+    """The root that signs; where it is brought without its key, the one that lasts longest."""
+    try:
+        found = pki.certificates(root.get("tls.crt") or root.get("ca.crt", b""))
+    except pki.Unfit:
+        return None
+    return max(found, key=lambda one: one.not_valid_after_utc)
+
+
 def bundle(trusted: bytes, ours: bytes, now: datetime.datetime) -> bytes:
     """`trusted` with all of `ours`, without those made by us that are over; the same bytes when nothing changes."""
     there = pki.certificates(trusted) if trusted.strip() else []

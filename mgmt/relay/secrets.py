@@ -1,6 +1,7 @@
 """The relay's secrets at the server (relay.md §5): made where they may be made, read, and read again when they change.
 
-What is held is always usable: a secret that cannot be used is named in the log, and the former goes on.
+What is held is always usable: a secret that cannot be used is named in the log and by `check`, and the former goes on;
+what the server made it writes back.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from cryptography import x509
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
 from fingerpost.secrets.protocol import BLOCKLIST, Data, SecretForbidden, Secrets, SecretsFailed
-from mgmt.relay import rotation
+from mgmt.relay import rotation, write_back
 
 log = structlog.get_logger()
 _ROOT, _SIGNING, _SERVER = (datetime.timedelta(days=days) for days in (3650, 1825, 365))
 _LOOK_AGAIN = 600.0
+MEND_AFTER = 10.0  # whoever deletes a secret in order to bring another one has so long
 OLD_TOKEN = 600.0  # seconds for which the former token still counts
 
 
@@ -68,8 +70,12 @@ class RelaySecrets:
         plan: Plan,
         blocked_changed: Callable[[frozenset[str]], None] = lambda _: None,
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        mend_after: float = MEND_AFTER,
     ) -> None:
-        self.plan, self.blocked_changed, self._now = plan, blocked_changed, now
+        self.plan, self.blocked_changed, self._now, self._mend_after = plan, blocked_changed, now, mend_after
+        self.unusable: dict[str, str] = {}  # why a secret is not what is in use, by its name
+        self._wrong = asyncio.Event()
+        self._used: dict[str, Data] = {}
         self._secrets = secrets
         self._server: pki.Pair | None = None
         self._client_roots = b""
@@ -167,15 +173,45 @@ class RelaySecrets:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="relay.secrets.watch")
             group.create_task(self._renew(leads, confirmed), name="relay.secrets.renew")
+            group.create_task(self._mend(leads), name="relay.secrets.mend")
         raise RuntimeError("the watch of the relay's secrets ended")
 
     async def _follow(self) -> None:
         async with aclosing(self._secrets.watch(self._names())) as changes:  # type: ignore[type-var]  # every watch is a generator
             async for name in changes:
                 try:
-                    await self._load(name)
+                    data = await self._secrets.get(name)
                 except SecretsFailed as failed:
+                    log.error("relay.secret.unread", resource=name, reason=f"{failed}; the former stays in use")
+                    continue
+                try:
+                    self._use(name, data)
+                except SecretsFailed as failed:
+                    self.unusable[name] = str(failed)
+                    self._wrong.set()
                     log.error("relay.secret.unusable", resource=name, reason=f"{failed}; the former stays in use")
+
+    async def _mend(self, leads: Callable[[], bool]) -> Never:
+        while True:
+            await self._wrong.wait()
+            await asyncio.sleep(self._mend_after)
+            for name in tuple(self.unusable) if leads() else ():
+                await self._write_back(name)
+            if not self.unusable:
+                self._wrong.clear()
+
+    async def _write_back(self, name: str) -> None:
+        former = self._used.get(name, {})
+        try:
+            there = await self._secrets.get(name)
+            if not write_back.is_lost(former, there):
+                return
+            if there or not await self._secrets.create(name, former):
+                await self._secrets.put(name, former)
+        except SecretsFailed as failed:
+            log.error("relay.secret.unmade", resource=name, reason=str(failed))
+        else:
+            log.warning("relay.secret.restored", resource=name)
 
     async def _renew(self, leads: Callable[[], bool], confirmed: Callable[[datetime.datetime], bool]) -> None:
         while True:
@@ -188,22 +224,41 @@ class RelaySecrets:
                 log.error("relay.secret.unmade", reason=str(failed))
 
     async def _load(self, name: str) -> None:
-        plan, data = self.plan, await self._secrets.get(name)
+        self._use(name, await self._secrets.get(name))
+
+    def _use(self, name: str, data: Data) -> None:
+        """Raises SecretsFailed; then the former is in use as before."""
+        plan = self.plan
         if name == plan.server:
-            self._server = self._pair(name, data)
-            self._client_roots = data.get("ca.crt", b"")
-            self._configure()
+            self._configure(self._pair(name, data), data.get("ca.crt", b""), self.roots, self._signs)
         elif name == plan.root:
-            self.roots = data.get("ca.crt", b"")
-            self._signs = _in_use(data)
-            if self._server is not None:
-                self._configure()
+            self._take_root(name, data)
         elif name == plan.signing:
             self.signing = self._pair(name, data)
         elif name == plan.token:
             self._take_token(_text(data, plan.token_key))
         elif name == BLOCKLIST:
             self._block(frozenset(key.replace(":", "").lower() for key in data))
+        self._used[name] = data
+        self.unusable.pop(name, None)
+
+    def _take_root(self, name: str, data: Data) -> None:
+        roots, signs = data.get("ca.crt", b""), rotation.in_use(data)
+        if self.roots and not roots:
+            raise SecretsFailed(f"secret {name} in {self._secrets.where} has no ca.crt any more; bring it back")
+        if roots:
+            try:
+                pki.certificates(roots)
+            except pki.Unfit as wrong:
+                raise SecretsFailed(
+                    f"secret {name} in {self._secrets.where} {wrong} in its ca.crt; bring the root's"
+                ) from wrong
+        if name in self._used and "tls.key" in data:
+            self._pair(name, data)
+        if self._server is not None:
+            self._configure(self._server, self._client_roots, roots, signs)
+        else:
+            self.roots, self._signs = roots, signs
 
     def _pair(self, name: str, data: Data) -> pki.Pair:
         if "tls.crt" not in data or "tls.key" not in data:
@@ -218,13 +273,13 @@ class RelaySecrets:
         except pki.Unfit as wrong:
             raise SecretsFailed(f"secret {name} in {self._secrets.where} {wrong}; bring a matching pair") from wrong
 
-    def _configure(self) -> None:
+    def _configure(
+        self, server: pki.Pair, client_roots: bytes, own_roots: bytes, signs: x509.Certificate | None
+    ) -> None:
         """A half-written bundle must not take the place of a good one: gRPC would refuse every connection."""
-        if self._server is None:
-            return
-        roots = self._client_roots or self.roots
-        if self.plan.issues and self._signs is not None and pki.is_ours(self._signs):
-            roots = b"\n".join((roots, self.roots))  # whom we certify we trust, also where our own server's was brought
+        roots = client_roots or own_roots
+        if self.plan.issues and signs is not None and pki.is_ours(signs):
+            roots = b"\n".join((roots, own_roots))  # whom we certify we trust, also where our own server's was brought
         if self.plan.client_certificates:
             try:
                 pki.certificates(roots)
@@ -234,8 +289,9 @@ class RelaySecrets:
                     f"certificates are checked against; put the root of the clients there"
                 ) from wrong
         trusted = roots + b"\n" + NOBODY.chain if self.plan.issues else roots
+        self._server, self._client_roots, self.roots, self._signs = server, client_roots, own_roots, signs
         self._configuration = grpc.ssl_server_certificate_configuration(
-            [(self._server.key, self._server.chain)], trusted if self.plan.client_certificates else None
+            [(server.key, server.chain)], trusted if self.plan.client_certificates else None
         )
 
     def _take_token(self, token: str) -> None:
@@ -333,15 +389,6 @@ class RelaySecrets:
             )
         root = self._pair(name, found)
         return root, found.get("ca.crt", root.chain)
-
-
-def _in_use(root: Data) -> x509.Certificate | None:
-    """The root that signs; where it is brought without its key, the one that lasts longest."""
-    try:
-        found = pki.certificates(root.get("tls.crt") or root.get("ca.crt", b""))
-    except pki.Unfit:
-        return None
-    return max(found, key=lambda one: one.not_valid_after_utc)
 
 
 def _text(data: Data, key: str) -> str:

@@ -213,6 +213,7 @@ async def test_without_insecure_neither_side_speaks_plaintext(tmp_path: Path) ->
         agent = await fleet.start_agent("east", port)
         await until(lambda: agent.trust.finding is not None, why="it finds plaintext")
         assert agent.findings()[-1]["message"] == (
-            f"the server at 127.0.0.1:{port} speaks plaintext, this agent TLS; set insecure to the same on both"
+            f"the server at 127.0.0.1:{port} speaks plaintext, this agent TLS; set insecure to the same on both, "
+            "or is it another port than 9900?"
         )
         assert not agent.pull.connected

@@ -108,3 +108,15 @@ async def test_a_cluster_that_was_never_there_is_described_too() -> None:
     world.fed.states = ClusterStates(clusters={"new": ClusterState(state=State.REGISTERED, ready=False)})
     found = (await world.get("/clusters/new"))["cluster"]
     assert (found["certificate"], found["inputs"], found["exceptions"]) == ({}, [], [])
+
+
+async def test_a_secret_that_is_not_what_is_in_use_is_told() -> None:
+    world = World()
+    world.relay = RelayInfo(unusable=(("relay-root-tls-secret", "secret relay-root-tls-secret has no ca.crt"),))
+    found = section(await world.get("/check"), "Certificates")
+    assert codes(found) == [("CHK103", "relay-root-tls-secret")]
+    (told,) = found["findings"]
+    assert (told["severity"], "secret relay-root-tls-secret has no ca.crt; what it" in told["message"]) == (
+        "error",
+        True,
+    )

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from agent.relay.plaintext import Plaintext as Shows
 from agent.relay.trust import Line
-from agent.relay.trust import Plaintext as Shows
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
 from fingerpost.relay.reasons import Reason
@@ -136,8 +136,13 @@ async def test_five_failures_a_minute_and_no_more(server: Server) -> None:
         assert (await _refused(server, token="wrong"))[0] is grpc.StatusCode.PERMISSION_DENIED
     code, said = await _refused(server)
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert said == "127.0.0.1 failed 5 times within a minute; wait that long"
-    assert (server.failures("token"), server.failures("rate")) == (5, 1)
+    assert said == (
+        "127.0.0.1 failed 5 times within a minute; wait that long; "
+        "last: the token of cluster east is wrong; give its agent the server's token"
+    )
+    west = {"cluster": "west", "csr": pki.request("west", pki.new_key())}
+    assert (await _refused(server, **west))[1] == "127.0.0.1 failed 5 times within a minute; wait that long"
+    assert (server.failures("token"), server.failures("rate")) == (5, 2)
 
 
 def _broken(csr: bytes) -> bytes:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.relay import trust
 from agent.relay.diagnosis import look, turned_down, unreachable
 from mgmt.admin.source_findings import source_finding
+from mgmt.relay.bootstrap import FAILURES, WINDOW
 from mgmt.relay.secrets import Plan
 from tests.unit.relay.support import until
 from tests.unit.relay.tls_support import AUTHORITY, CLIENT, ROOT, SERVER, TOKEN, Client, OpenSsl, Server, enroll
@@ -116,6 +118,39 @@ async def test_a_wrong_token(tmp_path: Path) -> None:
     assert found[0] == "CHK146"
     assert "the token of cluster east is wrong" in found[1]
     assert "another" not in found[1]
+
+
+async def test_who_failed_too_often_is_told_why_all_the_same(tmp_path: Path) -> None:
+    server = Server(tmp_path / "mgmt")
+    async with server.running():
+        await enroll(server, tmp_path / "east", token=False)
+        for _ in range(6):  # as one that is restarted again and again
+            client = Client(tmp_path / "east", server)
+            await client.secrets.put(TOKEN, {"token": b"another"})
+            async with client.running():
+                await until(lambda client=client: client.trust.finding)
+                found = code(client.trust.finding)
+    assert server.failures("rate") == 1
+    assert found[0] == "CHK146"
+    assert "failed 5 times within a minute; wait that long; last: the token of cluster east is wrong" in found[1]
+
+
+async def test_the_right_token_counts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which it would not after five attempts; a connection in between is tried again many times a second."""
+    server = Server(tmp_path / "mgmt")
+    assert [sum(trust._PAUSES[:n]) for n in range(4)] == [0, 2, 12, 42], "four attempts within the first minute"
+    assert trust._PAUSES[-1] > WINDOW / FAILURES
+    monkeypatch.setattr(trust, "_PAUSES", (3600.0,))
+    async with server.running():
+        await enroll(server, tmp_path / "east", token=False)
+        client = Client(tmp_path / "east", server)
+        await client.secrets.put(TOKEN, {"token": b"another"})
+        async with client.running():
+            await until(lambda: client.trust.finding)
+            await client.secrets.put(TOKEN, await server.secrets.get(TOKEN))
+            await until(lambda: client.connected and server.connected())
+            assert client.trust.finding is None
+    assert (server.failures("token"), server.failures("rate")) == (1, 0)
 
 
 async def test_a_wrong_token_on_every_connection(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ class OneSession(FakeIngest):
 class Server:
     """One server; `secrets` is its folder."""
 
-    def __init__(self, folder: Path, plan: Plan | None = None) -> None:
+    def __init__(self, folder: Path, plan: Plan | None = None, **more: Any) -> None:
         self.secrets = FolderSecrets(folder, LOOK)
-        self.plan = plan or Plan()
+        self.plan, self._more = plan or Plan(), more
         self.ingest, self.publisher, self.metrics = OneSession(), FakePublisher(), FakeMetrics()
         self.relay: RelayServer
         self.held: RelaySecrets
@@ -61,7 +61,7 @@ class Server:
 
     @asynccontextmanager
     async def running(self, settings: RelaySettings = PATIENT) -> AsyncIterator[Server]:
-        self.held = RelaySecrets(self.secrets, self.plan)
+        self.held = RelaySecrets(self.secrets, self.plan, **self._more)
         await self.held.begin()
         door = Guarded(self.held)
         bootstrap = Bootstrap(self.held, self.metrics, self.ingest.conflict, self._barred)

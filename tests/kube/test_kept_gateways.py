@@ -1,0 +1,66 @@
+"""What an agent keeps of its gateways at its API server is there again after somebody has deleted or edited it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.apply import xds_configs
+from tests.fleet import fleet_manifests as m
+from tests.fleet.fleet_harness import effective
+from tests.fleet.fleet_network import until
+from tests.kube.kube_fleet import KubeFleet, running_kube_fleet
+from tests.kube.test_kube_road import _kept
+
+_WHERE = f"/apis/internal.gloo.solo.io/v2/namespaces/{m.ADMIN_NAMESPACE}/xdsconfigs"
+
+
+@pytest.mark.spec("M-9")
+async def test_what_is_kept_is_mended_and_serves_the_next_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert xds_configs.LOOK_AGAIN + xds_configs.INTERVAL < 60
+    monkeypatch.setattr(xds_configs, "LOOK_AGAIN", 0.5)
+    async with running_kube_fleet(tmp_path, "east") as fleet:
+        await fleet.apply_world()
+        async with AsyncExitStack() as stack:
+            server = await stack.enter_async_context(fleet.server())
+            agent = await stack.enter_async_context(fleet.agent("east", server.relay.port))
+            await until(lambda: effective(agent), why="the agent serves")
+            await until(lambda: _kept(fleet, agent), why="and keeps it")
+            serves = effective(agent)
+            (before,) = await _specs(fleet)
+            await fleet.kubes["east"].http.delete(f"{_WHERE}/gw.ingress-0")
+            await until(lambda: _is(fleet, before), why="what was deleted is back")
+            await _empty(fleet)
+            await until(lambda: _is(fleet, before), why="what was emptied is as it was")
+            relay = server.relay.port
+        said = capfd.readouterr()
+        assert (said.out + said.err).count("apply.object.undone") == 2
+        async with fleet.agent("east", relay) as alone:
+            await until(lambda: alone.ready, why="it serves what the former has kept, without a server")
+            assert effective(alone) == serves
+            (before,) = await _specs(fleet)  # the former may have written once more at its end
+            await fleet.kubes["east"].http.delete(f"{_WHERE}/gw.ingress-0")
+            await until(lambda: _is(fleet, before), why="also what it has only read")
+
+
+async def _specs(fleet: KubeFleet) -> list[Any]:
+    return [one.get("spec") for one in (await fleet.kubes["east"].http.get(_WHERE)).json()["items"]]
+
+
+async def _is(fleet: KubeFleet, wanted: Any) -> bool:
+    return await _specs(fleet) == [wanted]
+
+
+async def _empty(fleet: KubeFleet) -> None:
+    patched = await fleet.kubes["east"].http.patch(
+        f"{_WHERE}/gw.ingress-0",
+        json={"spec": None},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    assert patched.is_success, patched.text
+    assert "spec" not in patched.json()
