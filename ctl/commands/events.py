@@ -12,6 +12,7 @@ from ctl.exits import Code, Failed
 from ctl.flags import current
 from ctl.output import Document, as_yaml, emit, fail, note
 from ctl.server import Answers, get
+from ctl.streams import unread
 from ctl.table import table
 
 Json = dict[str, Any]
@@ -41,7 +42,7 @@ def follow(cluster: str) -> int:
     code, trouble = int(Code.DONE), ""
     end = None if current().wait is None else time.monotonic() + current().timeout
     try:
-        while end is None or time.monotonic() < end:
+        while not unread() and (end is None or time.monotonic() < end):
             try:
                 answers = _ask(told, cluster)
                 for event in _sorted(answers, told):
