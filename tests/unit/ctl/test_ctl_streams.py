@@ -1,4 +1,4 @@
-"""Real processes whose reader has gone, whose disk is full, and who may not look into a folder."""
+"""Real processes whose reader has gone, and whose disk is full."""
 
 from __future__ import annotations
 
