@@ -10,6 +10,7 @@ from typing import Any
 from ctl.commands.objects import partial
 from ctl.exits import Code, Failed
 from ctl.flags import current
+from ctl.known import check_cluster
 from ctl.output import Document, as_yaml, emit, fail, note
 from ctl.server import Answers, get
 from ctl.streams import unread
@@ -23,6 +24,8 @@ _INTERVAL = 1.0
 def events(cluster: str) -> int:
     answers = _ask({}, cluster)
     found = _sorted(answers, {})
+    if not found:  # of a cluster that is no more there may be some
+        check_cluster(cluster)
     emit(
         Document(
             "EventList",
@@ -45,6 +48,8 @@ def follow(cluster: str) -> int:
         while not unread() and (end is None or time.monotonic() < end):
             try:
                 answers = _ask(told, cluster)
+                if not told and not _sorted(answers, told):
+                    check_cluster(cluster)
                 for event in _sorted(answers, told):
                     _line(event)
                     told[event["replica"]] = max(told.get(event["replica"], 0), int(event["id"]))

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ctl.exits import Code
+from ctl.exits import Code, Failed
+from ctl.known import check_cluster
 from ctl.names import split
 from ctl.output import Document, as_yaml, counted, emit, remark
 from ctl.server import Answers, first, get
@@ -25,6 +26,9 @@ def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
     answers = get("/history", query)
     body = first(answers)
     items = body["items"]
+    if not items:
+        check_cluster(cluster)
+        _check_object(query)
     emit(
         Document(
             "SnapshotList",
@@ -41,6 +45,18 @@ def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
     for one in body["rollbacks"]:
         remark(f"{rollback_text(one)}; fingerpost rollback release {one['id']} ends it")
     return Code.DONE
+
+
+def _check_object(query: Mapping[str, str]) -> None:
+    """One that is there and was not changed of late is no mistake. Raises Failed."""
+    if "name" not in query:
+        return
+    bodies = get("/objects", query).bodies
+    if not any(body["items"] for body in bodies):
+        kind, namespace = bodies[0]["kind"]["kind"], query["namespace"]
+        name = f"{namespace}/{query['name']}" if namespace else query["name"]
+        message = f"there is no {kind} {name}, and no snapshot that changed one"
+        raise Failed(Code.FINDINGS, message, f"fingerpost get {kind.lower()} lists all there are", "NotFound")
 
 
 def show(number: int) -> int:

@@ -13,6 +13,7 @@ import msgspec
 
 from agent.discovery.facts import is_hidden
 from ctl.exits import usage
+from ctl.known import check_one_of
 from ctl.offline.given import broken, check_paths, check_readable, stdin
 from ctl.output import remark
 from fingerpost.api.core.service import Service
@@ -37,6 +38,9 @@ def edits(
     """
     check_paths(paths)
     home = outcome.place.cluster
+    if cluster:
+        translator = outcome.translator
+        check_one_of(cluster, {home, *translator.owners.all_clusters(translator.peek())})
     sources = read_sources(paths, home, stdin(paths))
     if cluster:
         sources = [s._replace(cluster=cluster) for s in sources]
