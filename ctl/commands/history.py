@@ -14,17 +14,21 @@ from ctl.server import Answers, first, get
 from ctl.table import table
 
 Json = Mapping[str, Any]
+_ALL = 1_000_000  # more than any server keeps
 _SHOWN = 3  # changes in one row of the list
 
 
 def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
-    query = {"limit": str(limit)}
+    anything = bool(cluster) and not kind  # a server picks by kind only
+    query = {"limit": str(_ALL if anything else limit)}
     if kind:
         query |= {"kind": kind, "cluster": cluster}
     if name:
         query["namespace"], query["name"] = split(name)
     answers = get("/history", query)
     body = first(answers)
+    if anything:
+        body["items"] = _of_cluster(body["items"], cluster)[:limit]
     items = body["items"]
     if not items:
         check_cluster(cluster)
@@ -45,6 +49,11 @@ def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
     for one in body["rollbacks"]:
         remark(f"{rollback_text(one)}; fingerpost rollback release {one['id']} ends it")
     return Code.DONE
+
+
+def _of_cluster(items: list[Json], cluster: str) -> list[Json]:
+    picked = [{**item, "changes": [c for c in item["changes"] if c["cluster"] == cluster]} for item in items]
+    return [item for item in picked if item["changes"]]
 
 
 def _check_object(query: Mapping[str, str]) -> None:

@@ -50,6 +50,16 @@ class _Person:
         assert len((await self.asks("history", "diff", str(first), "--routes"))["spec"]["routes"]) == 2
         assert (await self.says("history", "diff", str(third), "--routes"))[1].startswith("no difference")
 
+    async def picks_snapshots(self, listed: list[Any]) -> None:
+        """Of a world in which all that users write is in one cluster."""
+        assert (await self.asks("history", "--limit", "2"))["items"] == listed[:2]
+        assert (await self.asks("history", "--limit", "2", "rt", "shop/new"))["items"][1:] == []
+        assert (await self.asks("history", "--cluster", "mgmt", "--limit", "1"))["items"] == listed[:1]
+        found = (await self.asks("history", "--cluster", "east"))["items"]
+        assert {c["cluster"] for item in found for c in item["changes"]} <= {"east"}
+        assert (await self.says("history", "rt", "shop/nope"))[0] == 1
+        assert (await self.says("history", "rt", "--cluster", "nowhere"))[0] == 2
+
     async def newest(self) -> int:
         return int((await self.asks("history"))["items"][0]["number"])
 
@@ -77,6 +87,7 @@ async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> 
         fleet.write("mgmt", "new.yaml", m.table("new", [m.says("/new", "new")]))
         await fleet.answers("west", "/new", "new", host="new.example")
         listed = (await person.asks("history"))["items"]
+        await person.picks_snapshots(listed)
         second, third = listed[1]["number"], listed[0]["number"]
         assert first < second < third
         assert [(c["action"], c["kind"], c["name"]) for c in listed[1]["changes"]] == [("changed", "RouteTable", "www")]
