@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from ctl import clusters_app, config_app, flags, history_app, output, proxy_app
+from ctl import clusters_app, config_app, flags, history_app, output, proxy_app, streams
 from ctl.exits import Code, Failed, usage
 from ctl.parameters import Chart, CrdsChart, Domain, DryRun, Profiles, Release, Sets, Values, Watch, group
 
@@ -326,17 +326,11 @@ def command() -> Any:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Never raises for anything that a person or a server did wrong."""
-    if arguments[:1] == ["__complete"]:
-        from ctl.completing import answer
-
-        return answer(arguments[1:])
+    """Never raises for anything that a person, a server or a disk did wrong."""
     try:
-        found, rest = flags.hoist(arguments)
-        flags.use(found)
-        flags.check_text(arguments)
-        code = app(rest, prog_name="fingerpost", standalone_mode=False)
-        return int(code or 0)
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
     except Failed as failure:
         output.fail(failure)
         return failure.code
@@ -352,6 +346,22 @@ def run(arguments: Sequence[str]) -> int:
         wrong = Failed(Code.USAGE, message, "fingerpost --help, or --help after the command")
         output.fail(wrong)
         return wrong.code
+    except OSError as e:
+        what = f"{e.filename}: {e.strerror}" if e.filename and e.strerror else str(e)
+        wrong = Failed(Code.USAGE, what, "make it accessible, or name another", "NotAccessible")
+        output.fail(wrong)
+        return wrong.code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["__complete"]:
+        from ctl.completing import answer
+
+        return answer(arguments[1:])
+    found, rest = flags.hoist(arguments)
+    flags.use(found)
+    flags.check_text(arguments)
+    return int(app(rest, prog_name="fingerpost", standalone_mode=False) or 0)
 
 
 def _message(e: BaseException) -> str:
@@ -359,14 +369,8 @@ def _message(e: BaseException) -> str:
 
 
 def main() -> None:
-    try:
-        code = run(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # whoever read has seen enough; without this the interpreter complains at its end
-        sys.stdout = None
-        code = Code.DONE
-    sys.exit(code)
+    streams.guard()
+    sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

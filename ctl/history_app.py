@@ -2,61 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from ctl.exits import usage
 from ctl.parameters import DryRun, group
 
 
-class _History(TyperGroup):
-    """`history show N` and `history diff N` are commands, any other word is a kind. Flags are those of the list."""
+class _Group(TyperGroup):
+    """What is no command of the group belongs to the command that needs no name."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        listing = args and args[0].partition("=")[0] in ("--limit", "--cluster")
-        return super().parse_args(ctx, ["list", *args] if listing else args)
+    unnamed = ""
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, object, list[str]]:  # type: ignore[override]
-        return super().resolve_command(ctx, args if args and args[0] in self.commands else ["list", *args])
-
-
-class _Rollback(TyperGroup):
-    """`rollback N` is the command, of which `to` is the name inside."""
-
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, object, list[str]]:  # type: ignore[override]
-        return super().resolve_command(ctx, args if args and args[0] in self.commands else ["to", *args])
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = [self.unnamed, *args]
+        return super().parse_args(ctx, args)
 
 
-def _snapshot_number(text: str) -> int:
-    """Never the name of a rollback, which means the contrary."""
+class _History(_Group):
+    unnamed = "list"
+
+
+class _Rollback(_Group):
+    unnamed = "to"
+
+
+def _number(text: str) -> int:
+    """Raises Failed."""
     if text.isascii() and text.isdigit():
         return int(text)
-    if text[:1] == "r" and text[1:].isdigit():
-        remedy = f"fingerpost rollback release {text} ends it, fingerpost history lists snapshots"
-        raise typer.BadParameter(f"{text} is the name of a rollback; {remedy}")
-    raise typer.BadParameter(f'"{text}" is no number of a snapshot; fingerpost history lists them')
+    if text[:1] == "r" and text[1:].isdigit():  # which means the contrary
+        remedy = f"fingerpost rollback release {text} ends it, fingerpost history lists the snapshots"
+        raise usage(f"{text} is the name of a rollback", remedy)
+    raise usage(f'"{text}" is no number of a snapshot', "fingerpost history lists the snapshots with their numbers")
 
 
+_HISTORY = """The snapshots of what users had written: numbered, kept for a while.
+
+\b
+fingerpost history [KIND [NAMESPACE/NAME]] [--limit N] [--cluster NAME]
+  The newest N (default 20), or those that changed such objects, of this cluster.
+Example: fingerpost history routetable shop/www --limit 5
+"""
+_ROLLBACK = """Bring gateways back to a snapshot, until it is released.
+
+\b
+fingerpost rollback SNAPSHOT [--workspace NAME | --cluster NAME] [--dry-run]
+  Everything, or the objects of a workspace, or the gateways of a cluster.
+Example: fingerpost rollback 41 --workspace shop --dry-run
+"""
 Cluster = Annotated[str, typer.Option("--cluster", help="Only objects of this cluster.")]
-app = group("The snapshots of what users had written: numbered, kept for a while.", _History, alone=True)
-rollback_app = group("Bring gateways back to a snapshot, until it is released.", _Rollback)
+Number = Annotated[int, typer.Argument(metavar="SNAPSHOT", parser=_number)]
+app = group(_HISTORY, _History, alone=True)
+rollback_app = group(_ROLLBACK, _Rollback)
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, help=_HISTORY)
 def history(ctx: typer.Context) -> int:
-    """The newest snapshots. Example: fingerpost history; fingerpost history routetable shop/www"""
-    if ctx.invoked_subcommand is not None:
-        return 0
-    return list_snapshots()
+    return 0 if ctx.invoked_subcommand is not None else list_snapshots()
 
 
-@app.command("list")
+@app.command("list", hidden=True)
 def list_snapshots(
     kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Only those that changed such objects.")] = "",
     name: Annotated[str, typer.Argument(metavar="[NAMESPACE/NAME]")] = "",
     cluster: Cluster = "",
-    limit: Annotated[int, typer.Option("--limit", help="The newest so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 20,
 ) -> int:
     """Snapshots, newest first. Example: fingerpost history routetable shop/www"""
     from ctl.commands.history import list_snapshots as run
@@ -65,7 +79,7 @@ def list_snapshots(
 
 
 @app.command("show")
-def show_snapshot(number: int) -> int:
+def show_snapshot(number: Number) -> int:
     """What one snapshot changed, and where. Example: fingerpost history show 41"""
     from ctl.commands.history import show
 
@@ -74,8 +88,8 @@ def show_snapshot(number: int) -> int:
 
 @app.command("diff")
 def diff_snapshots(
-    number: int,
-    to: Annotated[int | None, typer.Argument(help="Default: now.")] = None,
+    number: Number,
+    to: Annotated[int | None, typer.Argument(parser=_number, help="Default: now.")] = None,
     routes: Annotated[
         bool, typer.Option("--routes", help="By request and route, as `fingerpost diff` has it.")
     ] = False,
@@ -90,9 +104,9 @@ def diff_snapshots(
     return diff(number, to)
 
 
-@rollback_app.command("to")
+@rollback_app.command("to", hidden=True)
 def rollback(
-    number: Annotated[int, typer.Argument(metavar="SNAPSHOT", parser=_snapshot_number)],
+    number: Number,
     workspace: Annotated[str, typer.Option("--workspace", help="Only the objects of this workspace.")] = "",
     cluster: Annotated[str, typer.Option("--cluster", help="Only the gateways of this cluster.")] = "",
     dry_run: DryRun = False,

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -80,7 +81,9 @@ def fail(failure: Failed) -> None:
     if flags.structured:
         shown = flags.output if flags.output in ("json", "yaml") else "json"
         document = Document("Error", text=str, findings=failure.findings).value
-        _write(json.dumps(document, indent=2) if shown == "json" else as_yaml(document))
+        with suppress(Failed):  # where standard output takes nothing, the reason is at least on stderr
+            _write(json.dumps(document, indent=2) if shown == "json" else as_yaml(document))
+            sys.stdout.flush()
     note(f"error: {failure.message}")
     if failure.hint:
         note(f"hint: {failure.hint}")

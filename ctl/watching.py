@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ctl import output
 from ctl.exits import Code, Failed
 from ctl.flags import current
+from ctl.streams import unread
 
 INTERVAL = 1.0
 _DURATION = re.compile(r"\b(?:\d+(?:\.\d+)?(?:ms|[dhms]))+\b")
@@ -57,7 +58,7 @@ def watch(ask: Callable[[], int]) -> int:
     shown: _Answer | None = None
     end = None if current().wait is None else time.monotonic() + current().timeout
     try:
-        while end is None or time.monotonic() < end:
+        while not unread() and (end is None or time.monotonic() < end):
             former, shown = shown, _asked(ask)
             if output.coloured():
                 sys.stdout.write(_CLEAR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ctl.exits import Code
+from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
 from ctl.offline.edits import edits
 from ctl.output import counted, paint
@@ -17,6 +17,8 @@ _COLORS = {"warning": "warn", "info": "ok"}
 
 def conflicts(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str) -> int:
     """`paths`: files that count as applied. `fleet`: what `asked` takes."""
+    if cluster and not paths:
+        raise usage("--cluster says where files belong, and there are none", "give them with -f, or leave it away")
     there = asked(*fleet)
     if paths:
         there.outcome.change(edits(there.outcome, paths, cluster).items())

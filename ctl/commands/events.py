@@ -10,8 +10,10 @@ from typing import Any
 from ctl.commands.objects import partial
 from ctl.exits import Code, Failed
 from ctl.flags import current
+from ctl.known import check_cluster
 from ctl.output import Document, as_yaml, emit, fail, note
 from ctl.server import Answers, get
+from ctl.streams import unread
 from ctl.table import table
 
 Json = dict[str, Any]
@@ -22,6 +24,8 @@ _INTERVAL = 1.0
 def events(cluster: str) -> int:
     answers = _ask({}, cluster)
     found = _sorted(answers, {})
+    if not found:  # of a cluster that is no more there may be some
+        check_cluster(cluster)
     emit(
         Document(
             "EventList",
@@ -41,9 +45,11 @@ def follow(cluster: str) -> int:
     code, trouble = int(Code.DONE), ""
     end = None if current().wait is None else time.monotonic() + current().timeout
     try:
-        while end is None or time.monotonic() < end:
+        while not unread() and (end is None or time.monotonic() < end):
             try:
                 answers = _ask(told, cluster)
+                if not told and not _sorted(answers, told):
+                    check_cluster(cluster)
                 for event in _sorted(answers, told):
                     _line(event)
                     told[event["replica"]] = max(told.get(event["replica"], 0), int(event["id"]))

@@ -6,25 +6,33 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ctl.exits import Code
+from ctl.exits import Code, Failed
+from ctl.known import check_cluster
 from ctl.names import split
 from ctl.output import Document, as_yaml, counted, emit, remark
 from ctl.server import Answers, first, get
 from ctl.table import table
 
 Json = Mapping[str, Any]
+_ALL = 1_000_000  # more than any server keeps
 _SHOWN = 3  # changes in one row of the list
 
 
 def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
-    query = {"limit": str(limit)}
+    anything = bool(cluster) and not kind  # a server picks by kind only
+    query = {"limit": str(_ALL if anything else limit)}
     if kind:
         query |= {"kind": kind, "cluster": cluster}
     if name:
         query["namespace"], query["name"] = split(name)
     answers = get("/history", query)
     body = first(answers)
+    if anything:
+        body["items"] = _of_cluster(body["items"], cluster)[:limit]
     items = body["items"]
+    if not items:
+        check_cluster(cluster)
+        _check_object(query)
     emit(
         Document(
             "SnapshotList",
@@ -41,6 +49,23 @@ def list_snapshots(kind: str, name: str, cluster: str, limit: int) -> int:
     for one in body["rollbacks"]:
         remark(f"{rollback_text(one)}; fingerpost rollback release {one['id']} ends it")
     return Code.DONE
+
+
+def _of_cluster(items: list[Json], cluster: str) -> list[Json]:
+    picked = [{**item, "changes": [c for c in item["changes"] if c["cluster"] == cluster]} for item in items]
+    return [item for item in picked if item["changes"]]
+
+
+def _check_object(query: Mapping[str, str]) -> None:
+    """One that is there and was not changed of late is no mistake. Raises Failed."""
+    if "name" not in query:
+        return
+    bodies = get("/objects", query).bodies
+    if not any(body["items"] for body in bodies):
+        kind, namespace = bodies[0]["kind"]["kind"], query["namespace"]
+        name = f"{namespace}/{query['name']}" if namespace else query["name"]
+        message = f"there is no {kind} {name}, and no snapshot that changed one"
+        raise Failed(Code.FINDINGS, message, f"fingerpost get {kind.lower()} lists all there are", "NotFound")
 
 
 def show(number: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from ctl.commands.cluster import age
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
+from ctl.known import check_cluster
 from ctl.merge import objects
 from ctl.names import one, split
 from ctl.output import Document, emit, note, paint, remark
@@ -25,6 +26,8 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
         query["namespace"] = current().namespace
     answers = get("/objects", query, patience())
     found, about = objects(answers.bodies), answers.bodies[0]["kind"]
+    if not found:
+        check_cluster(cluster)
     findings = [] if found or not name else [_not_found(about["kind"], name, cluster).findings[0]]
     emit(
         Document(
@@ -104,6 +107,7 @@ def describe(kind: str, name: str, cluster: str) -> int:
     answers = get("/objects", query, patience())
     found, about = objects(answers.bodies), answers.bodies[0]["kind"]
     if not found:
+        check_cluster(cluster)
         raise _not_found(about["kind"], name, cluster)
     if len({item["metadata"].get("namespace", "") for item in found}) > 1:
         raise usage(f"{about['kind']} {name} is in several namespaces", "write NAMESPACE/NAME")

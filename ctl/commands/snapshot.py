@@ -7,6 +7,7 @@ from typing import Any
 from ctl.commands.objects import partial, patience
 from ctl.exits import usage
 from ctl.flags import current
+from ctl.known import check_namespace, check_one_of
 from ctl.output import Document, emit
 from ctl.server import get
 from ctl.table import table
@@ -22,8 +23,12 @@ def snapshot(side: str, cluster: str, type_: str) -> int:
     wanted = {"cluster": cluster, "type": _type(side, type_), "namespace": current().namespace}
     answers = get(f"/snapshots/{side}", wanted, patience())
     found = newest(answers.bodies)
-    if cluster and cluster not in found["clusters"]:
-        raise usage(f"no cluster is called {cluster}", "fingerpost cluster list names them")
+    if cluster:
+        check_one_of(cluster, found["clusters"])
+    if not any(shown["types"] for shown in found["clusters"].values()):
+        if side == "input" and type_ and not _is_kind(type_):
+            raise usage(f'--type is "{type_}": no kind is called so', "fingerpost snapshot input lists the types")
+        check_namespace(wanted["namespace"])
     emit(
         Document(
             f"{side.title()}Snapshot",
@@ -53,6 +58,14 @@ def _type(side: str, word: str) -> str:
         raise usage(f"--type: {e}") from e
     except UnknownKind:
         return word  # not a kind of users, such as core/Namespace
+
+
+def _is_kind(word: str) -> bool:
+    try:
+        find(word)
+    except UnknownKind:
+        return False
+    return True
 
 
 def _table(found: Json) -> str:

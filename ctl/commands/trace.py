@@ -7,6 +7,7 @@ from typing import Any
 
 from ctl.commands.objects import partial
 from ctl.exits import Code, Failed
+from ctl.known import check_cluster
 from ctl.merge import ways
 from ctl.names import one
 from ctl.output import Document, emit, paint, remark
@@ -22,9 +23,11 @@ def trace(kind: str, name: str, cluster: str) -> int:
     answers = get("/trace", query)
     found = ways(answers.bodies)
     if not found:
+        check_cluster(cluster)
         about = answers.bodies[0]["kind"]
+        where = f" in cluster {cluster}" if cluster else ""
         hint = f"fingerpost get {about.lower()} lists all there are"
-        raise Failed(Code.FINDINGS, f"there is no {about} {name}, and none went of late", hint, "NotFound")
+        raise Failed(Code.FINDINGS, f"there is no {about} {name}{where}, and none went of late", hint, "NotFound")
     emit(
         Document(
             "Trace",

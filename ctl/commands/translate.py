@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from ctl.exits import Code, usage
+from ctl.exits import Code
 from ctl.flags import current
-from ctl.offline.fleet import NotAFleet, translate_folder
+from ctl.offline.fleet import translate_folder
+from ctl.offline.given import check_fleet, check_readable
 from ctl.offline.written import Entry, entries, write
 from ctl.output import Document, counted, emit, note
 from ctl.table import table
@@ -25,13 +26,9 @@ _COLUMNS = (("Listeners", "listener"), ("Routes", "routes"), ("Clusters", "clust
 
 def translate(source: str, target: str, management: str) -> int:
     place = Place(cluster=management, admin_namespace=current().admin_namespace)
-    try:
-        made = translate_folder(Path(source), place)
-    except NotAFleet as e:
-        hint = (
-            "give a folder that holds a folder per cluster; --management-cluster names that of the management cluster"
-        )
-        raise usage(f"-f is {source}: {e}", hint) from e
+    check_fleet("-f", Path(source), management)
+    made = translate_folder(Path(source), place)
+    check_readable(made.manifests.findings)
     found = entries(made.outcome.scopes())
     problems = [*made.findings, *findings_of(made.outcome.translator, made.manifests)]
     write(Path(target), found)

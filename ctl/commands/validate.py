@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from ctl.exits import Code, usage
+from ctl.offline.given import UNREADABLE, check_paths, stdin
 from ctl.output import Document, emit
 from mgmt.validate import Level, render, validate_path
 
@@ -18,10 +17,8 @@ _SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note
 def validate(paths: Sequence[str]) -> int:
     if not paths:
         raise usage("nothing to validate", "write fingerpost validate -f FILE, -f FOLDER or -f - for standard input")
-    for path in paths:
-        if path != "-" and not os.path.exists(path):
-            raise usage(f"-f is {path}, which does not exist", "name a file, a folder, or - for standard input")
-    report = validate_path(paths, stdin=sys.stdin.buffer.read() if "-" in paths else b"")
+    check_paths(paths)
+    report = validate_path(paths, stdin=stdin(paths))
     findings = []
     for found in report.findings:
         value = msgspec.to_builtins(found)
@@ -39,4 +36,6 @@ def validate(paths: Sequence[str]) -> int:
             names=sorted({f.object for f in report.findings if f.object}),
         )
     )
+    if any(f.code == UNREADABLE for f in report.findings):
+        return Code.USAGE
     return Code.FINDINGS if report.failed else Code.DONE

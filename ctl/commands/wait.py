@@ -10,6 +10,7 @@ from ctl.contexts import chosen
 from ctl.durations import spoken
 from ctl.exits import Code, usage
 from ctl.flags import current
+from ctl.known import check_cluster
 from ctl.merge import verdict
 from ctl.names import one
 from ctl.output import Document, emit
@@ -22,6 +23,7 @@ _SLICE = 0.25  # with several servers none of them alone knows when all is there
 def wait(kind: str, name: str, condition: str, cluster: str) -> int:
     if condition not in ("applied", "accepted"):
         raise usage(f'--for is "{condition}"', "write applied or accepted")
+    check_cluster(cluster)
     limit = _DEFAULT if current().wait is None else current().timeout
     query = one(kind, name, cluster) | {"for": condition}
     began = time.monotonic()

@@ -17,6 +17,8 @@ from mgmt.snapshot.whatif import whatif as found_without
 
 def whatif(without: str, paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete: Sequence[str]) -> int:
     """`paths`: files that count as applied, `delete`: objects that count as gone. `fleet`: what `asked` takes."""
+    if cluster and not paths and not delete:
+        raise usage("--cluster says where files belong, and there are none", "give them with -f, or leave it away")
     there = asked(*fleet)
     if paths or delete:
         there.outcome.change(edits(there.outcome, paths, cluster, delete).items())

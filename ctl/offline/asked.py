@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
+from ctl.offline.given import broken, check_fleet
 from ctl.output import Document, emit, remark
 from fingerpost import __version__
 from fingerpost.objects import ObjectKey, canonical
@@ -31,12 +32,10 @@ def asked(snapshot: str, fleet: str, management: str) -> Asked:
     if snapshot and fleet:
         raise usage("--snapshot and --fleet name two fleets", "give one of them, or none for the servers'")
     if fleet:
-        from ctl.offline.fleet import NotAFleet, translate_folder
+        from ctl.offline.fleet import translate_folder
 
-        try:
-            made = translate_folder(Path(fleet), Place(cluster=management, admin_namespace=current().admin_namespace))
-        except NotAFleet as e:
-            raise usage(f"--fleet is {fleet}: {e}", "--management-cluster names the folder of that cluster") from e
+        check_fleet("--fleet", Path(fleet), management)
+        made = translate_folder(Path(fleet), Place(cluster=management, admin_namespace=current().admin_namespace))
         if made.manifests.findings:
             raise broken(made.manifests.findings)
         return Asked(made.outcome)
@@ -100,15 +99,6 @@ def _rolled_back(one: Mapping[str, Any]) -> str:
         scope = "everything"
     what = f"{scope} is rolled back to snapshot {one['snapshot']} ({one['id']})"
     return f"{what}; what is written since does not reach {reached} until fingerpost rollback release {one['id']}"
-
-
-def broken(findings: Any) -> Failed:
-    """Files that cannot be read as they are: a partial answer would mislead."""
-    shown = [
-        {"code": f.code, "severity": "error", "object": f.place, "message": f.message, "hint": ""} for f in findings
-    ]
-    text = "; ".join(f"{f.place}: {f.message}" for f in findings)
-    return Failed(Code.USAGE, text, "repair the files first", "BrokenFiles", shown)
 
 
 def _kept(file: Path) -> dict[str, Any]:

@@ -6,8 +6,6 @@ annotations tools add their own, so they are joined. Everything else is as writt
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +13,8 @@ import msgspec
 
 from agent.discovery.facts import is_hidden
 from ctl.exits import usage
-from ctl.offline.asked import broken
+from ctl.known import check_one_of
+from ctl.offline.given import broken, check_paths, check_readable, stdin
 from ctl.output import remark
 from fingerpost.api.core.service import Service
 from fingerpost.api.kinds import AmbiguousKind, UnknownKind, find
@@ -37,15 +36,16 @@ def edits(
     """Files are read, `-` from stdin; what is left out is told. `cluster`: where objects of files outside of a folder
     per cluster belong; empty: the management cluster. `prune`: "", "namespace" or "cluster". Raises Failed.
     """
-    for path in paths:
-        if path != "-" and not os.path.exists(path):
-            raise usage(f"-f is {path}, which does not exist", "name a file, a folder, or - for standard input")
+    check_paths(paths)
     home = outcome.place.cluster
-    stdin = sys.stdin.buffer.read() if "-" in paths else b""
-    sources = read_sources(paths, home, stdin)
+    if cluster:
+        translator = outcome.translator
+        check_one_of(cluster, {home, *translator.owners.all_clusters(translator.peek())})
+    sources = read_sources(paths, home, stdin(paths))
     if cluster:
         sources = [s._replace(cluster=cluster) for s in sources]
     manifests = read_manifests(sources)
+    check_readable(manifests.findings)
     if manifests.findings:
         raise broken(manifests.findings)
     changes: Changes = {}

@@ -4,7 +4,6 @@ and what each agent would push of its own. The agents' own code makes the facts,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,14 +19,10 @@ from mgmt.snapshot.outcome import Outcome
 from mgmt.translate.graph.ownership import Place
 from mgmt.validate.manifests import Manifests, read_manifests
 from mgmt.validate.report import Finding, Level
-from mgmt.validate.sources import MARK, read_sources
+from mgmt.validate.sources import read_sources
 
 _NO_SECRET = b"offline"  # digests of Secrets are for agents; nothing translated depends on them
 _HEADS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-class NotAFleet(Exception):
-    """The folder does not hold a folder per cluster."""
 
 
 class Offline(NamedTuple):
@@ -39,9 +34,7 @@ class Offline(NamedTuple):
 
 
 def translate_folder(root: Path, place: Place) -> Offline:
-    """Raises NotAFleet. `place.cluster` is the management cluster and the name of its folder."""
-    if not os.path.isdir(root / place.cluster) and not os.path.exists(root / MARK):
-        raise NotAFleet(f"{root} holds no folder {place.cluster} of the management cluster")
+    """`place.cluster` is the management cluster and the name of its folder."""
     manifests = read_manifests(read_sources([str(root)], place.cluster))
     findings = list(manifests.findings)
     by_cluster: dict[str, dict[ObjectKey, bytes]] = {}

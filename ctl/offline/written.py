@@ -4,8 +4,10 @@ of their own, one list of digests, and one of the files, by which a later run kn
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,18 +69,42 @@ def write(folder: Path, found: Iterable[Entry]) -> None:
     by_file: dict[str, list[Entry]] = {}
     for entry in listed:
         by_file.setdefault(entry.file, []).append(entry)
+    texts = {FILES: "".join(f"{file}\n" for file in sorted({DIGESTS, FILES, *by_file}))}
+    texts[DIGESTS] = "".join(f"{e.pieces.digest.hex()}  {e.cluster}/{e.gateway}/{e.type}/{e.name}\n" for e in listed)
+    new, begun = not folder.exists(), False
     try:
         _clear(folder)
+        begun = True
         # before the files themselves, so that a run that was broken off can be repeated
-        (folder / FILES).write_text("".join(f"{file}\n" for file in sorted({DIGESTS, FILES, *by_file})))
-        lines = [f"{e.pieces.digest.hex()}  {e.cluster}/{e.gateway}/{e.type}/{e.name}\n" for e in listed]
-        (folder / DIGESTS).write_text("".join(lines))
-        for file, inside in by_file.items():
+        for file in (FILES, DIGESTS, *by_file):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_text(_text(inside))
+            (folder / file).write_text(texts.get(file) or _text(by_file[file]))
     except (OSError, UnicodeDecodeError) as e:
+        if begun:
+            _take_back(folder, (*by_file, DIGESTS, FILES), new=new)
         reason = e.strerror if isinstance(e, OSError) else f"{FILES} is not text"
-        raise Failed(Code.USAGE, f"{folder} cannot be written: {reason}", "name another folder") from e
+        full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free space there, or name another folder" if full else "name another folder"
+        raise Failed(Code.USAGE, f"{folder} cannot be written: {reason}", hint) from e
+
+
+def _take_back(folder: Path, files: Iterable[str], *, new: bool) -> None:
+    """Half of an answer would be taken for the whole."""
+    with suppress(OSError):
+        for file in files:
+            (folder / file).unlink(missing_ok=True)
+            _forget_empty(folder, file)
+        if new:
+            folder.rmdir()
+
+
+def _forget_empty(folder: Path, file: str) -> None:
+    """The folders above a file that is gone."""
+    for parent in (folder / file).parents:
+        if parent == folder or (parent.exists() and os.listdir(parent)):
+            break
+        with suppress(FileNotFoundError):
+            parent.rmdir()
 
 
 def _text(inside: list[Entry]) -> str:
@@ -105,10 +131,7 @@ def _clear(folder: Path) -> None:
         raise Failed(Code.REFUSED, message, "name a new or empty folder, or one that only translate has written")
     for file in sorted(there - {FILES}):
         (folder / file).unlink()
-        for parent in (folder / file).parents:
-            if parent == folder or os.listdir(parent):
-                break
-            parent.rmdir()
+        _forget_empty(folder, file)
 
 
 def _files(folder: Path) -> set[str]:

@@ -40,8 +40,7 @@ def read_manifests(sources: Iterable[Source]) -> Manifests:
     checked = 0
     for source in sources:
         if source.data is None:
-            message = f"the file cannot be read ({source.error}); check the path and its permissions"
-            findings.append(Finding(file=source.name, level=Level.ERROR, code="Unreadable", message=message))
+            findings.append(Finding(file=source.name, level=Level.ERROR, code="Unreadable", message=source.error))
             continue
         try:
             values = [item for document in documents(source.data) for item in _items(document.value)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from fingerpost.api.limits import LARGEST_FILE, mebibytes
 from fingerpost.cluster.directory.tree import is_hidden, is_manifest
 
 STDIN = "-"
@@ -13,7 +16,7 @@ MARK = ".fingerpost-clusters"
 
 
 class Source(NamedTuple):
-    """`name` is how findings call it. `data` None: it cannot be read, `error` says why."""
+    """`name` is how findings call it. `data` None: it cannot be read, `error` says why, and what to do."""
 
     name: str
     cluster: str
@@ -30,7 +33,7 @@ def read_sources(paths: Iterable[str], home: str, stdin: bytes = b"") -> list[So
     found: dict[str, Source] = {}
     for path in paths:
         if path == STDIN:
-            found["<stdin>"] = Source("<stdin>", home, stdin)
+            found["<stdin>"] = _limited("<stdin>", home, stdin)
             continue
         for source in _from_path(Path(path), home):
             found.setdefault(source.name, source)
@@ -38,26 +41,48 @@ def read_sources(paths: Iterable[str], home: str, stdin: bytes = b"") -> list[So
 
 
 def _from_path(path: Path, home: str) -> Iterator[Source]:
-    if not path.is_dir():
-        yield _read(path, home)
+    if not os.path.isdir(path):
+        yield _read(path, home, pipes=True)
         return
-    split = (path / home).is_dir() or (path / MARK).exists()
-    for file in _files(path):
+    split = os.path.isdir(path / home) or os.path.exists(path / MARK)
+    for file, error in _files(path):
         inside = file.relative_to(path).parts
-        yield _read(file, inside[0] if split and len(inside) > 1 else home)
+        cluster = inside[0] if split and len(inside) > 1 else home
+        yield Source(str(file), cluster, None, error) if error else _read(file, cluster)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir():
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Manifests, and with what is wrong, the folders that cannot be looked into."""
+    try:
+        entries = [(entry, entry.is_dir()) for entry in sorted(folder.iterdir())]
+    except OSError as error:
+        yield folder, f"the folder cannot be read ({error.strerror}); check its permissions"
+        return
+    for entry, is_folder in entries:
+        if is_folder:
             if not is_hidden(entry.name):
                 yield from _files(entry)
         elif is_manifest(entry.name):
-            yield entry
+            yield entry, ""
 
 
-def _read(file: Path, cluster: str) -> Source:
+def _read(file: Path, cluster: str, *, pipes: bool = False) -> Source:
+    """A file that was named may be a pipe, as the shell's `<(...)` is. What is neither may have no end."""
+    name = str(file)
     try:
-        return Source(str(file), cluster, file.read_bytes())
+        mode = os.stat(file).st_mode
+        if not stat.S_ISREG(mode) and not (pipes and stat.S_ISFIFO(mode)):
+            return Source(name, cluster, None, "it is no regular file and is not read; name a file or a folder")
+        with open(file, "rb") as stream:
+            return _limited(name, cluster, stream.read(LARGEST_FILE + 1))
     except OSError as error:
-        return Source(str(file), cluster, None, error.strerror or str(error))
+        reason = error.strerror or str(error)
+        message = f"the file cannot be read ({reason}); check the path and its permissions"
+        return Source(name, cluster, None, message)
+
+
+def _limited(name: str, cluster: str, data: bytes) -> Source:
+    if len(data) <= LARGEST_FILE:
+        return Source(name, cluster, data)
+    most = f"it has more than the {mebibytes(LARGEST_FILE)} that are read"
+    return Source(name, cluster, None, f"{most}; split it into several files")

@@ -39,6 +39,16 @@ class Person:
         assert len((await self.asks("history", "diff", str(first), "--routes"))["spec"]["routes"]) == 2
         assert (await self.says("history", "diff", str(third), "--routes"))[1].startswith("no difference")
 
+    async def picks_snapshots(self, listed: list[Any]) -> None:
+        """Of a world in which all that users write is in one cluster."""
+        assert (await self.asks("history", "--limit", "2"))["items"] == listed[:2]
+        assert (await self.asks("history", "--limit", "2", "rt", "shop/new"))["items"][1:] == []
+        assert (await self.asks("history", "--cluster", "mgmt", "--limit", "1"))["items"] == listed[:1]
+        found = (await self.asks("history", "--cluster", "east"))["items"]
+        assert {c["cluster"] for item in found for c in item["changes"]} <= {"east"}
+        assert (await self.says("history", "rt", "shop/nope"))[0] == 1
+        assert (await self.says("history", "rt", "--cluster", "nowhere"))[0] == 2
+
     async def newest(self) -> int:
         return int((await self.asks("history"))["items"][0]["number"])
 

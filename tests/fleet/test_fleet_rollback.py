@@ -30,6 +30,7 @@ async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> 
         fleet.write("mgmt", "new.yaml", m.table("new", [m.says("/new", "new")]))
         await fleet.answers("west", "/new", "new", host="new.example")
         listed = (await person.asks("history"))["items"]
+        await person.picks_snapshots(listed)
         second, third = listed[1]["number"], listed[0]["number"]
         assert first < second < third
         assert [(c["action"], c["kind"], c["name"]) for c in listed[1]["changes"]] == [("changed", "RouteTable", "www")]

@@ -46,6 +46,34 @@ def test_an_unknown_flag_is_wrong_usage(path: tuple[str, ...], capsys: Any) -> N
     assert "no-such-flag" in capsys.readouterr().err
 
 
+@pytest.mark.spec("C-33")
+@pytest.mark.parametrize(
+    ("group", "flags"),
+    [("history", ("--limit", "--cluster", "show", "diff")), ("rollback", ("--workspace", "--dry-run", "release"))],
+)
+def test_help_of_a_group_that_is_a_command_tells_its_flags(group: str, flags: tuple[str, ...], capsys: Any) -> None:
+    assert run([group, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(flag in text for flag in (*flags, "Example: ")), text
+    assert "\n  to " not in text, "a name inside"
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (("history", "--limit", "-1"), "x>=1"),
+        (("history", "rt", "--limit", "0"), "x>=1"),
+        (("history", "show", "abc"), '"abc" is no number of a snapshot'),
+        (("history", "diff", "1", "abc"), '"abc" is no number of a snapshot'),
+        (("rollback", "abc"), '"abc" is no number of a snapshot'),
+        (("rollback", "--dry-run", "abc"), '"abc" is no number of a snapshot'),
+    ],
+)
+def test_numbers_of_snapshots_are_numbers(order: tuple[str, ...], said: str, capsys: Any) -> None:
+    assert run(order) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.spec("C-36")
 @pytest.mark.parametrize("given", [(), ("--license", "x"), ("anything", "--else=1", "-z"), ("-o", "json")], ids=str)
 def test_no_licence_is_needed_whatever_is_passed(fingerpost: Any, given: tuple[str, ...]) -> None:

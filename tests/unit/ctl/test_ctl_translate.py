@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from ctl.__main__ import run
 
 ROOT = Path(__file__).parents[3]
 Run = Callable[..., Any]
@@ -142,3 +145,23 @@ def test_a_folder_of_one_cluster_is_not_a_fleet(fingerpost: Run, folders: Path, 
     done = fingerpost("translate", "-f", str(folders / "mgmt"), "-o", str(tmp_path / "out"))
     assert (done.code, done.out) == (2, "")
     assert "--management-cluster" in done.err
+
+
+def test_on_a_full_disk_nothing_is_left_half_written(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk is a mock: no real one can be filled here."""
+    wanted, write = tmp_path / "out", Path.write_text
+
+    def full(path: Path, text: str) -> int:
+        if path.name == "routes.yaml":
+            write(path, text[:10])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, text)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert run(["translate", "-f", str(folders), "-o", str(wanted)]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "hint: free space there, or name another folder" in said
+    assert not wanted.exists()
