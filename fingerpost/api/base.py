@@ -91,7 +91,8 @@ class RegexMatchAndSubstitute(ApiStruct, frozen=True):
 class Duration(timedelta):
     """`google.protobuf.Duration` as JSON (`"1.5s"`), and what Go writes (`"1m30s"`). Exact to a microsecond.
 
-    Protobuf would hold more, but Envoy refuses all of a cluster or route in which one is not below TOO_LONG_SECONDS.
+    Protobuf would hold more, but Envoy refuses all of a cluster in which one has 2^63 ns or more, and CEL cannot even
+    read it. Eleven years is what a rule of the API server can tell from how a duration is written.
     """
 
     _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|us|ns|m|s)")
@@ -103,8 +104,8 @@ class Duration(timedelta):
         "us": 10**3,
         "ns": 1,
     }
-    TOO_LONG_SECONDS: ClassVar[int] = (2**63 - 1) // 10**9
-    TOO_LONG: ClassVar[str] = f"must be less than {TOO_LONG_SECONDS}s, the longest that a gateway takes"
+    LIMIT_HOURS: ClassVar[int] = 100_000
+    TOO_LONG: ClassVar[str] = f"must be less than {LIMIT_HOURS}h, so that every gateway can hold it"
 
     @classmethod
     def parse(cls, text: str) -> Duration:
@@ -114,7 +115,7 @@ class Duration(timedelta):
         if not parts or "".join(number + unit for number, unit in parts) != rest:
             raise ValueError(f'"{text[:64]}" is not a duration such as "10s", "1.5s" or "200ms"')
         nanos = sum(Fraction(number) * cls._NANOS[unit] for number, unit in parts)
-        if nanos >= cls.TOO_LONG_SECONDS * 10**9:
+        if nanos >= cls.LIMIT_HOURS * cls._NANOS["h"]:
             raise ValueError(f'"{text}" {cls.TOO_LONG}')
         if nanos % 1000:
             raise ValueError(f'"{text}" is finer than a microsecond')

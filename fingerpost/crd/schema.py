@@ -22,9 +22,13 @@ _RULES = "x-kubernetes-validations"
 # What Duration.parse reads; how short one may be and how fine is left to the rules of the kind.
 DURATION = r"^-?([0-9]+(\.[0-9]+)?(h|ms|us|ns|m|s))+$"
 _LONGEST_DURATION = 64
+# What has more digits is too long by itself, and what has no more cannot overflow `duration`: its error, unlike a
+# broken rule, would keep the status of an object that was stored before there was the rule from being written.
+_DIGITS = {"h": 5, "m": 7, "s": 9, "ms": 12, "us": 15, "ns": 18}
+_FEW_DIGITS = "|".join(f"0*[0-9]{{1,{most}}}([.][0-9]+)?{unit}" for unit, most in _DIGITS.items())
 _NOT_TOO_LONG = (
-    f"duration(self) < duration('{Duration.TOO_LONG_SECONDS}s') && "
-    f"duration(self) > duration('-{Duration.TOO_LONG_SECONDS}s')"
+    f"self.matches('^-?({_FEW_DIGITS})+$') && duration(self) < duration('{Duration.LIMIT_HOURS}h')"
+    f" && duration(self) > duration('-{Duration.LIMIT_HOURS}h')"
 )
 
 

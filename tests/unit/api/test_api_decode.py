@@ -273,8 +273,8 @@ def test_no_input_raises_and_no_refusal_is_without_a_reason(value: Any) -> None:
         ("1m30s", 90_000_000),
         ("-1s", -1_000_000),
         ("0s", 0),
-        ("9223372035.999999s", 9_223_372_035_999_999),
-        ("-9223372035.999999s", -9_223_372_035_999_999),
+        ("359999999.999999s", 359_999_999_999_999),
+        ("-359999999.999999s", -359_999_999_999_999),
     ],
 )
 def test_durations_are_exact(text: str, microseconds: int) -> None:
@@ -283,11 +283,11 @@ def test_durations_are_exact(text: str, microseconds: int) -> None:
     assert Duration.parse(str(parsed)) == parsed
 
 
-@pytest.mark.parametrize("text", ["9223372036s", "-9223372036s", "2562047h47m16s", "315576000000s"])
+@pytest.mark.parametrize("text", ["100000h", "-360000000s", "99999h60m", "315576000000s"])
 def test_a_duration_that_no_gateway_takes_is_refused_with_the_longest(text: str) -> None:
     obj, problems = decoded("OutlierDetectionPolicy", {"config": {"interval": text}}, "resilience.policy.gloo.solo.io")
     assert obj is None
-    message = f'"{text}" must be less than 9223372036s, the longest that a gateway takes'
+    message = f'"{text}" must be less than 100000h, so that every gateway can hold it'
     assert [(path, said) for path, _, said in problems] == [("spec.config.interval", message)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 
 from fingerpost.api.base import Duration
 from fingerpost.api.common import DestinationKind, ObjectReference, PortSelector
-from fingerpost.api.kinds import Kind
+from fingerpost.api.kinds import Kind, find
 from fingerpost.crd import rules
 from fingerpost.crd.__main__ import main
 from fingerpost.crd.constraints import Constraints, Rule
@@ -200,3 +201,16 @@ def test_which_destinations_a_policy_takes(kinds: tuple[DestinationKind, ...], c
     assert [rule.cel for rule in made] == cel
     assert supported_words(kinds) == words
     assert {rule.message for rule in made} <= {words}
+
+
+@pytest.mark.parametrize("unit", ["h", "m", "s", "ms", "us", "ns"])
+def test_no_duration_makes_the_rule_of_its_length_raise(unit: str) -> None:
+    """CEL overflows from 2^63 ns on, and the API server then writes no status of an object that it has had before."""
+    config = spec_of(find("OutlierDetectionPolicy"))["properties"]["config"]["properties"]["interval"]
+    [rule] = [one["rule"] for one in config["x-kubernetes-validations"] if one["message"] == Duration.TOO_LONG]
+    few_digits = re.compile(rule.partition("self.matches('")[2].partition("')")[0])
+    nanos = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}[unit]
+    digits = max(n for n in range(1, 40) if few_digits.match("9" * n + unit))
+    assert few_digits.match("000" + "9" * digits + ".5" + unit)
+    assert 10**digits * nanos >= Duration.LIMIT_HOURS * 3600 * 10**9, "what is not read is too long"
+    assert 10**digits * nanos * config["maxLength"] / (digits + len(unit)) < 2**63, "so many of them"

@@ -167,7 +167,7 @@ def all_shapes(files: Path) -> list[cluster_pb2.Cluster]:
         upstream = external_upstream(destination, resolve_external(view, endpoints), VIRTUAL.settings)
         assert upstream is not None
         found.append(upstream)
-    longest = Duration.parse("9223372035.999s") // timedelta(milliseconds=1)
+    longest = Duration.parse("359999999.999s") // timedelta(milliseconds=1)
     slow = OutlierDetection(interval_ms=longest, base_ejection_ms=longest)
     found.append(replace(of_service("[{port: 83, name: http}]"), settings=DestinationSettings(outlier_detection=slow)))
     return [build_cluster(upstream) for upstream in found]
