@@ -17,6 +17,7 @@ from ctl.steps import Steps
 
 if TYPE_CHECKING:
     from ctl.kube.api import Kube, Place
+    from ctl.kube.helm import Helm
 
 PATIENCE, _POLL = 180.0, 0.2
 
@@ -34,7 +35,7 @@ class Order(NamedTuple):
     wait: bool
 
 
-def install(order: Order, *, dry_run: bool, print_values: bool) -> int:
+def install(order: Order, *, dry_run: bool, print_values: bool, yes: bool) -> int:
     from ctl.kube.charts import CRDS, PLATFORM, chart
     from ctl.kube.helm import Values
 
@@ -66,8 +67,9 @@ def install(order: Order, *, dry_run: bool, print_values: bool) -> int:
         if dry_run:
             return "---\n".join([crds, made])
         async with opened(_place()) as kube:
-            await kube.make_namespace(namespace)
             helm = Helm(kube, namespace)
+            await _spare(helm, order.release, namespace, made, yes=yes)
+            await kube.make_namespace(namespace)
             for name, path in charts.items():
                 release, changed = await helm.install(name, path, _of(name, values))
                 (steps.done if changed else steps.kept)(f"{name} installed in namespace {namespace}")
@@ -129,6 +131,21 @@ def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> 
     spec = {"namespace": namespace, "release": release, "dryRun": dry_run, "steps": steps.told}
     _show("Uninstallation", text, spec, names=[release])
     return Code.DONE
+
+
+async def _spare(helm: Helm, release: str, namespace: str, wanted: str, *, yes: bool) -> None:
+    """Asks before something of the release goes. Raises Failed."""
+    from ctl.kube.losses import losses
+
+    there = await helm.standing(release)
+    lost = losses(there.manifest, wanted) if there else []
+    if lost:
+        what = f"{release} of namespace {namespace} is there, and with these values {', '.join(lost)}"
+        instead = (
+            "give the values of before too, with --profiles for every component "
+            f"(helm get values {release} -n {namespace} shows them)"
+        )
+        ask(what, yes=yes, instead=instead)
 
 
 async def _ready(kube: Kube, namespace: str, release: str, steps: Steps) -> None:
