@@ -255,7 +255,8 @@ def install(
     given: dict[str, object] = {"common": {k: v for k, v in common.items() if v}}
     given |= {"glooMgmtServer": {"registerCluster": True}} if register else {}
     names = [name for name in profiles.split(",") if name]
-    order = Order(release_name, names, given, chart_file, crds_chart_file, tuple(values or ()), tuple(set_ or ()), wait)
+    files, sets = tuple(values or ()), tuple(set_ or ())
+    order = Order(release_name, names, given, chart_file, crds_chart_file, files, sets, wait, register)
     return run(order, dry_run=dry_run, print_values=print_values, yes=yes)
 
 

@@ -17,6 +17,6 @@ def ask(what: str, *, yes: bool, must_be_said: bool = False, instead: str = "") 
     if must_be_said or not sys.stdin.isatty():
         hint = f"{f'{instead}, or ' if instead else ''}repeat it with --yes if that is meant"
         raise Failed(Code.REFUSED, f"{what}: nothing was changed", hint, "NeedsYes")
-    note(f"{what}? [y/N]")
+    note(f"{what}? [y/N]" + (f" (no: {instead})" if instead else ""))
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failed(Code.REFUSED, "nothing was changed", "", "NeedsYes")

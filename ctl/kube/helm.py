@@ -17,6 +17,7 @@ from ctl.kube.api import Kube, Object
 from ctl.output import note
 
 _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_ALIVE = ("--deployed", "--failed", "--pending")  # of Helm 3 without them only the first
 _KIND = re.compile(r"^kind: (\S+)$", re.MULTILINE)
 
 
@@ -87,8 +88,8 @@ class Helm:
         return Release.read(await self._run("status", name, "-o", "json", f"--revision={revision}"))
 
     async def releases(self) -> Mapping[str, str]:
-        """Of the namespace: name and chart, with its version, of all, in whatever state."""
-        return {one["name"]: one["chart"] for one in json.loads(await self._run("list", "-a", "-o", "json"))}
+        """Of the namespace: name and chart, with its version, of all that are there."""
+        return {one["name"]: one["chart"] for one in json.loads(await self._run("list", *_ALIVE, "-o", "json"))}
 
     async def install(self, name: str, chart: Path, values: Values) -> tuple[Release, bool]:
         """Or upgrade. (the release, whether anything had to be done): what is as it should be is left alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import pytest_asyncio
 from tests.kube.api_server import running_api_server
 from tests.kube.charts import NAMESPACE
 from tests.kube.command_line import CommandLine, both
-from tests.kube.kube_client import KubeClient
+from tests.kube.kube_client import KubeClient, namespace, secret
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 ON = ("--kubecontext", "mgmt")
@@ -109,3 +110,75 @@ async def test_with_yes_and_with_more_it_goes_on(hub: Hub) -> None:
     less = await hub.fingerpost(*SERVER, *FULL, "--yes")
     assert less.code == 0, less
     assert await names(hub.mgmt, f"{_ADMIN}/kubernetesclusters") == {"east"}
+
+
+async def test_an_agent_beside_the_server_keeps_what_the_release_is_given(hub: Hub) -> None:
+    hint = await hub.fingerpost("cluster", "register", "mgmt", *ON, "--remote-context", "mgmt")
+    assert (hint.code, "fingerpost install --register --kubecontext mgmt" in hint.err) == (2, True), hint
+    dry = await hub.fingerpost("install", *ON, "--register", "--dry-run")
+    assert (dry.code, "name: gloo-mesh-mgmt-server" in dry.out) == (0, True), dry
+    assert await deployments(hub.mgmt) == {"gloo-mesh-mgmt-server", "gloo-mesh-redis"}
+    result = await hub.fingerpost(*INSTALL, "--register")
+    assert result.code == 0, result
+    assert await deployments(hub.mgmt) == {"gloo-mesh-agent", "gloo-mesh-mgmt-server", "gloo-mesh-redis"}
+    assert await names(hub.mgmt, f"{_ADMIN}/kubernetesclusters") == {"east", "mgmt"}
+    assert await names(hub.mgmt, f"{_ADMIN}/workspaces") == {"global"}
+
+
+async def test_an_agent_beside_no_server_is_told_what_to_install(hub: Hub) -> None:
+    result = await hub.fingerpost("install", "--kubecontext", "east", "--register", "--no-wait")
+    said = f"there is no release gloo-platform in namespace {NAMESPACE} of context east"
+    assert (result.code, said in result.err) == (2, True), result
+    assert "fingerpost install --profiles mgmt-server --register --cluster-name NAME" in result.err
+    assert (await hub.east.http.get(f"/api/v1/namespaces/{NAMESPACE}")).status_code == 404
+
+
+async def test_a_release_that_is_not_there_is_told_with_those_that_are(hub: Hub) -> None:
+    """At once, though the pods of the other one run, and nothing of that one is taken."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "server", "namespace": NAMESPACE, "labels": {"app": "gloo-mesh-mgmt-server"}},
+        "spec": {"serviceAccountName": "gloo-mesh-mgmt-server", "containers": [{"name": "c", "image": "none"}]},
+    }
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+    made = await hub.mgmt.http.post(leases, json={"metadata": {"name": "gloo-mesh-mgmt-server"}})
+    assert made.is_success, made.text
+    await hub.mgmt.apply(pod)
+    for more in (("--yes",), ("--dry-run",), ("--include-crds", "--yes")):
+        began = time.monotonic()
+        result = await hub.fingerpost("uninstall", *ON, "--release-name", "typo", *more)
+        assert (result.code, f"there is no release typo in namespace {NAMESPACE}" in result.err) == (1, True), result
+        assert "gloo-platform, gloo-platform-crds" in result.err
+        assert time.monotonic() - began < 20, "it waited for pods of another release"
+    assert await names(hub.mgmt, leases) == {"gloo-mesh-mgmt-server"}
+    empty = await hub.fingerpost("uninstall", "--kubecontext", "east", "--yes")
+    assert (empty.code, "no release is in this namespace" in empty.err) == (1, True), empty
+    await hub.mgmt.http.delete(f"/api/v1/namespaces/{NAMESPACE}/pods/server?gracePeriodSeconds=0")
+
+
+async def test_a_cluster_is_deregistered_after_its_server_has_gone(hub: Hub) -> None:
+    """Last here. The other order is the better one, and the question says so."""
+    order = ("cluster", "deregister", "east", *ON, "--remote-context", "east")
+    asked = await hub.fingerpost("uninstall", *ON)
+    assert (asked.code, "fingerpost cluster deregister" in asked.err) == (7, True), asked
+    token = secret(NAMESPACE, "relay-identity-token-east", token="canary")
+    token["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "fingerpost-cli"}
+    root = secret(NAMESPACE, "relay-root-tls-secret", **{"ca.crt": "the root"})
+    root["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "fingerpost-cli"}
+    east = {"apiVersion": "admin.gloo.solo.io/v2", "kind": "KubernetesCluster"}
+    await hub.mgmt.apply(token)
+    await hub.east.apply(namespace(NAMESPACE), root)
+    gone = await hub.fingerpost("uninstall", *ON, "--yes")
+    assert gone.code == 0, gone
+    nobody = await hub.fingerpost(*order)
+    assert (nobody.code, "--force" in nobody.err) == (3, True), nobody
+    assert await names(hub.east, f"/api/v1/namespaces/{NAMESPACE}/secrets") == {"relay-root-tls-secret"}
+    await hub.mgmt.apply({**east, "metadata": {"name": "east", "namespace": NAMESPACE}, "spec": {}})
+    result = await hub.fingerpost(*order)
+    assert (result.code, "no management server" in result.out) == (0, True), result
+    assert await names(hub.east, f"/api/v1/namespaces/{NAMESPACE}/secrets") == set()
+    assert await names(hub.mgmt, f"{_ADMIN}/kubernetesclusters") == set()
+    assert "relay-identity-token-east" not in await names(hub.mgmt, f"/api/v1/namespaces/{NAMESPACE}/secrets")
+    forced = await hub.fingerpost(*order, "--force")
+    assert forced.code == 0, forced
