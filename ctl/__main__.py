@@ -244,6 +244,7 @@ def install(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until all is ready; --timeout 180s.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-d", help="Print the manifests, change nothing.")] = False,
     print_values: Annotated[bool, typer.Option("--print-values", help="Print the values of profiles, flags.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask when something there would go.")] = False,
 ) -> int:
     """Install the charts. Example: fingerpost install --profiles gloo-mesh-single --cluster-name mgmt"""
     from ctl.commands.install import Order
@@ -254,8 +255,9 @@ def install(
     given: dict[str, object] = {"common": {k: v for k, v in common.items() if v}}
     given |= {"glooMgmtServer": {"registerCluster": True}} if register else {}
     names = [name for name in profiles.split(",") if name]
-    order = Order(release_name, names, given, chart_file, crds_chart_file, tuple(values or ()), tuple(set_ or ()), wait)
-    return run(order, dry_run=dry_run, print_values=print_values)
+    files, sets = tuple(values or ()), tuple(set_ or ())
+    order = Order(release_name, names, given, chart_file, crds_chart_file, files, sets, wait, register)
+    return run(order, dry_run=dry_run, print_values=print_values, yes=yes)
 
 
 @app.command()

@@ -108,7 +108,7 @@ def deregister_cluster(
     remote_context: RemoteContext = "",
     remote_kubeconfig: RemoteFile = "",
     remote_namespace: RemoteNamespace = flags.ADMIN_NAMESPACE,
-    force: Annotated[bool, typer.Option("--force", help="The workload cluster is gone; do without it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="One of both is gone: the cluster or the server.")] = False,
     purge: Annotated[bool, typer.Option("--purge", help="Also every object that the system wrote there.")] = False,
     keep_crds: Annotated[
         bool, typer.Option("--keep-crds/--no-keep-crds", help="Without them ALL objects of these kinds go there.")

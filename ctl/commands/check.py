@@ -20,6 +20,7 @@ from mgmt.admin.findings import CONNECTIVITY, DEPLOYMENT, SECTIONS, SOURCES, VER
 from mgmt.admin.source_findings import source_finding
 
 _LABELS = {"error": " ERROR", "warning": " WARN "}
+_ABOVE = "what keeps its pods from being ready is told above"
 _COLORS = {"error": "fail", "warning": "warn"}
 
 
@@ -86,7 +87,8 @@ def _asked(target: str, ask: bool) -> tuple[Answers, list[dict[str, Any]], bool]
         found = asyncio.run(looked)
     if wrong is not None:
         into = next(section for section in found if section["title"] == DEPLOYMENT)
-        into["findings"].append(finding("CHK032", name, wrong.message, wrong.hint))
+        hint = _ABOVE if wrong.name == "ServerNotReady" and into["findings"] else wrong.hint
+        into["findings"].append(finding("CHK032", name, wrong.message, hint))
     elif not ask and target != "agent":
         skipped = {"title": CONNECTIVITY, "info": ["not asked (--remote-port 0)"], "tables": [], "findings": []}
         found.append(skipped)

@@ -135,13 +135,12 @@ def deregister(
 
     async def run() -> bool:
         from ctl.kube.api import opened
-        from ctl.kube.deregistration import Deregistration
-        from ctl.kube.plane import Plane
+        from ctl.kube.deregistration import Deregistration, plane_of
 
         async with AsyncExitStack() as stack:
             kube = await stack.enter_async_context(opened(management))
             workload = await stack.enter_async_context(opened(place)) if there else None
-            plane = await Plane.of(kube, current().admin_namespace)
+            plane = await plane_of(kube, current().admin_namespace, name, steps, force=force)
             gone = Deregistration(plane, name, remote[2], steps, purge=purge, keep_crds=keep_crds)
             if workload is not None:
                 await gone.leave(workload, agreed, limit)

@@ -24,6 +24,21 @@ _AGENT = "gloo-mesh-agent"  # the field manager of what an agent makes
 _KEPT = ("gloo-mesh-agent-key", "gloo-mesh-agent-gateways")  # Secrets with which a new agent would go on
 
 
+async def plane_of(kube: Kube, namespace: str, name: str, steps: Steps, *, force: bool) -> Plane:
+    """Also when its server has gone: then if the cluster is registered there, or by force. Raises Failed, ApiFailed."""
+    try:
+        return await Plane.of(kube, namespace)
+    except Failed as failed:
+        if failed.name != "NoServer":
+            raise
+        if not force and await kube.find(f"{CLUSTERS.format(namespace)}/{name}") is None:
+            hint = f"{failed.hint}; where it has been uninstalled: --force"
+            raise Failed(failed.code, failed.message, hint, failed.name) from failed
+        where = f"namespace {namespace} of {kube.place}"
+        steps.warn(f"there is no management server in {where}, so its secrets are looked for by their usual names")
+        return Plane.without_server(kube, namespace)
+
+
 class Deregistration:
     """Raises Failed, ApiFailed."""
 

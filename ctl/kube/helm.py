@@ -16,6 +16,8 @@ from ctl.flags import current
 from ctl.kube.api import Kube, Object
 from ctl.output import note
 
+_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_ALIVE = ("--deployed", "--failed", "--pending")  # of Helm 3 without them only the first
 _KIND = re.compile(r"^kind: (\S+)$", re.MULTILINE)
 
 
@@ -74,6 +76,20 @@ class Helm:
         if not await self._kube.items(where, {"labelSelector": f"owner=helm,name={name}", "limit": "1"}):
             return None
         return Release.read(await self._run("status", name, "-o", "json"))
+
+    async def standing(self, name: str) -> Release | None:
+        """The revision that Helm goes on from: the last that was deployed, whatever has failed since."""
+        where = f"/api/v1/namespaces/{self._namespace}/secrets"
+        selector = f"owner=helm,name={name},status=deployed"
+        found = await self._kube.items(where, {"labelSelector": selector}, _NAMES_ONLY)
+        if not found:
+            return await self.find(name)
+        revision = max(int(secret["metadata"]["labels"]["version"]) for secret in found)
+        return Release.read(await self._run("status", name, "-o", "json", f"--revision={revision}"))
+
+    async def releases(self) -> Mapping[str, str]:
+        """Of the namespace: name and chart, with its version, of all that are there."""
+        return {one["name"]: one["chart"] for one in json.loads(await self._run("list", *_ALIVE, "-o", "json"))}
 
     async def install(self, name: str, chart: Path, values: Values) -> tuple[Release, bool]:
         """Or upgrade. (the release, whether anything had to be done): what is as it should be is left alone."""

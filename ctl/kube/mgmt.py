@@ -5,6 +5,7 @@ Each replica knows only its own agents, so every ready pod is asked, by a port-f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from ctl.kube.api import Kube, Object
 
 SERVER, AGENT = "gloo-mesh-mgmt-server", "gloo-mesh-agent"
 STATS_PORT, AGENT_PORT = 9091, 9988
+_MOST = 400  # characters of a line
 
 
 class Pod(NamedTuple):
@@ -99,17 +101,42 @@ def trouble(pod: Object) -> str:
     if conditions.get("Ready", {}).get("status") == "True":
         return ""
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        waiting = container.get("state", {}).get("waiting")
-        if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing", None):
-            return _words(waiting["reason"], waiting.get("message", ""), f"container {container['name']}")
-        over = container.get("state", {}).get("terminated")
-        if over and over.get("exitCode"):
-            return f"container {container['name']} ended with exit code {over['exitCode']}"
+        if said := _of_container(container):
+            return f"container {container['name']} {said}"
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return _words(scheduled.get("reason", "not scheduled"), scheduled.get("message", ""), "")
+        return _words(scheduled.get("reason", "not scheduled"), scheduled.get("message", ""))
     return str(status.get("message") or ("starting" if status.get("phase") in (None, "Pending") else "not ready yet"))
 
 
-def _words(reason: str, message: str, about: str) -> str:
-    return " ".join(part for part in (about, reason, f"({message})" if message else "") if part)
+def _of_container(container: Object) -> str:
+    """Empty: nothing is known against it. What it said when it ended tells more than that it is started again later."""
+    state = container.get("state") or {}
+    waiting = state.get("waiting") or {}
+    over = state.get("terminated") or {}
+    before = (container.get("lastState") or {}).get("terminated") or {}
+    last = last_words(over or before)
+    if waiting.get("reason") not in ("ContainerCreating", "PodInitializing", None):
+        return _words(waiting["reason"], last or waiting.get("message", ""))
+    if over.get("exitCode"):
+        return _words(f"ended with exit code {over['exitCode']}", last)
+    if before.get("exitCode") and not container.get("ready"):
+        return _words(f"ended with exit code {before['exitCode']} and was started again", last)
+    return ""
+
+
+def last_words(terminated: Object) -> str:
+    """Of a container that has ended: the reason in the last line of its log that has one, or its last line."""
+    lines = [line.strip() for line in str(terminated.get("message") or "").splitlines() if line.strip()]
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue  # a traceback, or the half line at the beginning of what Kubernetes keeps
+        if isinstance(found, dict) and found.get("reason"):
+            return str(found["reason"])
+    return lines[-1][:_MOST] if lines else ""
+
+
+def _words(reason: str, message: str) -> str:
+    return " ".join(part for part in (reason, f"({message})" if message else "") if part)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ctl.exits import Code, Failed, usage
 from ctl.kube.api import Kube, Object
+from ctl.kube.charts import PLATFORM
 from ctl.kube.mgmt import SERVER, Component, server
 
 RELAY_PORT = 9900
@@ -25,6 +26,27 @@ class Plane(NamedTuple):
     @classmethod
     async def of(cls, kube: Kube, namespace: str) -> Plane:
         return cls(kube, namespace, await server(kube, namespace))
+
+    @classmethod
+    def without_server(cls, kube: Kube, namespace: str) -> Plane:
+        """One whose server has gone: as its chart sets it up when nothing is said."""
+        container = {"name": SERVER, "image": ""}
+        spec = {"template": {"spec": {"containers": [container], "serviceAccountName": SERVER}}}
+        return cls(kube, namespace, Component({"metadata": {"name": SERVER}, "spec": spec}, ()))
+
+    @property
+    def with_agent(self) -> str:
+        """The command that gives the management cluster an agent."""
+        release = (self.component.deployment["metadata"].get("labels") or {}).get(
+            "app.kubernetes.io/instance", PLATFORM
+        )
+        context = self.kube.place.context
+        more = [
+            ("--kubecontext", context, ""),
+            ("-n", self.namespace, "gloo-mesh"),
+            ("--release-name", release, PLATFORM),
+        ]
+        return " ".join(["fingerpost install --register", *(f"{f} {v}" for f, v, usual in more if v != usual)])
 
     def setting(self, name: str, default: str = "") -> str:
         return self.component.environment.get(f"{_ENV}{name}", default)

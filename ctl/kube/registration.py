@@ -114,7 +114,7 @@ class Registration:
         uid = await uid_of(self._workload)
         self._steps.done(f"cluster {self._wish.name} is Kubernetes {version['gitVersion']}, uid {uid}")
         if uid == await uid_of(self._plane.kube):
-            hint = "let its chart have an agent too: fingerpost install --register --set common.cluster=NAME ..."
+            hint = f"its own release has an agent too after: {self._plane.with_agent}"
             raise usage(f"{self._workload.place} is the management cluster itself", hint)
         found = await self._plane.kube.find(self._path)
         known = ((found or {}).get("metadata", {}).get("annotations") or {}).get(CLUSTER_UID, uid)

@@ -236,6 +236,15 @@ def test_what_is_not_ready_is_told_with_where_it_is_and_how_to_find_out_more() -
     assert remedy(some) == f"wait until they are ready; if they stay as they are, {look}"
 
 
+# As Kubernetes keeps the end of a log: its first line may be half a line.
+_LOG = """er", "event": "started"}
+{"event": "process.failed", "reason": "Secret x: tls.crt holds no PEM certificate", "level": "error"}
+fingerpost-mgmt: Secret x: tls.crt holds no PEM certificate; bring a matching pair
+"""
+_ENDED = {"terminated": {"exitCode": 1, "reason": "Error", "message": _LOG}}
+_BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [
@@ -257,6 +266,23 @@ def test_what_is_not_ready_is_told_with_where_it_is_and_how_to_find_out_more() -
         (
             {"containerStatuses": [{"name": "a", "state": {"terminated": {"exitCode": 3}}}]},
             "container a ended with exit code 3",
+        ),
+        (
+            {"containerStatuses": [{"name": "a", "ready": False, "state": {"running": {}}, "lastState": _ENDED}]},
+            "container a ended with exit code 1 and was started again (Secret x: tls.crt holds no PEM certificate)",
+        ),
+        (
+            {"containerStatuses": [{"name": "a", "state": _BACK_OFF, "lastState": _ENDED}]},
+            "container a CrashLoopBackOff (Secret x: tls.crt holds no PEM certificate)",
+        ),
+        ({"containerStatuses": [{"name": "a", "state": _BACK_OFF}]}, "container a CrashLoopBackOff (back-off 10s)"),
+        (
+            {"containerStatuses": [{"name": "a", "state": {"terminated": {"exitCode": 2, "message": "a\nKilled\n"}}}]},
+            "container a ended with exit code 2 (Killed)",
+        ),
+        (
+            {"containerStatuses": [{"name": "a", "ready": True, "state": {"running": {}}, "lastState": _ENDED}]},
+            "starting",
         ),
     ],
 )
