@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import NamedTuple
 
 import structlog
+from msgspec import structs
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.interest import Interest
@@ -46,7 +47,7 @@ class Outputs:
     def __init__(self, now: Translator, make: Callable[[], Translator]) -> None:
         self.rollbacks: dict[str, Rollback] = {}
         self.moved: Callable[[], None] = lambda: None  # called when rollbacks have begun or ended
-        self.ended: tuple[Rollback, ...] = ()  # in the last turn
+        self.ended: tuple[Rollback, ...] = ()  # in the last turn; without the objects
         self.now, self._make = now, make
         self._sides: dict[Stack, _Side] = {}  # besides `now`
         self._assigned: dict[GatewayKey, ScopeClass] = {}
@@ -115,7 +116,8 @@ class Outputs:
                     log.error("history.pin.unreadable", resource=key.name, error=str(wrong))
                 else:
                     self.rollbacks[found.id] = found
-        self.ended = tuple(one for id_, one in before.items() if id_ not in self.rollbacks)
+        gone = (one for id_, one in before.items() if id_ not in self.rollbacks)
+        self.ended = tuple(structs.replace(one, objects={}) for one in gone)
         if before.keys() == self.rollbacks.keys():
             return False
         self.moved()

@@ -68,7 +68,7 @@ def test_gateways_get_what_a_rebuild_of_the_older_objects_gives(seed: int, plane
     active: dict[str, Rollback] = {}
     rolled_back = istio = 0
     for version in range(2, 45):
-        changes = at_plane(edits(random))
+        changes, known = at_plane(edits(random)), set(active)
         edited(objects, changes)
         snapshots.append({k: v for k, v in objects.items() if k.type in RECORDED})
         if random.random() < 0.2:
@@ -76,11 +76,13 @@ def test_gateways_get_what_a_rebuild_of_the_older_objects_gives(seed: int, plane
             assert decode(encode(made)) == made
             active[made.id] = made
             changes = [*changes, (pin_key(pin_name(made.id)), encode(made))]
+        ended = ""
         if active and random.random() < 0.2:
             ended = random.choice(sorted(active))
             del active[ended]
             changes = [*changes, (pin_key(pin_name(ended)), None)]
         publisher.publish(outputs.turn(changes), version)
+        assert [(one.id, len(one.objects)) for one in outputs.ended] == ([(ended, 0)] if ended in known else [])
         rolled_back += bool(active)
         expected = _Expected(objects, active)
         for cluster in {key.cluster for key in objects}:
