@@ -123,6 +123,8 @@ async def test_an_agent_begins_anew_with_the_root_and_token_of_a_new_server(tmp_
             await enroll(server, tmp_path / "east", token=False)
             await until(lambda: client.trust.finding and client.trust.finding.code == "RelayClientCertificate")
             assert f"put the server's token into secret {TOKEN}" in client.trust.finding.message
+            await client.secrets.put(TOKEN, {"token": b"another"})
+            await until(lambda: client.trust.finding and client.trust.finding.code == "RelayTokenWrong")
             await enroll(server, tmp_path / "east")
             await until(lambda: client.connected and server.connected())
             assert client.trust.finding is None
