@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fingerpost.relay import pki
+from mgmt.admin.source_findings import source_finding
 from mgmt.relay.secrets import Plan, RelaySecrets
 from tests.unit.relay.support import until
 from tests.unit.relay.tls_support import CLIENT, ROOT, SERVER, SIGNING, TOKEN, Client, OpenSsl, Server, enroll
@@ -164,6 +165,8 @@ async def test_an_agent_tells_what_it_lacks_for_its_next_start(tmp_path: Path) -
                 ("RelaySecretUnusable", f"secret {name} in {tmp_path / 'east'} {why}; what it held before stays in use")
                 for name, why in ((CLIENT, "holds no PEM certificate"), (ROOT, "has no ca.crt any more"))
             ]
+            shown = source_finding("east", "", *client.trust.unusable()[0])
+            assert (shown["code"], shown["section"], shown["severity"]) == ("CHK103", "Certificates", "error")
             assert client.connected
             _remove(tmp_path / "east", CLIENT)
             await until(lambda: "is gone" in client.trust.unusable()[0].message)
