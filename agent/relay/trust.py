@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import random
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, Never, Protocol
 
 import grpc
@@ -144,10 +144,13 @@ class SecretTrust:
                 pause = _PAUSES[min(self._denials, len(_PAUSES) - 1)]
                 self._denials += 1
                 log.warning("relay.link.lost", reason=refused.message, retry_in=pause, server=server)
-                with suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(pause):
                         await self._another(token)
-                self._refused = None  # and let the server say again what it thinks of the certificate, if there is one
+                except TimeoutError:
+                    self._refused = None  # let the server say again what it thinks of the certificate, if there is one
+                if lacking := self._missing():
+                    raise LinkLost(lacking) from refused
             else:
                 self.finding = self._denied = None
                 self._denials = 0

@@ -110,6 +110,52 @@ async def test_registration_by_hand_with_api_servers(tmp_path: Path) -> None:
         await until(warm, why="warm again without a token")
 
 
+_MADE = ("relay-root-tls-secret", "relay-server-tls-secret", "relay-tls-signing-secret")
+
+
+@pytest.mark.spec("C-5", "M-34")
+async def test_lost_secrets_come_back_and_a_new_root_needs_a_new_copy_only(tmp_path: Path) -> None:
+    root, _, token = NAMES
+    where = {"secrets_dir": None}
+    async with running_kube_fleet(tmp_path, "east", limit=150) as fleet, AsyncExitStack() as stack:
+        await fleet.apply_world()
+        mgmt = fleet.kubes["mgmt"]
+
+        async def data(name: str) -> dict[str, str]:
+            found = await mgmt.http.get(f"/api/v1/namespaces/{m.ADMIN_NAMESPACE}/secrets/{name}")
+            return dict(found.json().get("data") or {})
+
+        async def copy() -> None:
+            for name, key in ((root, "ca.crt"), (token, "token")):
+                value = base64.b64decode((await data(name))[key])
+                await fleet.apply("east", _secret(m.ADMIN_NAMESPACE, name, key, value))
+
+        async with fleet.server(**where) as server:
+            await copy()
+            agent = await stack.enter_async_context(fleet.agent("east", server.relay.port, **where))
+            await until(lambda: agent.pull.connected)
+            before = {name: await data(name) for name in _MADE}
+            for name in _MADE[:2]:
+                await mgmt.delete(_secret(m.ADMIN_NAMESPACE, name, "", b""))
+            await fleet.apply("mgmt", _secret(m.ADMIN_NAMESPACE, _MADE[2], "tls.crt", b"garbage"))
+            await until(lambda: len(server.gate.info.unusable) == 3, why="each is told")
+            sections = await fleet.client.json(server.admin_port, "/check")
+            assert str(sections).count("'CHK103'") == 3
+
+            async def back() -> bool:
+                return {name: await data(name) for name in _MADE} == before and not server.gate.info.unusable
+
+            await until(back, 40, why="the server has written them back")
+            port = server.relay.port
+        for name in (*_MADE, token):
+            await mgmt.delete(_secret(m.ADMIN_NAMESPACE, name, "", b""))
+        server = await fleet.start_server(**where, relay_address=f"127.0.0.1:{port}")
+        await until(lambda: agent.trust.finding and agent.trust.finding.code == "RelayUnknownAuthority")
+        await copy()
+        await until(lambda: agent.pull.connected, 60, why="it has a certificate of the new root")
+        assert agent.findings() == []
+
+
 async def test_a_root_is_succeeded_by_the_leader_and_the_other_replica_follows(
     shared_server: ApiServer, kube: KubeClient
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fingerpost.relay import pki
+from mgmt.admin.source_findings import source_finding
 from mgmt.relay.secrets import Plan, RelaySecrets
 from tests.unit.relay.support import until
 from tests.unit.relay.tls_support import CLIENT, ROOT, SERVER, SIGNING, TOKEN, Client, OpenSsl, Server, enroll
@@ -123,6 +124,8 @@ async def test_an_agent_begins_anew_with_the_root_and_token_of_a_new_server(tmp_
             await enroll(server, tmp_path / "east", token=False)
             await until(lambda: client.trust.finding and client.trust.finding.code == "RelayClientCertificate")
             assert f"put the server's token into secret {TOKEN}" in client.trust.finding.message
+            await client.secrets.put(TOKEN, {"token": b"another"})
+            await until(lambda: client.trust.finding and client.trust.finding.code == "RelayTokenWrong")
             await enroll(server, tmp_path / "east")
             await until(lambda: client.connected and server.connected())
             assert client.trust.finding is None
@@ -162,6 +165,8 @@ async def test_an_agent_tells_what_it_lacks_for_its_next_start(tmp_path: Path) -
                 ("RelaySecretUnusable", f"secret {name} in {tmp_path / 'east'} {why}; what it held before stays in use")
                 for name, why in ((CLIENT, "holds no PEM certificate"), (ROOT, "has no ca.crt any more"))
             ]
+            shown = source_finding("east", "", *client.trust.unusable()[0])
+            assert (shown["code"], shown["section"], shown["severity"]) == ("CHK103", "Certificates", "error")
             assert client.connected
             _remove(tmp_path / "east", CLIENT)
             await until(lambda: "is gone" in client.trust.unusable()[0].message)
