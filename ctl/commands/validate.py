@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ctl.exits import Code, usage
-from ctl.output import Document, emit
+from ctl.output import Document, emit, note
 from mgmt.validate import Level, render, validate_path
 
 _SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note"}
@@ -22,6 +22,9 @@ def validate(paths: Sequence[str]) -> int:
         if path != "-" and not os.path.exists(path):
             raise usage(f"-f is {path}, which does not exist", "name a file, a folder, or - for standard input")
     report = validate_path(paths, stdin=sys.stdin.buffer.read() if "-" in paths else b"")
+    if not report.checked and not report.failed:
+        message = f"no manifest is in {', '.join(paths)}"
+        note(f"warning: {message}; files with manifests end in .yaml or .yml")
     findings = []
     for found in report.findings:
         value = msgspec.to_builtins(found)
