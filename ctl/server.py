@@ -93,7 +93,10 @@ async def _servers(context: Context) -> AsyncIterator[tuple[Sequence[str], Roads
 
 def unreachable(missing: Mapping[str, str]) -> Failed:
     text = "; ".join(f"{address}: {trouble}" for address, trouble in missing.items())
-    hint = "start the server, or give its admin address with fingerpost config set-context NAME --server URL"
+    hint = (
+        "start the server, or give its admin address with fingerpost config set-context NAME --server URL; "
+        "on Kubernetes name its cluster with --kubeconfig or --kubecontext"
+    )
     return Failed(Code.UNREACHABLE, f"no management server answers at {text}", hint, "ServerUnreachable")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -10,12 +11,14 @@ from urllib.parse import quote
 from ctl.commands.history import rollback_text
 from ctl.contexts import chosen
 from ctl.exits import Code, Failed
+from ctl.flags import current
 from ctl.merge import clusters
 from ctl.output import Document, counted, emit, note, paint, remark
 from ctl.server import get
 from ctl.table import table
 
 _COLUMNS = ("Cluster", "State", "Agent", "Since", "Objects", "Behind", "Certificate", "Labels", "Rollback")
+_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 def list_clusters() -> int:
@@ -67,7 +70,7 @@ def _emit(found: list[dict[str, Any]], version: str, context: str, findings: Any
 def _row(cluster: dict[str, Any]) -> list[str]:
     since = age(cluster.get("since", ""))
     lost = cluster.get("connected") is False and since
-    labels = ",".join(f"{k}={v}" for k, v in sorted(cluster.get("labels", {}).items()))
+    labels = ",".join(f"{k}={v}" for k, v in sorted(shown_labels(cluster.get("labels", {})).items()))
     return [
         cluster["name"],
         "Rejected" if cluster.get("approval") == "rejected" else cluster["state"],
@@ -81,9 +84,22 @@ def _row(cluster: dict[str, Any]) -> list[str]:
     ]
 
 
+def shown_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Without those that a chart gives all its objects; `-o wide` has them."""
+    if current().output == "wide" or labels.get(_MANAGED_BY) != "Helm":
+        return labels
+    return {k: v for k, v in labels.items() if k != "app" and not k.startswith(("app.kubernetes.io/", "helm.sh/"))}
+
+
 def describe(name: str) -> int:
     """The replica to which the agent is connected tells; what the others refuse does not count."""
-    answers = get(f"/clusters/{quote(name, safe='')}")
+    try:
+        answers = get(f"/clusters/{quote(name, safe='')}")
+    except Failed as failed:
+        if failed.name != "UnknownCluster":
+            raise
+        hint = "fingerpost cluster list shows all; a new one: fingerpost cluster register"
+        raise Failed(Code.FINDINGS, failed.message, hint, failed.name) from failed
     (found,) = clusters([{"clusters": [body["cluster"]]} for body in answers.bodies])
     emit(
         Document(

@@ -88,7 +88,7 @@ def install(order: Order, *, dry_run: bool, print_values: bool, yes: bool) -> in
 
     text = asyncio.run(run())
     if dry_run:
-        _show("Manifests", text, {"manifests": text})
+        _show("Manifests", text, {"manifests": text}, names=_named(text))
     else:
         spec = {"namespace": namespace, "release": order.release, "steps": steps.told}
         _show("Installation", text, spec, names=[order.release])
@@ -141,6 +141,15 @@ def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> 
     spec = {"namespace": namespace, "release": release, "dryRun": dry_run, "steps": steps.told}
     _show("Uninstallation", text, spec, names=[release])
     return Code.DONE
+
+
+def _named(manifests: str) -> list[str]:
+    """As kubectl names objects."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    objects = [obj for obj in yaml.load_all(manifests, Loader=loader) if isinstance(obj, dict)]
+    return [f"{obj['kind'].lower()}/{obj['metadata']['name']}" for obj in objects]
 
 
 async def _gone_on(order: Order, given: Values, namespace: str, *, dry_run: bool) -> Values:

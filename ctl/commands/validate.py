@@ -8,7 +8,7 @@ import msgspec
 
 from ctl.exits import Code, usage
 from ctl.offline.given import UNREADABLE, check_paths, stdin
-from ctl.output import Document, emit
+from ctl.output import Document, emit, note
 from mgmt.validate import Level, render, validate_path
 
 _SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note"}
@@ -19,6 +19,9 @@ def validate(paths: Sequence[str]) -> int:
         raise usage("nothing to validate", "write fingerpost validate -f FILE, -f FOLDER or -f - for standard input")
     check_paths(paths)
     report = validate_path(paths, stdin=stdin(paths))
+    if not report.checked and not report.failed:
+        message = f"no manifest is in {', '.join(paths)}"
+        note(f"warning: {message}; files with manifests end in .yaml or .yml")
     findings = []
     for found in report.findings:
         value = msgspec.to_builtins(found)

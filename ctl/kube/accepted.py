@@ -18,6 +18,7 @@ from mgmt.admin.findings import finding
 from mgmt.admin.source_findings import source_finding
 
 CLUSTERS = "/apis/admin.gloo.solo.io/v2/namespaces/{}/kubernetesclusters"
+REGISTER = "make it a workload cluster: fingerpost cluster register NAME --remote-context CONTEXT"
 _POLL = 0.1
 _ASK = 3.0  # seconds for an agent's own words
 
@@ -74,7 +75,7 @@ async def agent_findings(kube: Kube, namespace: str, cluster: str) -> list[dict[
         return [finding("CHK047", cluster, f"{cluster}: {failed}")]
     if found is None:
         message = f"{cluster}: there is no Deployment {AGENT} in namespace {namespace} of {kube.place}"
-        return [finding("CHK047", cluster, message)]
+        return [finding("CHK047", cluster, message, REGISTER)]
     said = await own_words(kube, found, cluster)
     if said:
         return said

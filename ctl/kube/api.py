@@ -13,7 +13,7 @@ from ctl.contexts import Context, usual_kubeconfig
 from ctl.exits import Code, Failed
 from ctl.flags import current
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
-from fingerpost.cluster.kubernetes.kubeconfig import KubeconfigWrong
+from fingerpost.cluster.kubernetes.kubeconfig import KubeconfigWrong, usable
 from fingerpost.cluster.protocol import ClusterFailed
 
 Object = dict[str, Any]
@@ -57,7 +57,12 @@ class Place(NamedTuple):
         return "KUBECONFIG" if os.environ.get("KUBECONFIG") else ""
 
     def __str__(self) -> str:
-        return f"context {self.context}" if self.context else "the pod's cluster" if self.in_pod else str(self.file)
+        if self.in_pod and not self.context:
+            return "the pod's cluster"
+        try:
+            return f"context {self.context or usable(str(self.file))[1]}"
+        except KubeconfigWrong:
+            return str(self.file)
 
 
 @asynccontextmanager
@@ -93,6 +98,10 @@ def _failed(failed: ApiFailed, flag: str) -> Failed:
     if failed.status in (0, 429) or failed.status >= 500:
         hint = f"is it the right {flag}, and is the cluster up?"
         return Failed(Code.UNREACHABLE, message, hint, "ClusterUnreachable")
+    if failed.status == 400 and "HTTPS server" in message:
+        return Failed(
+            Code.USAGE, message, "write https:// for the server of this cluster in the kubeconfig", "Kubeconfig"
+        )
     return Failed(Code.FINDINGS, message, "", failed.reason or "ApiFailed")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ctl.contexts import Context
 from ctl.flags import current
-from ctl.kube.accepted import agent_findings, own_words
+from ctl.kube.accepted import REGISTER, agent_findings, own_words
 from ctl.kube.api import Kube, Object, Place, opened
 from ctl.kube.deployments import Workload, remedy, said, workloads
 from ctl.kube.mgmt import SERVER, agent
@@ -52,7 +52,7 @@ async def workload(context: Context) -> list[Section]:
     """`check agent`: of the cluster that the context names. Raises Failed."""
     namespace = context.namespace or current().admin_namespace
     async with opened(Place.of(context)) as kube:
-        kinds = await _kinds(kube)
+        kinds = await _kinds(kube, REGISTER)
         found = await workloads(kube, namespace)
         named = await agent(kube, namespace)
         cluster = named.environment.get("FINGERPOST_AGENT_CLUSTER", "") if named else ""
@@ -90,7 +90,8 @@ async def _agent_beside(kube: Kube, namespace: str) -> list[dict[str, Any]]:
     return await own_words(kube, found, found.environment.get("FINGERPOST_AGENT_CLUSTER", ""))
 
 
-async def _kinds(kube: Kube) -> Section:
+async def _kinds(kube: Kube, remedy: str = "") -> Section:
+    """`remedy` where kinds are missing, if it is another than the usual one."""
     section = empty(CRDS)
     try:
         found = await kube.items(_DEFINITIONS, accept=_NAMES_ONLY)
@@ -105,7 +106,7 @@ async def _kinds(kube: Kube) -> Section:
     other = sorted(name for name in wanted & there.keys() if there[name] != __version__)
     section["info"].append(f"{len(wanted) - len(missing)} of {len(wanted)} kinds, version {__version__}")
     if missing:
-        section["findings"].append(finding("CHK021", str(kube.place), f"{_some(missing)}: no such kinds"))
+        section["findings"].append(finding("CHK021", str(kube.place), f"{_some(missing)}: no such kinds", remedy))
     if other:
         versions = ", ".join(sorted({there[name] or "none" for name in other}))
         message = f"{_some(other)}: version {versions}, this command line has {__version__}"

@@ -23,6 +23,8 @@ class Workload(NamedTuple):
 
     @property
     def health(self) -> str:
+        if not self.wanted:
+            return "Unhealthy"
         if self.ready >= self.wanted and not self.rolling:
             return "Healthy"
         return "Progressing" if self.ready or not self.troubles else "Unhealthy"
@@ -42,18 +44,23 @@ async def workloads(kube: Kube, namespace: str, release: str = "") -> Sequence[W
 
 
 async def unready(kube: Kube, namespace: str, release: str = "") -> Sequence[Workload]:
-    return [w for w in await workloads(kube, namespace, release) if w.health != "Healthy"]
+    """Of those that are to run."""
+    return [w for w in await workloads(kube, namespace, release) if w.wanted and w.health != "Healthy"]
 
 
 def said(workload: Workload) -> str:
     """One sentence about one that is not healthy."""
     why = "; ".join(workload.troubles) or "its pods are being replaced"
     where = f"Deployment {workload.namespace}/{workload.name}"
+    if not workload.wanted:
+        return f"{where} is scaled to 0, so nothing of it runs"
     return f"{where}: {workload.ready} of {workload.wanted} pods ready ({why})"
 
 
 def remedy(workload: Workload) -> str:
     """What to do about one that is not healthy."""
+    if not workload.wanted:
+        return f"kubectl -n {workload.namespace} scale deployment {workload.name} --replicas=1"
     look = f"kubectl -n {workload.namespace} describe pods -l app={workload.name} shows why"
     if workload.health == "Progressing":
         return f"wait until they are ready; if they stay as they are, {look}"

@@ -149,7 +149,8 @@ class Registration:
         changed = there is None or not _has(there, body)
         if changed:
             await self._plane.kube.apply(self._path, body)
-        self._tell(f"KubernetesCluster {self._plane.admin_namespace}/{wish.name}", changed=changed)
+        what = f"KubernetesCluster {self._plane.admin_namespace}/{wish.name}"
+        self._tell(what, changed=changed, verb="created" if there is None else "changed")
 
     def _said(self, there: Object | None, uid: str) -> Mapping[str, str]:
         """Who registers a cluster accepts it, though its agent may have asked before."""

@@ -126,8 +126,7 @@ def _warm_up(plane: Plane) -> Found:
 
 
 def _redis_lines(plane: Plane, store: StoreInfo) -> list[str]:
-    kind = "embedded" if store.embedded else "external"
-    parts = [f"{kind} at {store.where}", f"seq {plane.ingest.seq}"]
+    parts = [f"{'embedded ' if store.embedded else ''}at {store.where}", f"seq {plane.ingest.seq}"]
     parts += [f"persistence {store.persistence}"] if store.persistence else []
     parts += [f"eviction {store.eviction}"] if store.eviction else []
     return [", ".join(parts)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,13 +15,16 @@ from mgmt.validate.positions import compose, items_of, line_of
 from mgmt.validate.report import Finding, Level, label
 from mgmt.validate.sources import Source
 
+_NO_NAME = re.compile(r"[^a-z0-9.-]")
+
 
 class Written(NamedTuple):
-    """An object as it was written."""
+    """An object as it was written. `called`: with its own name, which no object can have."""
 
     body: bytes
     file: str
     node: Node
+    called: str = ""
 
     def line(self, path: str) -> int:
         return line_of(self.node, path)
@@ -62,7 +66,12 @@ def _take(source: Source, value: Any, node: Node, objects: dict[ObjectKey, Writt
     found = read_object(value, source.cluster)
     if not isinstance(found, ManifestObject):
         code, message = found
-        return Finding(file=source.name, line=line_of(node, ""), level=Level.ERROR, code=code, message=message)
+        called = _called(value)
+        sound = read_object(_soundly_named(value), source.cluster) if called else None
+        if isinstance(sound, ManifestObject) and sound.key not in objects:
+            objects[sound.key] = Written(sound.content, source.name, node, called)
+        line = line_of(node, message.partition(" ")[0] if called else "")
+        return Finding(file=source.name, line=line, object=called, level=Level.ERROR, code=code, message=message)
     first = objects.get(found.key)
     if first is not None:
         message = f"is also in {first.file}, line {first.line('')}; the first stays in force, remove one of them"
@@ -76,6 +85,21 @@ def _take(source: Source, value: Any, node: Node, objects: dict[ObjectKey, Writt
         )
     objects[found.key] = Written(found.content, source.name, node)
     return None
+
+
+def _called(value: Any) -> str:
+    """Kind and name as they are written; empty where there are none."""
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(value.get("kind"), str):
+        return ""
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    return f"{value['kind']} {f'{namespace}/' if namespace else ''}{name}" if name else str(value["kind"])
+
+
+def _soundly_named(value: dict[str, Any]) -> dict[str, Any]:
+    """With a name that an object can have, so that the rest of it can be looked at too."""
+    name = _NO_NAME.sub("-", str(value["metadata"].get("name") or "").lower()).strip("-.") or "unnamed"
+    return {**value, "metadata": {**value["metadata"], "name": name}}
 
 
 def _items(value: Any) -> list[Any]:

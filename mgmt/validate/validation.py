@@ -91,7 +91,7 @@ def _finding(objects: Mapping[ObjectKey, Written], problem: Problem, gateways: b
     return Finding(
         file=written.file,
         line=written.line(problem.path),
-        object=label(problem.ref),
+        object=written.called or label(problem.ref),
         level=level,
         code=problem.code,
         path=problem.path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -117,6 +118,8 @@ async def test_an_agent_beside_the_server_keeps_what_the_release_is_given(hub: H
     assert (hint.code, "fingerpost install --register --kubecontext mgmt" in hint.err) == (2, True), hint
     dry = await hub.fingerpost("install", *ON, "--register", "--dry-run")
     assert (dry.code, "name: gloo-mesh-mgmt-server" in dry.out) == (0, True), dry
+    short = await hub.fingerpost("install", *ON, "--register", "--dry-run", "-o", "name")
+    assert "deployment/gloo-mesh-mgmt-server" in short.out.splitlines(), short
     assert await deployments(hub.mgmt) == {"gloo-mesh-mgmt-server", "gloo-mesh-redis"}
     result = await hub.fingerpost(*INSTALL, "--register")
     assert result.code == 0, result
@@ -131,6 +134,29 @@ async def test_an_agent_beside_no_server_is_told_what_to_install(hub: Hub) -> No
     assert (result.code, said in result.err) == (2, True), result
     assert "fingerpost install --profiles mgmt-server --register --cluster-name NAME" in result.err
     assert (await hub.east.http.get(f"/api/v1/namespaces/{NAMESPACE}")).status_code == 404
+
+
+async def test_a_cluster_without_an_agent_is_told_how_it_gets_one(hub: Hub) -> None:
+    result = await hub.fingerpost("check", "agent", "--kubecontext", "east", "-o", "json")
+    hints = {found["code"]: found["hint"] for found in result.document["findings"]}
+    assert "fingerpost cluster register NAME" in hints["CHK047"], result
+    assert "fingerpost cluster register NAME" in hints["CHK021"]
+
+
+async def test_the_current_context_is_named_and_not_its_file(hub: Hub) -> None:
+    result = await hub.fingerpost("uninstall", "--release-name", "gloo-platform", "--dry-run")
+    assert (result.code, "context mgmt: " in result.out) == (0, True), result
+
+
+def plain(kubeconfig: str) -> str:
+    path = Path(kubeconfig).with_name("plain")
+    path.write_text(Path(kubeconfig).read_text().replace("https://", "http://"))
+    return str(path)
+
+
+async def test_plain_http_to_an_api_server_is_told_with_a_remedy(hub: Hub) -> None:
+    result = await hub.fingerpost("cluster", "list", "--kubeconfig", plain(hub.fingerpost.environment["KUBECONFIG"]))
+    assert (result.code, "hint: write https:// for the server" in result.err) == (2, True), result
 
 
 async def test_a_release_that_is_not_there_is_told_with_those_that_are(hub: Hub) -> None:

@@ -248,7 +248,8 @@ def test_a_cluster_is_described_by_the_replica_that_has_its_agent(fingerpost: An
     document = json.loads(fingerpost("cluster", "describe", "east", "-o", "json").out)
     assert document["spec"]["inputs"][0]["digest"]
     none = fingerpost("cluster", "describe", "eeast")
-    assert (none.code, "there is no cluster eeast; did you mean east?" in none.err) == (2, True)
+    assert (none.code, "there is no cluster eeast; did you mean east?" in none.err) == (1, True)
+    assert "hint: fingerpost cluster list shows all" in none.err
 
 
 def test_check_compares_its_own_version_with_the_servers(fingerpost: Any, servers: Any) -> None:
@@ -277,6 +278,7 @@ def test_an_unreachable_server_is_named_with_the_remedy(fingerpost: Any, servers
         assert result.code == 3, command
         assert closed_port in result.err
         assert "hint: start the server" in result.err
+        assert "--kubeconfig or --kubecontext" in result.err
 
 
 @pytest.mark.spec("C-3")
@@ -352,6 +354,11 @@ def test_validate_needs_no_server(fingerpost: Any, tmp_path: Path, closed_port: 
     bad = fingerpost("validate", "-f", "-", stdin=table)
     assert (bad.code, "spec.http" in bad.out) == (1, True)
     assert fingerpost("validate", "-f", str(tmp_path / "none")).code == 2
+    misnamed = fingerpost("validate", "-f", "-", stdin=table.replace("name: a,", "name: A_a,"))
+    assert (misnamed.code, "RouteTable b/A_a" in misnamed.out, "spec.http" in misnamed.out) == (1, True, True)
+    (tmp_path / "empty").mkdir()
+    empty = fingerpost("validate", "-f", str(tmp_path / "empty"))
+    assert (empty.code, "warning: no manifest is in" in empty.err) == (0, True)
 
 
 def test_contexts_are_written_used_and_shown(fingerpost: Any, tmp_path: Path) -> None:

@@ -232,6 +232,12 @@ def test_what_is_not_ready_is_told_with_where_it_is_and_how_to_find_out_more() -
     told = "Deployment gloo-mesh/gloo-mesh-agent: 0 of 1 pods ready (gloo-mesh-agent-1: ImagePullBackOff (no such))"
     look = "kubectl -n gloo-mesh describe pods -l app=gloo-mesh-agent shows why"
     assert (said_of(gone), remedy(gone).startswith(look)) == (told, True)
+    off = gone._replace(wanted=0, troubles=[])
+    assert (off.health, "is scaled to 0" in said_of(off), "scale deployment" in remedy(off)) == (
+        "Unhealthy",
+        True,
+        True,
+    )
     some = gone._replace(ready=1, wanted=2)
     assert remedy(some) == f"wait until they are ready; if they stay as they are, {look}"
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from admin_world import SECOND, World, healthy, warm
 
+from ctl.commands.cluster import shown_labels
 from mgmt.ingest.values import ClusterState, ClusterStates, State
 
 
@@ -80,3 +81,14 @@ def test_cluster_list_shows_how_long_certificates_last(fingerpost: Any, servers:
     assert (header[8:], [row[8] for row in rows]) == (["Rollback"], ["-", "-"])
     assert [row[6] for row in rows] == ["21d", "ended"]
     assert rows[0][7] == "region=eu"
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ({"app": "x", "app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "c", "region": "eu"}, {"region": "eu"}),
+        ({"app": "x", "region": "eu"}, {"app": "x", "region": "eu"}),
+    ],
+)
+def test_labels_that_a_chart_gives_everything_are_not_shown(labels: dict[str, str], shown: dict[str, str]) -> None:
+    assert shown_labels(labels) == shown
