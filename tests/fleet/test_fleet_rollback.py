@@ -33,6 +33,9 @@ class _Person:
     async def says(self, *words: str) -> tuple[int, str]:
         return await command(*words, "--config", str(self._contexts))
 
+    async def completes(self, *words: str) -> list[str]:
+        return (await command("__complete", "--", "--config", str(self._contexts), *words))[1].split()
+
     async def asks(self, *words: str) -> Any:
         code, said = await self.says(*words, "-o", "json", "-q")
         assert code == 0, said
@@ -82,6 +85,8 @@ async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> 
         fleet.write_world()
         server, person = await _started(fleet)
         first = await person.newest()
+        assert str(first) in await person.completes("history", "show", "")
+        assert {str(first), "release", "status"} <= set(await person.completes("rollback", ""))
         fleet.write_www("/basket")
         await fleet.answers("east", "/basket", "east 0")
         fleet.write("mgmt", "new.yaml", m.table("new", [m.says("/new", "new")]))
