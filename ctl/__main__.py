@@ -201,7 +201,7 @@ def diff(
 
 @app.command()
 def whatif(
-    without: Annotated[str, typer.Option("--without", metavar="CLUSTER", help="The cluster that goes.")],
+    without: Annotated[list[str], typer.Option("--without", metavar="CLUSTER", help="The cluster that goes.")],
     file: _Applied = None,
     cluster: _Belongs = "",
     delete: _Delete = None,
@@ -212,7 +212,9 @@ def whatif(
     """What fails over and what is lost (then 1) without a cluster. Example: fingerpost whatif --without east"""
     from ctl.commands.whatif import whatif as run
 
-    return run(without, file or (), (snapshot, fleet, management), cluster, delete or ())
+    if len(set(without)) > 1:
+        raise usage(f"--without names {', '.join(without)}", "ask of one cluster at a time")
+    return run(without[0], file or (), (snapshot, fleet, management), cluster, delete or ())
 
 
 @app.command()
@@ -363,6 +365,10 @@ def _run(arguments: Sequence[str]) -> int:
     found, rest = flags.hoist(arguments)
     flags.use(found)
     flags.check_text(arguments)
+    if found.output.startswith("jsonpath="):  # before anything is done
+        from ctl.jsonpath import evaluate
+
+        evaluate(found.output.removeprefix("jsonpath="), {})
     return int(app(rest, prog_name="fingerpost", standalone_mode=False) or 0)
 
 

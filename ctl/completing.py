@@ -105,6 +105,8 @@ def _of_command(words: Sequence[str], last: str) -> Iterable[str]:
     given: list[str] = []
     value_of = None
     for word in words:
+        if hasattr(here, "unnamed") and word not in here.commands:
+            here, path = here.commands[here.unnamed], [*path, here.unnamed]
         options = {name: option for option in here.params for name in (*option.opts, *option.secondary_opts)}
         if value_of is not None:
             value_of = None
@@ -116,7 +118,17 @@ def _of_command(words: Sequence[str], last: str) -> Iterable[str]:
         elif not word.startswith("-"):
             given.append(word)
     if value_of is not None:
-        return _value(value_of.name, given)
+        return _value(" ".join(path), value_of.name, given)
+    if not hasattr(here, "unnamed"):
+        return _next(here, path, given, last)
+    found = list(_next(here, path, given, last))
+    with contextlib.suppress(Failed):  # words need no server
+        found += _next(here.commands[here.unnamed], [*path, here.unnamed], given, last)
+    return found
+
+
+def _next(here: Any, path: Sequence[str], given: Sequence[str], last: str) -> Iterable[str]:
+    """A flag, a command of a group, or the next argument."""
     if last.startswith("-"):
         own = [name for option in here.params if option.opts[0].startswith("-") for name in option.opts]
         return (*(name for name in own if name.startswith("--")), *_GLOBAL, "--help")
@@ -131,6 +143,12 @@ def _of_command(words: Sequence[str], last: str) -> Iterable[str]:
 
 def _argument(command: str, name: str, given: Sequence[str]) -> Iterable[str]:
     fixed: Mapping[tuple[str, str], Callable[[], Iterable[str]]] = {
+        ("snapshot", "side"): lambda: ("input", "output"),
+        ("history show", "number"): _snapshots,
+        ("history diff", "number"): _snapshots,
+        ("history diff", "to"): _snapshots,
+        ("rollback to", "number"): _snapshots,
+        ("rollback release", "id_"): _rollbacks,
         ("check", "target"): lambda: ("server", "agent"),
         ("completion", "shell"): lambda: SCRIPTS,
         ("config use", "name"): _contexts,
@@ -145,16 +163,22 @@ def _argument(command: str, name: str, given: Sequence[str]) -> Iterable[str]:
         return fixed[command, name]()
     if name == "kind":
         return _kinds()
-    if name == "name" and command in ("get", "describe", "wait", "trace"):
+    if name == "name" and command in ("get", "describe", "wait", "trace", "history list"):
         return _objects(given[0])
     return ()
 
 
-def _value(option: str, given: Sequence[str]) -> Iterable[str]:
+def _value(command: str, option: str, given: Sequence[str]) -> Iterable[str]:
+    from ctl.commands.snapshot import OUTPUT_TYPES
     from mgmt.admin.findings import SECTIONS
 
     known: Mapping[str, Callable[[], Iterable[str]]] = {
         "cluster": _clusters,
+        "without": _clusters,
+        "workspace": lambda: (str(metadata["name"]) for metadata in _items("workspaces")),
+        "type_": lambda: OUTPUT_TYPES if "output" in given else _kinds(),
+        "gateway": lambda: _gateways(with_cluster=command == "explain route"),
+        "prune": lambda: ("namespace", "cluster"),
         "remote_context": _kubecontexts,
         "section": lambda: SECTIONS,
         "fail_on": lambda: ("error", "warning"),
@@ -175,8 +199,9 @@ def _kinds() -> Iterable[str]:
 
 def _codes() -> Iterable[str]:
     from mgmt.admin.findings import CODES
+    from mgmt.snapshot.conflicts import CODES as CONFLICTS
 
-    return CODES
+    return (*CODES, *CONFLICTS)
 
 
 def _contexts() -> Iterable[str]:
@@ -204,6 +229,29 @@ def _clusters() -> Iterable[str]:
     from ctl.server import get
 
     return [str(cluster["name"]) for body in get("/clusters").bodies for cluster in body["clusters"]]
+
+
+def _gateways(*, with_cluster: bool) -> Iterable[str]:
+    from ctl.server import get
+
+    for body in get("/clusters").bodies:
+        for cluster in body["clusters"]:
+            named = [scope for scope in cluster["gateways"] if "/" in scope]  # that of Istio is no gateway
+            yield from (f"{cluster['name']}/{scope}" if with_cluster else scope for scope in named)
+
+
+def _history() -> list[dict[str, Any]]:
+    from ctl.server import get
+
+    return list(get("/history", {"limit": "20"}).bodies)
+
+
+def _snapshots() -> Iterable[str]:
+    return (str(item["number"]) for body in _history() for item in body["items"])
+
+
+def _rollbacks() -> Iterable[str]:
+    return (str(one["id"]) for body in _history() for one in body["rollbacks"])
 
 
 def _items(kind: str) -> list[dict[str, Any]]:

@@ -10,13 +10,18 @@ from ctl.exits import usage
 
 _STEP = re.compile(r"""\.?([A-Za-z_][\w-]*|\*)|\[(-?\d+|\*)\]|\[['"]([^'"\]]+)['"]\]""")
 _BLOCK = re.compile(r"\{([^{}]*)\}")
+_REMEDY = "write fields, [n] or [*], such as .items[*].cluster"
 _ESCAPES = {'"\\n"': "\n", '"\\t"': "\t"}
 
 
 def evaluate(expression: str, document: Any) -> str:
     """`{.items[*].metadata.name}` or a bare `.items[0].cluster`; text between braces is kept. Raises Failed."""
-    if "{" not in expression:
+    if not expression.strip():
+        raise usage("-o jsonpath= names nothing", _REMEDY)
+    if "{" not in expression and "}" not in expression:
         expression = "{" + expression + "}"
+    if re.search(r"[{}]", _BLOCK.sub("", expression)) or not all(b[1].strip() for b in _BLOCK.finditer(expression)):
+        raise usage(f"-o jsonpath={expression}: a brace is open, or nothing is between two", _REMEDY)
     out, at = [], 0
     for block in _BLOCK.finditer(expression):
         out.append(expression[at : block.start()])
@@ -37,7 +42,7 @@ def _found(path: str, document: Any, expression: str) -> list[Any]:
         if step is None:
             raise usage(
                 f'-o jsonpath={expression}: cannot read "{path[at:]}"',
-                "write fields, [n] or [*], such as .items[*].cluster",
+                _REMEDY,
             )
         at = step.end()
         name = step[1] or step[2] or step[3]

@@ -76,10 +76,10 @@ def as_yaml(value: Any) -> str:
 
 
 def fail(failure: Failed) -> None:
-    """The reason on stderr; with a structured format also as the one document on stdout."""
+    """The reason on stderr; with -o json or yaml also as the one document on stdout."""
     flags = current()
-    if flags.structured:
-        shown = flags.output if flags.output in ("json", "yaml") else "json"
+    if flags.output in ("json", "yaml"):
+        shown = flags.output
         document = Document("Error", text=str, findings=failure.findings).value
         with suppress(Failed):  # where standard output takes nothing, the reason is at least on stderr
             _write(json.dumps(document, indent=2) if shown == "json" else as_yaml(document))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ctl.commands.history import object_name, rollback_text
 from ctl.exits import Code, usage
+from ctl.flags import current
 from ctl.output import Document, counted, emit
 from ctl.server import first, get, post
 from ctl.table import table
@@ -28,7 +29,7 @@ def rollback(number: int, workspace: str, cluster: str, dry_run: bool) -> int:
     emit(
         Document(
             "Rollback",
-            text=lambda: _begun(body),
+            text=lambda: _begun(body) if not current().quiet else _headline(body),
             spec=spec,
             names=[body["rollback"]["id"]],
             server_version=answers.version,
@@ -72,13 +73,17 @@ def status() -> int:
     return Code.DONE
 
 
-def _begun(body: Json) -> str:
+def _headline(body: Json) -> str:
     one = body["rollback"]
     scope = f"{one['scope']} {one['name']}" if one["name"] else "everything"
-    would = body["dryRun"]
-    lines = [f"{'would roll' if would else 'rolled'} {scope} back to snapshot {one['snapshot']}"]
-    if not would:
-        lines[0] += f" (rollback {one['id']})"
+    if body["dryRun"]:
+        return f"would roll {scope} back to snapshot {one['snapshot']}"
+    return f"rolled {scope} back to snapshot {one['snapshot']} (rollback {one['id']})"
+
+
+def _begun(body: Json) -> str:
+    one, would = body["rollback"], body["dryRun"]
+    lines = [_headline(body)]
     objects = [f"{object_name(o)} {_WORDS[o['action']]}" for o in body["objects"]]
     lines += [f"  {line}" for line in _first(objects)]
     lines.append(f"{counted(len(body['gateways']), 'gateway')} {'would change' if would else 'changed'}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ctl.exits import Code
+from ctl.exits import Code, usage
 from ctl.flags import current
 from ctl.offline.fleet import translate_folder
 from ctl.offline.given import check_fleet, check_readable
@@ -25,6 +25,8 @@ _COLUMNS = (("Listeners", "listener"), ("Routes", "routes"), ("Clusters", "clust
 
 
 def translate(source: str, target: str, management: str) -> int:
+    if not target:
+        raise usage("-o is empty", "name a folder to write to")
     place = Place(cluster=management, admin_namespace=current().admin_namespace)
     check_fleet("-f", Path(source), management)
     made = translate_folder(Path(source), place)

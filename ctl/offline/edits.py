@@ -48,6 +48,8 @@ def edits(
     check_readable(manifests.findings)
     if manifests.findings:
         raise broken(manifests.findings)
+    if paths and not manifests.objects:
+        remark(f"warning: no object in {', '.join(paths)}")
     changes: Changes = {}
     left_out: dict[str, int] = {}
     for key, written in manifests.objects.items():

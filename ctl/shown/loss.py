@@ -41,13 +41,17 @@ def _some(places: Iterable[str]) -> str:
     return ", ".join(places) or "-"
 
 
+def _rows(found: WhatIf, effect: Effect) -> int:
+    """As many as its table has."""
+    return sum(r.effect is effect for r in found.routes)
+
+
 def _summary(found: WhatIf) -> str:
     told = [
-        f"{counted(found.count(Effect.LOST), 'route')} lost",
-        f"{found.count(Effect.FAILS_OVER)} failing over",
-        f"{found.count(Effect.FEWER)} answered by fewer",
-        f"{found.count(Effect.SPARE_LOST)} with a spare less",
-        f"{found.unaffected} not concerned",
+        f"{_rows(found, Effect.LOST)} lost",
+        f"{_rows(found, Effect.FAILS_OVER)} failing over",
+        f"{_rows(found, Effect.FEWER)} answered by fewer",
+        f"{_rows(found, Effect.SPARE_LOST)} with a spare less; {counted(found.unaffected, 'route')} not concerned",
     ]
     hosts = f"; {counted(len(found.hosts_lost), 'host')} served nowhere any more" if found.hosts_lost else ""
-    return f"without {found.without}: {', '.join(told)}{hosts}"
+    return f"without {found.without}, by request and destination: {', '.join(told)}{hosts}"

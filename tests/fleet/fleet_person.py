@@ -22,6 +22,9 @@ class Person:
     async def says(self, *words: str) -> tuple[int, str]:
         return await command(*words, "--config", str(self._contexts))
 
+    async def completes(self, *words: str) -> list[str]:
+        return (await command("__complete", "--", "--config", str(self._contexts), *words))[1].split()
+
     async def asks(self, *words: str) -> Any:
         code, said = await self.says(*words, "-o", "json", "-q")
         assert code == 0, said

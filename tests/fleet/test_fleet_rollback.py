@@ -25,6 +25,8 @@ async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> 
         fleet.write_world()
         server, person = await started(fleet)
         first = await person.newest()
+        assert str(first) in await person.completes("history", "show", "")
+        assert {str(first), "release", "status"} <= set(await person.completes("rollback", ""))
         fleet.write_www("/basket")
         await fleet.answers("east", "/basket", "east 0")
         fleet.write("mgmt", "new.yaml", m.table("new", [m.says("/new", "new")]))
@@ -46,6 +48,8 @@ async def test_a_rollback_of_everything_until_it_is_released(tmp_path: Path) -> 
 
         _, said = await person.says("rollback", str(first), "--dry-run")
         assert "would roll everything back" in said
+        quiet = (await person.says("rollback", str(first), "--dry-run", "-q"))[1]
+        assert quiet == f"would roll everything back to snapshot {first}\n"
         assert "RouteTable shop/new in mgmt goes out of force" in said
         assert "east/gw/ingress: 1 object changed, 1 object removed" in said
         assert (await fleet.get("east", "/basket")).status == 200, "a dry run changes nothing"

@@ -61,8 +61,8 @@ def test_help_of_a_group_that_is_a_command_tells_its_flags(group: str, flags: tu
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (("history", "--limit", "-1"), "x>=1"),
-        (("history", "rt", "--limit", "0"), "x>=1"),
+        (("history", "--limit", "-1"), "greater than or equal to 1"),
+        (("history", "rt", "--limit", "0"), "greater than or equal to 1"),
         (("history", "show", "abc"), '"abc" is no number of a snapshot'),
         (("history", "diff", "1", "abc"), '"abc" is no number of a snapshot'),
         (("rollback", "abc"), '"abc" is no number of a snapshot'),

@@ -36,12 +36,33 @@ def test_commands_flags_and_fixed_words(complete: Any) -> None:
     assert complete("explain", "CHK04") == [f"CHK04{n}" for n in range(1, 10)]
     assert complete("completion", "") == ["bash", "fish", "powershell", "zsh"]
     assert complete("nonsense", "x") == []
+    assert "CNF001" in complete("explain", "CNF00")
+    assert complete("snapshot", "") == ["input", "output"]
+    assert complete("snapshot", "output", "--type", "l") == ["listener"]
+    assert complete("snapshot", "input", "--type", "routetab") == ["routetables"]
+    assert complete("diff", "--prune", "n") == ["namespace"]
+
+
+def test_names_inside_are_not_offered(complete: Any) -> None:
+    assert complete("rollback", "") == ["release", "status"]
+    assert complete("rollback", "67", "") == []
+    assert complete("rollback", "--work") == ["--workspace"]
+    assert complete("history", "show", "") == []
+    assert {"diff", "routetables", "show"} <= set(complete("history", ""))
+    assert "list" not in complete("history", "")
+    assert complete("history", "rt", "--lim") == ["--limit"]
 
 
 def test_names_of_clusters_namespaces_and_objects_are_live(complete: Any, servers: Any) -> None:
     servers(World())
     assert complete("cluster", "describe", "") == ["east", "west"]
     assert complete("release", "e") == ["east"]
+    assert complete("whatif", "--without", "") == ["east", "west"]
+    assert complete("rollback", "--cluster", "") == ["east", "west"]
+    assert complete("rollback", "67", "--cluster", "w") == ["west"]
+    assert complete("rollback", "--workspace", "") == ["all"]
+    assert complete("explain", "route", "http://x", "--gateway", "e") == ["east/gw/ingress"]
+    assert complete("proxy", "bootstrap", "--cluster", "east", "--gateway", "") == ["gw/ingress"]
     assert complete("get", "rt", "--cluster", "w") == ["west"]
     assert complete("describe", "routetable", "sh") == ["shop/www"]
     assert complete("-n", "shop", "get", "routetable", "") == ["www"]
