@@ -64,7 +64,7 @@ async def last_word(call: Any, method: str, frames: Sequence[bytes]) -> pb.Goodb
         pass  # how it ended is asked below
     finally:
         call.cancel()
-        await writing
+        await asyncio.wait([writing])  # a write that is under way then ends as a cancelled one
     code: grpc.StatusCode = await call.code()
     return code
 
