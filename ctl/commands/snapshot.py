@@ -7,7 +7,7 @@ from typing import Any
 from ctl.commands.objects import partial, patience
 from ctl.exits import usage
 from ctl.flags import current
-from ctl.known import check_namespace, check_one_of
+from ctl.known import check_cluster, check_namespace
 from ctl.output import Document, emit
 from ctl.server import get
 from ctl.table import table
@@ -23,8 +23,9 @@ def snapshot(side: str, cluster: str, type_: str) -> int:
     wanted = {"cluster": cluster, "type": _type(side, type_), "namespace": current().namespace}
     answers = get(f"/snapshots/{side}", wanted, patience())
     found = newest(answers.bodies)
-    if cluster:
-        check_one_of(cluster, found["clusters"])
+    if cluster and cluster not in found["clusters"]:
+        check_cluster(cluster)  # with the names of those there are
+        raise usage(f"no cluster is called {cluster}", "fingerpost cluster list names them")
     if not any(shown["types"] for shown in found["clusters"].values()):
         if side == "input" and type_ and not _is_kind(type_):
             raise usage(f'--type is "{type_}": no kind is called so', "fingerpost snapshot input lists the types")
