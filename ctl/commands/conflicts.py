@@ -7,6 +7,7 @@ from typing import Any
 
 from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
+from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
 from ctl.output import counted, paint
 from mgmt.snapshot.conflicts import CODES, Conflict
@@ -15,6 +16,7 @@ from mgmt.snapshot.conflicts import conflicts as find
 _COLORS = {"warning": "warn", "info": "ok"}
 
 
+@in_time
 def conflicts(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str) -> int:
     """`paths`: files that count as applied. `fleet`: what `asked` takes."""
     if cluster and not paths:

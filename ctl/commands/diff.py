@@ -8,11 +8,13 @@ import msgspec
 
 from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
+from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
 from ctl.shown import difference as shown
 from mgmt.snapshot.diff import diff as differ
 
 
+@in_time
 def diff(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete: Sequence[str], prune: str) -> int:
     """`fleet`: what `asked` takes."""
     if not paths and not delete:

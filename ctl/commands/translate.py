@@ -10,6 +10,7 @@ import msgspec
 
 from ctl.exits import Code, usage
 from ctl.flags import current
+from ctl.offline.deadline import in_time
 from ctl.offline.fleet import translate_folder
 from ctl.offline.given import check_fleet, check_readable
 from ctl.offline.written import Entry, entries, write
@@ -24,6 +25,7 @@ _SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note
 _COLUMNS = (("Listeners", "listener"), ("Routes", "routes"), ("Clusters", "cluster"), ("Endpoints", "endpoints"))
 
 
+@in_time
 def translate(source: str, target: str, management: str) -> int:
     if not target:
         raise usage("-o is empty", "name a folder to write to")

@@ -9,12 +9,14 @@ import msgspec
 
 from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
+from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
 from ctl.shown import loss as shown
 from mgmt.snapshot.whatif import Effect, UnknownCluster, WhatIf
 from mgmt.snapshot.whatif import whatif as found_without
 
 
+@in_time
 def whatif(without: str, paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete: Sequence[str]) -> int:
     """`paths`: files that count as applied, `delete`: objects that count as gone. `fleet`: what `asked` takes."""
     if cluster and not paths and not delete:

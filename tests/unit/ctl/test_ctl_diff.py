@@ -131,3 +131,16 @@ def test_a_silent_replica_is_named_and_the_others_answer(servers: Start, fingerp
     servers(World(), silent=(closed_port,))
     done = fingerpost("diff", "--delete", "rt/shop/www")
     assert (done.code, f"warning: {closed_port} does not answer" in done.err) == (1, True), done.err
+
+
+@pytest.mark.parametrize(
+    "order", [("diff", "--fleet"), ("whatif", "--without", "east", "--fleet"), ("conflicts", "--fleet")]
+)
+def test_a_given_timeout_ends_what_is_worked_out_here(
+    fingerpost: Run, fleet: Path, tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    file = written(tmp_path / "www.yaml", TABLE)
+    files = ("-f", file) if order[0] != "whatif" else ()
+    done = fingerpost(*order, str(fleet), *files, "--timeout", "1ms")
+    assert (done.code, done.out) == (4, "")
+    assert done.err.splitlines()[0] == "error: not worked out within 0.001s"
