@@ -68,13 +68,11 @@ class Bootstrap:
     async def _issue(self, frame: bytes, context: Any) -> bytes:
         caller = Caller(context.peer(), context.invocation_metadata() or (), context.auth_context())
         now = asyncio.get_running_loop().time()
-        cluster, counted = "", True
+        cluster, counted = "", not self._too_many(caller.address, now)
         try:
-            too_many = self._too_many(caller.address, now)
             request = parse(pb.IssueRequest(), frame)
             cluster = request.cluster
-            if too_many:
-                counted = False
+            if not counted:
                 raise self._rate(caller.address, cluster)
             return (await self._answer(request, caller)).SerializeToString()
         except NotIssued as refused:

@@ -18,7 +18,7 @@ class Covering:
         self._prefix: dict[str, list[int]] = {}
         self._others: list[int] = []
         for number, matcher in enumerate(matchers):
-            text, whole = beginning(matcher.path) if matcher.path else ("", False)
+            text, whole = beginning(matcher.path)
             if text in ("", "/"):  # any path, also one that is not told
                 self._others.append(number)
             else:
@@ -48,7 +48,7 @@ class Overlapping:
     """Finds those of `matchers` whose paths may have a request in common with that of another one."""
 
     def __init__(self, matchers: Sequence[ir.Matcher]) -> None:
-        beginnings = [beginning(m.path) if m.path else ("", False) for m in matchers]
+        beginnings = [beginning(m.path) for m in matchers]
         self._sorted = sorted(range(len(matchers)), key=lambda number: beginnings[number][0])
         self._texts = [beginnings[number][0] for number in self._sorted]
         self._matchers = matchers
@@ -58,7 +58,7 @@ class Overlapping:
                 self._open.setdefault(text, []).append(number)
 
     def of(self, matcher: ir.Matcher) -> Iterator[ir.Matcher]:
-        text, whole = beginning(matcher.path) if matcher.path else ("", False)
+        text, whole = beginning(matcher.path)
         for length in range(len(text)):
             for number in self._open.get(text[:length], ()):
                 yield self._matchers[number]

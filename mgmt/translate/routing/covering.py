@@ -63,8 +63,10 @@ def _apart(one: PathMatch, other: PathMatch) -> bool:
     return not (begins.startswith(also) or also.startswith(begins))
 
 
-def beginning(path: PathMatch) -> tuple[str, bool]:
+def beginning(path: PathMatch | None) -> tuple[str, bool]:
     """With what every path begins, with ASCII letters in lower case, and whether that is all of it."""
+    if path is None:
+        return "", False
     text = _literal_beginning(path.value) if path.kind is MatchKind.REGEX else path.value
     return text.encode().lower().decode(), path.kind is MatchKind.EXACT
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -53,10 +54,14 @@ async def _credentials(server: Server, pair: pki.Pair) -> grpc.ChannelCredential
 
 async def _ask(server: Server, pair: pki.Pair = NOBODY, **request: Any) -> pb.IssueResponse:
     given = {"csr": pki.request("east", pki.new_key()), "token": server.held._token, "cluster": "east"} | request
+    return await _sent(server, pair, pb.IssueRequest(**given).SerializeToString())
+
+
+async def _sent(server: Server, pair: pki.Pair, frame: bytes) -> pb.IssueResponse:
     options = (("grpc.ssl_target_name_override", AUTHORITY),)
     async with grpc.aio.secure_channel(server.address, await _credentials(server, pair), options=options) as channel:
         call = channel.unary_unary(ISSUE, None, pb.IssueResponse.FromString)
-        answer: pb.IssueResponse = await call(pb.IssueRequest(**given).SerializeToString(), timeout=10)
+        answer: pb.IssueResponse = await call(frame, timeout=10)
         return answer
 
 
@@ -143,6 +148,17 @@ async def test_five_failures_a_minute_and_no_more(server: Server) -> None:
     west = {"cluster": "west", "csr": pki.request("west", pki.new_key())}
     assert (await _refused(server, **west))[1] == "127.0.0.1 failed 5 times within a minute; wait that long"
     assert (server.failures("token"), server.failures("rate")) == (5, 2)
+
+
+async def test_garbage_counts_five_times_a_minute_and_costs_nothing_more(server: Server) -> None:
+    codes = []
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(8):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await _sent(server, NOBODY, b"\xff\xff")
+            codes.append(caught.value.code())
+    assert codes == [grpc.StatusCode.PERMISSION_DENIED] * 5 + [grpc.StatusCode.RESOURCE_EXHAUSTED] * 3
+    assert [line["event"] for line in logs].count("relay.certificate.refused") == 5
 
 
 def _broken(csr: bytes) -> bytes:
