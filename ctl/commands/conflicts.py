@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ctl.exits import Code, usage
+from ctl.exits import Code
 from ctl.offline.asked import asked, tell
 from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
+from ctl.offline.given import check_belongs
 from ctl.output import counted, paint
 from mgmt.snapshot.conflicts import CODES, Conflict
 from mgmt.snapshot.conflicts import conflicts as find
@@ -19,8 +20,7 @@ _COLORS = {"warning": "warn", "info": "ok"}
 @in_time
 def conflicts(paths: Sequence[str], fleet: tuple[str, str, str], cluster: str) -> int:
     """`paths`: files that count as applied. `fleet`: what `asked` takes."""
-    if cluster and not paths:
-        raise usage("--cluster says where files belong, and there are none", "give them with -f, or leave it away")
+    check_belongs(cluster, paths)
     there = asked(*fleet)
     if paths:
         there.outcome.change(edits(there.outcome, paths, cluster).items())

@@ -145,11 +145,9 @@ def uninstall(release: str, *, include_crds: bool, dry_run: bool, yes: bool) -> 
 
 def _named(manifests: str) -> list[str]:
     """As kubectl names objects."""
-    import yaml
+    from ctl.kube.charted import objects
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    objects = [obj for obj in yaml.load_all(manifests, Loader=loader) if isinstance(obj, dict)]
-    return [f"{obj['kind'].lower()}/{obj['metadata']['name']}" for obj in objects]
+    return [f"{obj['kind'].lower()}/{obj['metadata']['name']}" for obj in objects(manifests)]
 
 
 async def _gone_on(order: Order, given: Values, namespace: str, *, dry_run: bool) -> Values:

@@ -11,6 +11,7 @@ from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
 from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
+from ctl.offline.given import check_belongs
 from ctl.shown import loss as shown
 from mgmt.snapshot.whatif import Effect, UnknownCluster, WhatIf
 from mgmt.snapshot.whatif import whatif as found_without
@@ -19,8 +20,7 @@ from mgmt.snapshot.whatif import whatif as found_without
 @in_time
 def whatif(without: str, paths: Sequence[str], fleet: tuple[str, str, str], cluster: str, delete: Sequence[str]) -> int:
     """`paths`: files that count as applied, `delete`: objects that count as gone. `fleet`: what `asked` takes."""
-    if cluster and not paths and not delete:
-        raise usage("--cluster says where files belong, and there are none", "give them with -f, or leave it away")
+    check_belongs(cluster, (*paths, *delete))
     there = asked(*fleet)
     if paths or delete:
         there.outcome.change(edits(there.outcome, paths, cluster, delete).items())

@@ -19,6 +19,7 @@ from fingerpost.cluster.protocol import ClusterFailed
 Object = dict[str, Any]
 MANAGER = "fingerpost-cli"
 _JSON = "application/json"
+NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"  # what a list is asked for
 
 
 class Place(NamedTuple):

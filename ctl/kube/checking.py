@@ -8,7 +8,7 @@ from typing import Any
 from ctl.contexts import Context
 from ctl.flags import current
 from ctl.kube.accepted import REGISTER, agent_findings, own_words
-from ctl.kube.api import Kube, Object, Place, opened
+from ctl.kube.api import NAMES_ONLY, Kube, Object, Place, opened
 from ctl.kube.deployments import Workload, remedy, said, workloads
 from ctl.kube.mgmt import SERVER, agent
 from ctl.kube.registration import CLIENT, TOKEN
@@ -19,7 +19,6 @@ from mgmt.admin.findings import CERTIFICATES, CONNECTIVITY, CRDS, DEPLOYMENT, LI
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _VERSION = "crd.solo.io/version"
-_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _COLUMNS = ["Namespace", "Name", "Ready", "Status"]
 Section = dict[str, Any]
@@ -94,7 +93,7 @@ async def _kinds(kube: Kube, remedy: str = "") -> Section:
     """`remedy` where kinds are missing, if it is another than the usual one."""
     section = empty(CRDS)
     try:
-        found = await kube.items(_DEFINITIONS, accept=_NAMES_ONLY)
+        found = await kube.items(_DEFINITIONS, accept=NAMES_ONLY)
     except ApiFailed as failed:
         if failed.status != 403:
             raise

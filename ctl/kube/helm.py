@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from ctl.exits import Code, Failed
 from ctl.flags import current
-from ctl.kube.api import Kube, Object
+from ctl.kube.api import NAMES_ONLY, Kube, Object
 from ctl.output import note
 
-_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _ALIVE = ("--deployed", "--failed", "--pending")  # of Helm 3 without them only the first
 _KIND = re.compile(r"^kind: (\S+)$", re.MULTILINE)
 
@@ -81,7 +80,7 @@ class Helm:
         """The revision that Helm goes on from: the last that was deployed, whatever has failed since."""
         where = f"/api/v1/namespaces/{self._namespace}/secrets"
         selector = f"owner=helm,name={name},status=deployed"
-        found = await self._kube.items(where, {"labelSelector": selector}, _NAMES_ONLY)
+        found = await self._kube.items(where, {"labelSelector": selector}, NAMES_ONLY)
         if not found:
             return await self.find(name)
         revision = max(int(secret["metadata"]["labels"]["version"]) for secret in found)

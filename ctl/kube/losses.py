@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
+from ctl.kube.charted import environment, objects
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Workspace", "KubernetesCluster")
 _CLUSTER = ("FINGERPOST_MGMT_CLUSTER", "FINGERPOST_AGENT_CLUSTER")
 
@@ -31,19 +30,14 @@ def deployments(manifest: str) -> set[str]:
 def _objects(manifest: str) -> dict[tuple[str, str, str], Mapping[str, Any]]:
     """(kind, namespace, name) of those that are missed when they go."""
     out: dict[tuple[str, str, str], Mapping[str, Any]] = {}
-    for obj in yaml.load_all(manifest, Loader=_LOADER):
-        if isinstance(obj, dict) and obj.get("kind") in _KINDS:
+    for obj in objects(manifest):
+        if obj.get("kind") in _KINDS:
             metadata = obj["metadata"]
             out[obj["kind"], metadata.get("namespace", ""), metadata["name"]] = obj
     return out
 
 
-def _clusters(objects: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> set[str]:
+def _clusters(there: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> set[str]:
     """As which the components know theirs."""
-    found = (obj for (kind, _, _), obj in objects.items() if kind == "Deployment")
-    return {str(e.get("value")) for obj in found for e in _environment(obj) if e["name"] in _CLUSTER}
-
-
-def _environment(deployment: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for container in deployment["spec"]["template"]["spec"]["containers"]:
-        yield from container.get("env") or ()
+    found = (obj for (kind, _, _), obj in there.items() if kind == "Deployment")
+    return {str(e.get("value")) for obj in found for e in environment(obj) if e["name"] in _CLUSTER}

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ctl.exits import Code, Failed
-from ctl.kube.api import Kube, Object
+from ctl.kube.api import NAMES_ONLY, Kube, Object
 from fingerpost.cluster.kubernetes.api import ApiFailed
 from fingerpost.cluster.kubernetes.discovery import ACCEPT, PATHS, Resource, served
 
-_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = "500"
 _AT_ONCE = 8
 _POLL = 0.2
@@ -70,7 +69,7 @@ class Purge:
         while True:
             try:
                 async with self._slots:
-                    page = await self._kube.get(resource.where(), query, _NAMES_ONLY)
+                    page = await self._kube.get(resource.where(), query, NAMES_ONLY)
             except ApiFailed as failed:
                 if failed.status in (404, 405):
                     return out

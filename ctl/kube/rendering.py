@@ -7,19 +7,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ctl.exits import usage
 from ctl.given import VALUES_FLAG, values_files
+from ctl.kube.charted import environment, objects
 from ctl.kube.helm import Helm, HelmFailed, Values
 from ctl.kube.mgmt import AGENT
 
 _PLACE = re.compile(r"^(?:execution error at|template:) .*?\): ?", re.DOTALL)
 _DEBUG = "Use --debug flag to render out invalid YAML"
 _SCHEMA = "values don't meet the specifications of the schema"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CLUSTER = "FINGERPOST_AGENT_CLUSTER"
 
 
@@ -84,10 +81,7 @@ def check_agent(manifests: str, cluster: str) -> None:
 
 def _agents_cluster(manifests: str) -> str | None:
     """None: there is no agent."""
-    for obj in yaml.load_all(manifests, Loader=_LOADER):
-        if isinstance(obj, dict) and obj.get("kind") == "Deployment" and obj["metadata"]["name"] == AGENT:
-            containers: list[dict[str, Any]] = obj["spec"]["template"]["spec"]["containers"]
-            return next(
-                (str(e.get("value")) for c in containers for e in c.get("env") or () if e["name"] == _CLUSTER), ""
-            )
+    for obj in objects(manifests):
+        if obj.get("kind") == "Deployment" and obj["metadata"]["name"] == AGENT:
+            return next((str(e.get("value")) for e in environment(obj) if e["name"] == _CLUSTER), "")
     return None

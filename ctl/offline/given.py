@@ -27,6 +27,12 @@ def check_paths(paths: Sequence[str]) -> None:
             raise usage(f"-f is {path}, which cannot be read: {e.strerror}", remedy) from e
 
 
+def check_belongs(cluster: str, given: Sequence[str]) -> None:
+    """Raises Failed: a cluster is named, and nothing that belongs there."""
+    if cluster and not given:
+        raise usage("--cluster says where files belong, and there are none", "give them with -f, or leave it away")
+
+
 def stdin(paths: Sequence[str]) -> bytes:
     """Where it was asked for; one byte more than is allowed says that there are too many."""
     return sys.stdin.buffer.read(LARGEST_FILE + 1) if STDIN in paths and sys.stdin is not None else b""
