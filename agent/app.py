@@ -134,6 +134,7 @@ class Agent:
         self._listed = asyncio.Event()
         self._announced: set[str] = set()
         self._asked = Interest()
+        self._owed: bytes | None = None  # the digest of an Interest, while Secrets are read for it
         self._letting_go: asyncio.TimerHandle | None = None
         self.xds_port = 0
         self.admin_port = 0
@@ -163,6 +164,7 @@ class Agent:
             types = (_ALWAYS | self.push.facts.types.keys()) - batch.unlisted
             self.push.complete(types if _READ.isdisjoint(batch.unlisted) else types - _DERIVED)
             self._listed.set()
+        self._say_answered()
 
     def _spread(self, derived: Derived, seen_unix_nanos: int = 0, traceparent: str = "") -> None:
         facts = [Fact(key.type, key.namespace, key.name, body) for key, body in derived.facts]
@@ -221,7 +223,7 @@ class Agent:
         else:
             self.gateways_.on_gone(scope, version, confirmed=confirmed)
 
-    def _on_interest(self, interest: Interest) -> None:
+    def _on_interest(self, interest: Interest, digest: bytes) -> None:
         """What is not asked about any more is told for a while: an agent that stood still hears of old questions first,
         and what went and came again must not go here.
         """
@@ -229,6 +231,15 @@ class Agent:
         self._answer(self._asked.joined(interest))
         if self._asked != interest:
             self._letting_go = asyncio.get_running_loop().call_later(_LET_GO, self._answer, interest)
+        reading, self._owed = self._owed is not None, digest
+        if not reading:
+            self._say_answered()
+
+    def _say_answered(self) -> None:
+        """Facts about Secrets come when these have been read."""
+        if self._owed is not None and not self._folder.unread(SECRET):
+            self.push.answered(self._owed)
+            self._owed = None
 
     def _hold_on(self) -> None:
         if self._letting_go is not None:

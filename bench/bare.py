@@ -131,8 +131,9 @@ class _Agent:
         self.in_step_at = 0
         self.push.update(Fact(key.type, key.namespace, key.name, body) for key, body in derived.facts)
 
-    def _on_interest(self, interest: Interest) -> None:
+    def _on_interest(self, interest: Interest, digest: bytes) -> None:
         self._tell(self._world.set_interest(interest.secrets, interest.label_keys, interest.services))
+        self.push.answered(digest)
 
     def _on_version(
         self,

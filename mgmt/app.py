@@ -139,6 +139,7 @@ class Server:
             on_conflict=lambda: self.statuses.clusters.put(self.ingest.states),
             on_leading=self._say_all_again,
             ever_connected=self.statuses.clusters.ever,
+            asked=self.publisher.asked,
             sighted=lambda batch: sighted(tracer, batch),
         )
         self.ingest.relisting, self.ingest.happenings = self.relisting, self.happenings

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from mgmt.ingest.ingest import Ingest
-from mgmt.ingest.values import State
+from mgmt.ingest.values import ClusterStates, State
 from mgmt.publish.publisher import Publisher
 from mgmt.settings import Settings
 
@@ -22,14 +22,15 @@ class SafeMode:
 
     def look(self) -> None:
         """After each turn."""
-        if self._may_serve():
-            self._publisher.open_for_agents()
-
-    def _may_serve(self) -> bool:
-        """What is asked for besides keeps. Nobody is served before the folder was listed."""
         states = self._ingest().states
         if self._folder and states.management.state not in (State.WARM, State.CACHED):
-            return False
+            return
+        self._publisher.ask_agents()
+        if self._may_serve(states):
+            self._publisher.open_for_agents()
+
+    def _may_serve(self, states: ClusterStates) -> bool:
+        """What is asked for besides keeps. Nobody is asked or served before the folder was listed."""
         waiting = any(not state.ready for state in states.clusters.values())
         return self.on or not waiting or self._window_over
 

@@ -4,7 +4,7 @@
 A change is in the file before a proxy hears of it: an agent that is killed and comes back must not take its proxies
 back to what they had before. So the small record of a change is written at once, without waiting for the disk (tens of
 microseconds; it survives the process, and the proxies do not survive the machine). Only complete records, of a new
-gateway and of a file that has grown, are made later and in a thread.
+gateway and of a file that has grown, are made later and in a thread; what changes meanwhile is in both files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Never
@@ -41,6 +42,8 @@ class Disk:
         self._wake = asyncio.Event()
         self._unwritten: dict[str, GatewayState] = {}  # it failed, and is tried again
         self._writing = ""  # the gateway whose file is being replaced
+        self._meanwhile: list[bytes] = []  # the records of it since the complete one was made
+        self._files_lock = threading.Lock()
 
     def load(self) -> Iterator[GatewayState]:
         """What was there at the last write; a file that cannot be used is reported and left out."""
@@ -62,15 +65,15 @@ class Disk:
         return list(self.load())
 
     def changed(self, state: GatewayState, touched: Collection[Key] | None = None) -> None:
-        journal = self._journals.get(state.scope)
-        busy = state.scope in self._dirty or state.scope == self._writing
-        if busy or journal is None or journal.is_due:
-            self._dirty[state.scope] = state
-            self._wake.set()
-        else:
+        journal, removed = self._journals.get(state.scope), self._dirty.get(state.scope, state) is None
+        if journal is not None and journal.is_begun and not removed:
             self._write(state.scope, state, touched)()
             if state.scope in self._unwritten:
                 self._wake.set()
+            if not journal.is_due:
+                return
+        self._dirty[state.scope] = state
+        self._wake.set()
 
     def removed(self, scope: str) -> None:
         self._unwritten.pop(scope, None)
@@ -105,17 +108,15 @@ class Disk:
             try:
                 await asyncio.to_thread(self._next())
             finally:
-                scope, self._writing = self._writing, ""
-            later = self._dirty.get(scope)  # what changed while the file was replaced
-            if later is not None and not self._journals[scope].is_due:
-                del self._dirty[scope]
-                self._write(scope, later, None)()
+                self._writing = ""
 
     def _next(self) -> Callable[[], None]:
-        scope = next(iter(self._dirty))
-        return self._write(scope, self._dirty.pop(scope), None)
+        scope, self._meanwhile = next(iter(self._dirty)), []
+        return self._write(scope, self._dirty.pop(scope), None, complete=True)
 
-    def _write(self, scope: str, state: GatewayState | None, touched: Collection[Key] | None) -> Callable[[], None]:
+    def _write(
+        self, scope: str, state: GatewayState | None, touched: Collection[Key] | None, *, complete: bool = False
+    ) -> Callable[[], None]:
         journal = self._journals.get(scope)
         if journal is None:
             journal = self._journals[scope] = Journal(self._folder / f"{file_name(scope)}.state")
@@ -123,15 +124,14 @@ class Disk:
             del self._journals[scope]
             self._close(scope)
             return lambda: journal.path.unlink(missing_ok=True)
-        data, replace = journal.record(state, touched)
+        data, replace = journal.record(state, touched, complete=complete)
 
         def write() -> None:
             if not data:
                 return  # told again what it knew, as after a restart of the server
             try:
                 if replace:
-                    self._close(scope)
-                    _replace(journal.path, data)
+                    self._replace(scope, journal.path, data)
                 else:
                     self._append(scope, journal.path, data)
             except OSError as failed:  # a full disk must not end the agent; the next record is a complete one
@@ -146,21 +146,29 @@ class Disk:
         return write
 
     def _append(self, scope: str, path: Path, data: bytes) -> None:
-        file = self._files.get(scope)
-        if file is None:
-            file = self._files[scope] = os.open(path, os.O_WRONLY | os.O_APPEND)
-        if os.write(file, data) < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with self._files_lock:
+            if scope == self._writing:
+                self._meanwhile.append(data)
+            file = self._files.get(scope)
+            if file is None:
+                if scope == self._writing and not path.exists():
+                    return
+                file = self._files[scope] = os.open(path, os.O_WRONLY | os.O_APPEND)
+            if os.write(file, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _replace(self, scope: str, path: Path, data: bytes) -> None:
+        fresh = path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            with self._files_lock:
+                file.write(b"".join(self._meanwhile))
+                file.flush()
+                fresh.replace(path)
+                self._close(scope)
 
     def _close(self, scope: str) -> None:
         if (file := self._files.pop(scope, None)) is not None:
             os.close(file)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -63,16 +63,23 @@ class Journal:
         self._tail = 0
 
     @property
+    def is_begun(self) -> bool:
+        """There is a complete record for small ones to follow."""
+        return bool(self._base)
+
+    @property
     def is_due(self) -> bool:
-        """The next record is a complete one."""
+        """A complete record should take the place of all there are."""
         return not self._base or self._tail > max(self._base, 1 << 20)
 
-    def record(self, state: GatewayState, touched: Collection[Key] | None = None) -> tuple[bytes, bool]:
+    def record(
+        self, state: GatewayState, touched: Collection[Key] | None = None, *, complete: bool = False
+    ) -> tuple[bytes, bool]:
         """The next bytes for the file, and whether they replace it; no bytes when it holds all of it already.
 
         Since the last record only the wanted lists of `touched` have changed; None: any may have.
         """
-        full = self.is_due
+        full = complete or not self._base
         if full:
             self._written = {}
         if full or touched is None:

@@ -30,8 +30,9 @@ class CertificateRefused(RelayError):
 
 class Pull:
     def __init__(
-        self, desired: DesiredState, on_interest: Callable[[Interest], None], answer_delay: float = _ANSWER_DELAY
+        self, desired: DesiredState, on_interest: Callable[[Interest, bytes], None], answer_delay: float = _ANSWER_DELAY
     ) -> None:
+        """`on_interest` gets all that is to be answered, and the digest of what the server has just asked."""
         self.desired = desired
         self._on_interest, self._interest = on_interest, Interest()
         self.on_arrivals: Callable[[Iterable[tuple[str, bytes]]], None] = lambda _: None
@@ -176,7 +177,7 @@ class Pull:
     def _interested(self, said: pb.Interest) -> None:
         fresh = Interest(secrets=tuple(said.secrets), label_keys=tuple(said.label_keys), services=tuple(said.services))
         self._interest = self._interest.joined(fresh) if said.partial else fresh
-        self._on_interest(self._interest)
+        self._on_interest(self._interest, fresh.digest)
         self.asked.set()
 
     def _hello_ack(self, ack: pb.PullHelloAck) -> None:

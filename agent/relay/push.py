@@ -34,6 +34,7 @@ class Push:
         self._settings, self._relist, self._on_stored = settings, relist, on_stored
         self._complete = asyncio.Event()
         self._stream: Stream | None = None
+        self._answer = b""  # the digest of the newest Interest whose facts have all come
         self._reset()
 
     def _reset(self) -> None:
@@ -44,6 +45,7 @@ class Push:
         self._replace: dict[str, None] = {}  # types whose next chunk begins a complete listing
         self._frames: Iterator[pb.PushRequest] | None = None  # one listing of keys, or one object in parts
         self._listings: list[tuple[str, frozenset[int]]] = []  # listings of keys that were asked for
+        self._unanswered = False
 
     # -- for the rest of the agent
 
@@ -66,6 +68,11 @@ class Push:
         """Takes the changes and sends them at once."""
         if self.facts.update(changes, Seen(seen_unix_nanos, traceparent)) and self._stream is not None:
             self._stream.wake()
+
+    def answered(self, interest: bytes) -> None:
+        """All facts that this Interest asks for have been given to `update`: said when they are sent."""
+        self._answer, self._unanswered = interest, True
+        self._wake()
 
     def complete(self, types: Collection[str]) -> None:
         """The first listing of these types has been given to `update`; only now are they told to the server, empty
@@ -95,6 +102,7 @@ class Push:
             facts.waiting.clear()  # the digests tell it
             if facts.complete:
                 hello.digests.append(_digest(name, facts))
+        hello.answered = self._answer
         return pb.PushRequest(hello=hello)
 
     def end(self, stream: Stream) -> None:
@@ -187,6 +195,9 @@ class Push:
             for type_, facts in self.facts.types.items():
                 if (facts.waiting or type_ in self._replace) and facts.complete and self._takes(type_):
                     return self._delta(type_, facts)
+            if self._unanswered:
+                self._unanswered = False
+                return pb.PushRequest(answered=pb.Answered(interest=self._answer, seq=self._seq))
             if not self._listings:
                 return None
             type_, buckets = self._listings.pop(0)

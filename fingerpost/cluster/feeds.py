@@ -62,6 +62,10 @@ class Feed:
             self._seen = self._seen or seen
             self._ready.set()
 
+    def tell(self) -> None:
+        """Whether anything has changed or not."""
+        self._ready.set()
+
     async def next(self) -> Batch:
         await self._ready.wait()
         self._ready.clear()

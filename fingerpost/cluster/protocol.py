@@ -167,6 +167,10 @@ class Cluster(Protocol):
         """(namespace, name) of what is needed of Secrets or ConfigMaps; an API server is asked for no others."""
         ...
 
+    def unread(self, type_: str) -> frozenset[tuple[str, str]]:
+        """What is wanted and was not looked for yet. With the batch after the one that lacks it, that batch is told."""
+        ...
+
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """Atomically, and only when it differs from what is there: True when it was written. Raises ClusterFailed."""
         ...

@@ -14,7 +14,8 @@ from fingerpost.relay.objects import OBJECT
 
 _OBJECTS: Final = "objects"
 ARRIVALS: Final = "arrivals"
-FEATURES: Final = (ARRIVALS, "digest-buckets", _OBJECTS, "pieces", "splices", "stored")
+ANSWERS: Final = "answers"
+FEATURES: Final = (ANSWERS, ARRIVALS, "digest-buckets", _OBJECTS, "pieces", "splices", "stored")
 # Type of resource -> feature. What is not here has been there from the beginning.
 _NEEDED: Final[Mapping[str, str]] = MappingProxyType({OBJECT: _OBJECTS})
 

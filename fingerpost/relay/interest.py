@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from fingerpost.objects import canonical, content_hash
+
 
 class Interest(msgspec.Struct, frozen=True, kw_only=True):
     """Names are "<namespace>/<name>", sorted; label keys are those of pods that subsets are made of.
@@ -15,6 +17,11 @@ class Interest(msgspec.Struct, frozen=True, kw_only=True):
     label_keys: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     partial: bool = False
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes: what is asked, whether all is known or not."""
+        return content_hash(canonical([list(self.secrets), list(self.label_keys), list(self.services)]))
 
     def joined(self, other: Interest) -> Interest:
         """Both together."""

@@ -60,6 +60,7 @@ class Ingest:
         on_conflict: Callable[[], None] = lambda: None,
         on_leading: Callable[[], None] = lambda: None,
         ever_connected: Callable[[str], bool] = lambda _: False,
+        asked: Callable[[str], bytes | None] = lambda _: None,
         sighted: Callable[[Batch], str] = lambda _: "",
         now: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -72,7 +73,9 @@ class Ingest:
         self._on_states, self._ever_connected = on_states, ever_connected
         management = settings.management
         self._turns = Turns(store, self.inputs, pipeline, self, management, settings.lease, metrics)
-        self.sessions = Sessions(self._turns, self.inputs, management, store.replica, now, self._touch, on_conflict)
+        self.sessions = Sessions(
+            self._turns, self.inputs, management, store.replica, now, self._touch, asked, on_conflict
+        )
         reads = not store.stands_in
         self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now, sighted, reads=reads)
         self._liveness = Liveness(store, self.inputs, metrics, now)
@@ -189,6 +192,7 @@ class Ingest:
         session = self.sessions.get(cluster, fence)
         if session is None:
             return
+        session.changed = session.changed or bool(upserts or removes)
         if kinds.pushed_by_agent(cluster, type_, self._settings.management):
             change = self._turns.change
             for namespace, name, hash_, body in upserts:
@@ -206,6 +210,10 @@ class Ingest:
         if (session := self.sessions.get(cluster, fence)) is not None:
             self.sessions.listed(session, type_)
 
+    def answered(self, cluster: str, fence: Fence, interest: bytes) -> None:
+        if (session := self.sessions.get(cluster, fence)) is not None:
+            self.sessions.answered(session, interest)
+
     async def close(self, cluster: str, fence: Fence) -> None:
         if (session := self.sessions.get(cluster, fence)) is not None:
             self.sessions.closed(session)
@@ -213,6 +221,7 @@ class Ingest:
     # ------------------------------------------------------------ inside a turn (mgmt.ingest.turns.Hooks)
 
     def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
+        self.sessions.turn_begins()
         management = self._settings.management
         types = {key.type for key in changes}
         if not (self._dirty or kinds.SESSION in types or kinds.KUBERNETES_CLUSTER in types):
@@ -236,6 +245,9 @@ class Ingest:
             self._liveness.show(states, self.states.clusters.keys() - states.clusters.keys())
             self.states = states
             self._on_states(states)
+
+    def turn_ended(self) -> None:
+        self.sessions.turn_ended()
 
     def _deregistered(self, cluster: str, why: str) -> None:
         self.sessions.end(cluster, Reason.NOT_REGISTERED, f"KubernetesCluster {cluster} {why}")

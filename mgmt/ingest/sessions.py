@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from fingerpost.api.admin.kubernetes_cluster import CLUSTER_UID, Approval
+from fingerpost.relay.features import ANSWERS
 from fingerpost.relay.reasons import Reason, Refused
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import record_key
@@ -23,13 +24,31 @@ log = structlog.get_logger()
 
 
 class Session:
-    """One open stream of facts. `missing`: announced types whose listing has not ended."""
+    """One open stream of facts. `missing`: announced types whose listing has not ended; `answered`: the digest of the
+    last Interest that was; `changed`: it has brought something that was not known.
+    """
 
-    __slots__ = ("fence", "info", "missing", "since", "source")
+    __slots__ = ("answered", "changed", "fence", "info", "missing", "since", "source", "warm")
 
     def __init__(self, fence: Fence, info: SessionInfo, missing: set[str], since: int) -> None:
         self.fence, self.info, self.missing, self.since = fence, info, missing, since
         self.source: Source = agent_source(info.cluster)
+        self.answered, self.changed, self.warm = info.answered, False, False
+
+    @property
+    def phase(self) -> Phase:
+        return Phase.WARM if self.warm else Phase.SYNCING
+
+
+class _Listing:
+    """Sessions that one turn has translated completely. They are warm with their own answers and those of the clusters
+    `awaited`, which were warm.
+    """
+
+    __slots__ = ("awaited", "sessions")
+
+    def __init__(self, awaited: set[str], sessions: dict[str, Session]) -> None:
+        self.awaited, self.sessions = awaited, sessions
 
 
 class Reader:
@@ -42,7 +61,13 @@ class Reader:
 
 
 class Sessions:
-    """At most one session per cluster; the newest wins, as long as it comes from the same cluster."""
+    """At most one session per cluster; the newest wins, as long as it comes from the same cluster.
+
+    `asked(cluster)` is the digest of what the agent is asked for now; None: nobody knows yet. What a cluster
+    has listed may make the server ask for more, of this cluster and of others: a Service that a VirtualDestination
+    selects, and now its endpoints. Only with these answers is it warm, or what gateways have of it would be taken for
+    gone in between.
+    """
 
     def __init__(
         self,
@@ -52,6 +77,7 @@ class Sessions:
         replica: str,
         now: Callable[[], int],
         touched: Callable[[], None],
+        asked: Callable[[str], bytes | None] = lambda _: None,
         conflicted: Callable[[], None] = lambda: None,
     ) -> None:
         self.conflicts: dict[str, tuple[str, int]] = {}  # by cluster: what is said of the latest, and when it came
@@ -63,6 +89,10 @@ class Sessions:
         self.knocked: Callable[[], None] = lambda: None  # somebody has begun to
         self._waiting: dict[str, list[asyncio.Event]] = {}
         self._open: dict[str, Session] = {}
+        self._asked = asked
+        self._listed: dict[str, Session] = {}  # completely, and not yet translated
+        self._translating: dict[str, Session] = {}
+        self._listings: list[_Listing] = []
         self._readers: dict[str, set[Reader]] = {}
         self._opened = asyncio.Event()  # replaced whenever a session opens
         self._turns, self._inputs, self._management, self._replica = turns, inputs, management, replica
@@ -100,7 +130,8 @@ class Sessions:
         self._last_fence += 1
         session = Session(Fence(self._last_fence), info, missing, self._now())
         self._open[cluster] = session
-        self._record(session, Phase.SYNCING if missing else Phase.WARM)
+        self._record(session, Phase.SYNCING)
+        self._look_whether_listed(session)
         self.look()
         for reader in list(self._readers.get(cluster, ())):
             if reader.uid != info.cluster_uid:
@@ -213,8 +244,56 @@ class Sessions:
     def listed(self, session: Session, type_: str) -> None:
         if type_ in session.missing:
             session.missing.discard(type_)
-            if not session.missing:
-                self._record(session, Phase.WARM)
+            self._look_whether_listed(session)
+
+    def _look_whether_listed(self, session: Session) -> None:
+        if session.missing or session.warm:
+            return
+        asked = self._asked(session.info.cluster)
+        if ANSWERS not in session.info.features or (not session.changed and asked in (None, session.answered)):
+            self._is_warm(session)
+        else:
+            self._listed[session.info.cluster] = session
+            self._turns.look()
+
+    def turn_begins(self) -> None:
+        self._translating |= self._listed
+        self._listed = {}
+
+    def turn_ended(self) -> None:
+        """What is asked for now is known by what the turn has translated."""
+        if self._translating:
+            owing = {name for name, session in self._open.items() if session.warm and not self._has_answered(session)}
+            self._listings.append(_Listing(owing, self._translating))
+            self._translating = {}
+        for listing in self._listings:  # who is gone, or is asked as before again, owes nothing
+            there = {name: self._open.get(name) for name in listing.awaited}
+            listing.awaited = {name for name, other in there.items() if other and not self._has_answered(other)}
+        self._settle()
+
+    def answered(self, session: Session, interest: bytes) -> None:
+        session.answered = interest
+        if self._has_answered(session):
+            for listing in self._listings:
+                listing.awaited.discard(session.info.cluster)
+        self._settle()
+
+    def _settle(self) -> None:
+        for listing in self._listings:
+            for cluster, session in [] if listing.awaited else list(listing.sessions.items()):
+                if self._open.get(cluster) is not session:
+                    del listing.sessions[cluster]
+                elif self._has_answered(session):
+                    del listing.sessions[cluster]
+                    self._is_warm(session)
+        self._listings = [listing for listing in self._listings if listing.sessions]
+
+    def _has_answered(self, session: Session) -> bool:
+        return ANSWERS not in session.info.features or self._asked(session.info.cluster) == session.answered
+
+    def _is_warm(self, session: Session) -> None:
+        session.warm = True
+        self._record(session, Phase.WARM)
 
     def closed(self, session: Session) -> None:
         """The owner's last word; what is stored stays in force."""
@@ -240,7 +319,7 @@ class Sessions:
     def announce(self) -> None:
         """Write all records again, with the epoch of now."""
         for session in self._open.values():
-            self._record(session, Phase.SYNCING if session.missing else Phase.WARM)
+            self._record(session, session.phase)
 
     def register(self, named: Mapping[str, Registration]) -> None:
         self.named = named

@@ -33,6 +33,9 @@ class Hooks(Protocol):
     def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
         """These inputs are about to be translated."""
 
+    def turn_ended(self) -> None:
+        """What was there when it began is published."""
+
     def fenced(self, source: Source) -> None:
         """Another replica has claimed the source."""
 
@@ -203,6 +206,7 @@ class Turns:
         if results or self.seq != self._published:
             self._published = self.seq
             self._pipeline.publish(results, self.seq, self._stored_at)
+        self._hooks.turn_ended()
         owed, self._owed = self._owed, []
         for _, callback in (*owed, *saved):
             callback(self.seq)

@@ -26,6 +26,8 @@ from mgmt.relay.ports import NEVER, LogEntry
 from mgmt.translate.scopes import GatewayKey, ScopeClass
 from mgmt.translate.turn import Turn
 
+_NOTHING = Interest().digest
+
 
 class Publisher:
     """`relist(clusters)` is called when a guard demands new listings; `now` gives Unix nanoseconds."""
@@ -47,6 +49,7 @@ class Publisher:
         self._scopes: dict[str, dict[str, Scope]] = {}
         self._cluster_sets: dict[str, ResourceSet] = {}
         self._interests: dict[str, Interest] = {}
+        self._asked: dict[str, bytes] = {}  # the digests of these
         self._told: dict[str, Told] = {}
         self._wakes: dict[str, dict[Callable[[], None], None]] = {}
         self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
@@ -55,15 +58,23 @@ class Publisher:
         self._cold: frozenset[str] = frozenset()
         self._homes: frozenset[str] = frozenset()
         self._ahead = 0  # a config_version that an agent holds and this replica has not reached
-        self._ready = asyncio.Event()
+        self._known, self._ready = asyncio.Event(), asyncio.Event()
 
     # ---------------------------------------------------------------- what the relay reads
+
+    async def known(self, cluster: str) -> None:
+        await self._known.wait()
 
     async def ready(self, cluster: str) -> None:
         await self._ready.wait()
 
+    def ask_agents(self) -> None:
+        """The management cluster is listed, so `interest` says something."""
+        self._known.set()
+
     def open_for_agents(self) -> None:
         """The first translation is done and this replica has caught up with Redis."""
+        self._known.set()
         self._ready.set()
 
     @property
@@ -84,6 +95,10 @@ class Publisher:
     def interest(self, cluster: str) -> Interest:
         found = self._interests.get(cluster) or Interest()
         return structs.replace(found, partial=True) if self._cold else found
+
+    def asked(self, cluster: str) -> bytes | None:
+        """The digest of `interest`; None as long as it says nothing."""
+        return self._asked.get(cluster, _NOTHING) if self._known.is_set() else None
 
     def tell_arrival(self, key: ObjectKey, body: bytes | None) -> None:
         """To the agent of the object's cluster: `status.arrival` in JSON. None: the object is gone."""
@@ -164,6 +179,7 @@ class Publisher:
                 touched[cluster] = None
         for cluster, interest in turn.interests.items():
             self._interests[cluster] = interest
+            self._asked[cluster] = interest.digest
             touched[cluster] = None
         self._refresh_keeps(version, touched)
         self._wake(touched)

@@ -58,6 +58,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     peer: str
     control: SessionControl
     certificate: ShownCertificate | None = None  # None: a token, or nothing, was the proof
+    answered: bytes = b""  # the digest of the Interest whose facts are in what it announced
 
 
 class Upsert(NamedTuple):
@@ -109,6 +110,9 @@ class Ingest(Protocol):
 
     def listed(self, cluster: str, fence: Fence, type_: str) -> None:
         """Everything the agent has of the type is in (also for a type that was in step from the start)."""
+
+    def answered(self, cluster: str, fence: Fence, interest: bytes) -> None:
+        """All facts that the Interest of this digest asks for are in."""
 
     async def close(self, cluster: str, fence: Fence) -> None:
         """The session is over, whatever the cause."""
@@ -183,6 +187,9 @@ class Publisher(Protocol):
 
     @property
     def config_version(self) -> int: ...
+
+    async def known(self, cluster: str) -> None:
+        """Until `interest` says something: perhaps long before `ready`, which may wait for the answers."""
 
     async def ready(self, cluster: str) -> None:
         """Returns when this replica may serve the cluster: first translation done, caught up with Redis and with

@@ -81,13 +81,15 @@ class PullSession:
             raise _broken(f"{len(hello.scopes)} scopes in Hello, at most {_MOST_SCOPES} are possible")
         if hello.config_version > publisher.config_version:
             publisher.seen(self._cluster, hello.config_version)
+        await publisher.known(self._cluster)
+        self._unsubscribe = publisher.subscribe(self._cluster, self._stream.wake)
+        self._stream.wake()
         await publisher.ready(self._cluster)
         ack = pb.PullHelloAck(features=FEATURES, config_version=publisher.config_version, window=self._settings.window)
         self._small.append(pb.PullResponse(hello_ack=ack).SerializeToString())
         views = self._views()
         for had in hello.scopes:
             self._positions[had.scope] = place(views.get(had.scope), had.digest)
-        self._unsubscribe = publisher.subscribe(self._cluster, self._stream.wake)
         self._open = True
         self._stream.wake()
 
@@ -198,6 +200,8 @@ class PullSession:
     def produce(self) -> bytes | None:
         if self._small:
             return self._small.popleft()
+        if self._unsubscribe is not None and (asked := self._next_interest()) is not None:
+            return asked
         if not self._open or self._seq - self._acked >= self._settings.window:
             return None
         if self._answers:
@@ -206,18 +210,23 @@ class PullSession:
         if rest:
             self._seq += 1
             return scope_delta(self._seq, scope, rest.popleft())
-        interest = self._publisher.interest(self._cluster)
-        if interest is not self._interest:
-            known, self._interest = self._interest, interest
-            if interest != known:
-                wire = pb.Interest(
-                    secrets=interest.secrets,
-                    label_keys=interest.label_keys,
-                    services=interest.services,
-                    partial=interest.partial,
-                )
-                return self._numbered(pb.PullResponse(interest=wire))
         return self._next_scope() or self._next_arrivals()
+
+    def _next_interest(self) -> bytes | None:
+        """Without a number of the stream, and before HelloAck too: until all have answered, nobody may be served."""
+        interest = self._publisher.interest(self._cluster)
+        if interest is self._interest:
+            return None
+        known, self._interest = self._interest, interest
+        if interest == known:
+            return None
+        wire = pb.Interest(
+            secrets=interest.secrets,
+            label_keys=interest.label_keys,
+            services=interest.services,
+            partial=interest.partial,
+        )
+        return pb.PullResponse(interest=wire).SerializeToString()
 
     def _next_arrivals(self) -> bytes | None:
         """Without a number of the stream: nobody acknowledges them."""

@@ -72,6 +72,7 @@ class PushSession:
         self._told = 0
         self._unstored = 0  # changes handed to ingest that are not in Redis yet
         self._trailing = 0
+        self._answered = b""  # said, and not yet handed on
         self._out: deque[pb.PushResponse] = deque()
 
     async def start(self) -> None:
@@ -89,6 +90,7 @@ class PushSession:
             peer=self._peer,
             control=self,
             certificate=self._certificate,
+            answered=hello.answered,
         )
         self._fence = await self._ingest.open(self._cluster, info)
         ack = pb.PushHelloAck(features=FEATURES, window=self._settings.window, accepted_types=self._accepted or ())
@@ -141,13 +143,24 @@ class PushSession:
                 self._numbered(message.bucket_keys.seq)
                 _check_names(message.bucket_keys.type, (message.bucket_keys.objects,))
                 self._keys(message.bucket_keys)
+            case "answered":
+                # what was lost on the way was perhaps an answer
+                if message.answered.seq == self._incoming.last:
+                    self._answered = message.answered.interest
             case "goodbye":
                 raise lost_by(message.goodbye)
             case "hello":
                 raise Refused(Reason.PROTOCOL, "a second Hello")
             case _:
                 return  # heartbeats, and what a newer agent may add
+        self._hand_on_answer()
         self._stream.wake()
+
+    def _hand_on_answer(self) -> None:
+        """What is asked for again because digests differed may be an answer, too."""
+        if self._answered and self._fence is not None and all(state.in_step for state in self._types.values()):
+            self._ingest.answered(self._cluster, self._fence, self._answered)
+            self._answered = b""
 
     def _numbered(self, seq: int) -> None:
         if self._fence is None:

@@ -1,4 +1,4 @@
-"""What users do: one random change of the world each, and of the files that say it."""
+"""What users do: one random change of the world each, and of the objects that say it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import NamedTuple
 
-from tests.chaos.folders import Folders
+from tests.chaos.manifests import TEAMS, Manifests
 from tests.chaos.world import MGMT, SHOP, Action, Table, World
 
 _TABLES = 60
 _DESTINATIONS = 8
-_TEAMS = 3
 _PODS = 6
 _BULK = 20  # tables in one large edit
 
 
 class Edit(NamedTuple):
-    """`write` brings the folders to what the world says already; it removes nothing but what is in the edit."""
+    """`write` brings the objects to what the world says already; it removes nothing but what is in the edit."""
 
     what: str
     write: Callable[[], None]
@@ -26,8 +25,8 @@ class Edit(NamedTuple):
 class Users:
     """Edits depend on the random source and the world alone."""
 
-    def __init__(self, world: World, folders: Folders, random: Random) -> None:
-        self._world, self._folders, self._random = world, folders, random
+    def __init__(self, world: World, manifests: Manifests, random: Random) -> None:
+        self._world, self._manifests, self._random = world, manifests, random
         self._count = 0
         kinds: list[tuple[int, Callable[[], Edit]]] = [
             (8, self._change_table),
@@ -64,7 +63,7 @@ class Users:
     def put_table(self, name: str, table: Table) -> Edit:
         former = self._world.tables.get(name)
         self._world.tables[name] = table
-        return Edit(f"table {name} in {table.home}", lambda: self._folders.table(name, former))
+        return Edit(f"table {name} in {table.home}", lambda: self._manifests.table(name, former))
 
     def told_by(self, cluster: str) -> Edit:
         """One that only the agent of `cluster` tells the server."""
@@ -79,7 +78,7 @@ class Users:
 
     def _fresh_table(self) -> Table:
         home = self._random.choice((MGMT, MGMT, *self._world.clusters))
-        namespace = self._random.choice((SHOP, SHOP, *(f"team{n}" for n in range(_TEAMS))))
+        namespace = self._random.choice((SHOP, SHOP, *TEAMS))
         return Table(home, namespace, self._pick(self._world.gateways), self._routes())
 
     def _add_table(self) -> Edit:
@@ -95,7 +94,7 @@ class Users:
         if not (name := self._pick(self._world.tables)):
             return self._add_table()
         former = self._world.tables.pop(name)
-        return Edit(f"no table {name}", lambda: self._folders.table(name, former))
+        return Edit(f"no table {name}", lambda: self._manifests.table(name, former))
 
     def _change_many(self) -> Edit:
         """As a release does; sometimes most of them go, which the guards have to question and then to let through."""
@@ -111,7 +110,7 @@ class Users:
 
     def _remove(self, name: str) -> Edit:
         former = self._world.tables.pop(name)
-        return Edit("", lambda: self._folders.table(name, former))
+        return Edit("", lambda: self._manifests.table(name, former))
 
     def _again(self, name: str) -> Table:
         return self._world.tables[name]._replace(routes=self._routes())
@@ -128,7 +127,7 @@ class Users:
             self._world.services[cluster, app] = pods
         else:
             del self._world.services[cluster, app]
-        return Edit(f"service {app} in {cluster}: {sorted(pods)}", lambda: self._folders.service(cluster, app))
+        return Edit(f"service {app} in {cluster}: {sorted(pods)}", lambda: self._manifests.service(cluster, app))
 
     def _add_destination(self) -> Edit:
         free = [f"d{n}" for n in range(_DESTINATIONS) if f"d{n}" not in self._world.destinations]
@@ -136,24 +135,24 @@ class Users:
             return self._change_service()
         name = self._random.choice(free)
         self._world.destinations.add(name)
-        return Edit(f"destination {name}", lambda: self._folders.destination(name))
+        return Edit(f"destination {name}", lambda: self._manifests.destination(name))
 
     def _remove_destination(self) -> Edit:
         if not (name := self._pick(self._world.destinations - self._world.used())):
             return self._add_destination()
         self._world.destinations.discard(name)
-        return Edit(f"no destination {name}", lambda: self._folders.destination(name))
+        return Edit(f"no destination {name}", lambda: self._manifests.destination(name))
 
     def _toggle_gateway(self) -> Edit:
         name = f"more{self._random.randrange(len(self._world.clusters))}"
         if self._world.gateways.pop(name, None) is None:
             self._world.gateways[name] = self._world.clusters[int(name[4:])]
-        return Edit(f"gateway {name}", lambda: self._folders.gateway(name))
+        return Edit(f"gateway {name}", lambda: self._manifests.gateway(name))
 
     def _toggle_workspace(self) -> Edit:
-        name = f"team{self._random.randrange(_TEAMS)}"
+        name = self._random.choice(TEAMS)
         self._world.workspaces ^= {name}
-        return Edit(f"workspace {name}", lambda: self._folders.workspace(name))
+        return Edit(f"workspace {name}", lambda: self._manifests.workspace(name))
 
     def _pick(self, names: object) -> str:
         """Any of them; empty when there is none."""

@@ -18,7 +18,7 @@ import grpc
 from fingerpost.relay.digest import SetDigest
 from fingerpost.relay.v1 import relay_pb2 as pb
 from tests.chaos.fleet import Fleet
-from tests.chaos.folders import GATEWAY
+from tests.chaos.manifests import GATEWAY
 from tests.chaos.proxies import CDS, EDS, LDS, RDS
 
 _RELAY = "/fingerpost.relay.v1.Relay"

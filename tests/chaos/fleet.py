@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 
 from mgmt.store.embedded import binary
 from tests.chaos.checker import Checker
-from tests.chaos.folders import Folders
 from tests.chaos.lines import Lines, Wire
+from tests.chaos.manifests import Clusters, Manifests
 from tests.chaos.proxies import Proxy
 from tests.chaos.world import MGMT, World
 from tests.fleet import fleet_processes as processes
@@ -60,11 +60,18 @@ class Part:
 
 class Fleet:
     def __init__(
-        self, root: Path, world: World, checker: Checker, servers: int, agent: str, stack: AsyncExitStack
+        self,
+        root: Path,
+        world: World,
+        checker: Checker,
+        clusters: Clusters,
+        servers: int,
+        agent: str,
+        stack: AsyncExitStack,
     ) -> None:
-        self._agent_module = agent
+        self._agent_module, self._clusters = agent, clusters
         self.root, self.world, self.checker, self._stack = root, world, checker, stack
-        self.folders = Folders(root, world)
+        self.manifests = Manifests(world, clusters)
         self.redis_port = free_port()
         self.redis = Part("redis", [], root / "redis.log")
         self.ports = [free_port() for _ in range(servers)]
@@ -86,7 +93,7 @@ class Fleet:
     # ---------------------------------------------------------------- starting
 
     async def begin(self) -> None:
-        self.folders.begin()
+        self.manifests.begin()
         self._write_redis()
         self._stack.callback(self._end)
         self.redis.start()
@@ -118,7 +125,7 @@ class Fleet:
         state = self.root / f"server-{number}"
         flags: dict[str, object] = {
             "state_dir": state,
-            "directory": self.folders.of(MGMT),
+            **self._clusters.flags(MGMT),
             "relay_address": f"127.0.0.1:{port}",
             "admin_address": "127.0.0.1:0",
             "heartbeat": _HEARTBEAT,
@@ -133,7 +140,7 @@ class Fleet:
     def _agent(self, cluster: str, relay: int, xds: int) -> Part:
         flags = {
             "cluster": cluster,
-            "directory": self.folders.of(cluster),
+            **self._clusters.flags(cluster),
             "state_dir": self.root / f"agent-{cluster}",
             "server_address": f"127.0.0.1:{relay}",
             "xds_address": f"127.0.0.1:{xds}",
@@ -237,10 +244,9 @@ class Fleet:
 
 @asynccontextmanager
 async def running_fleet(
-    root: Path, world: World, checker: Checker, servers: int = 1, agent: str = "agent"
+    root: Path, world: World, checker: Checker, clusters: Clusters, servers: int = 1, agent: str = "agent"
 ) -> AsyncIterator[Fleet]:
-    """`agent` is the module of the agents' processes."""
-    async with AsyncExitStack() as stack:
-        fleet = Fleet(root, world, checker, servers, agent, stack)
+    async with clusters.running(), AsyncExitStack() as stack:
+        fleet = Fleet(root, world, checker, clusters, servers, agent, stack)
         await fleet.begin()
         yield fleet

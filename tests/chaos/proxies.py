@@ -19,7 +19,7 @@ from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
-from tests.chaos.folders import GATEWAY
+from tests.chaos.manifests import GATEWAY
 from tests.chaos.world import Key
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"

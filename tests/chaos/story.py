@@ -18,11 +18,13 @@ from tests.chaos.checker import Checker
 from tests.chaos.edits import Edit, Users
 from tests.chaos.faults import Fault, Kind, ServerKilled, kinds
 from tests.chaos.fleet import Fleet, running_fleet
+from tests.chaos.folders import Folders
+from tests.chaos.manifests import Clusters
 from tests.chaos.world import World
 from tests.fleet.fleet_network import until
 
 _ROUND = 40  # faults between two quiets
-_EVERY = 0.13  # seconds from one fault to the next, on average
+EVERY = 0.13  # seconds from one fault to the next, on average
 _EDITS = 1.5  # for each fault
 _PATIENCE = 45.0  # seconds in which a fleet must come to rest
 _ABSENCE = 4  # every so many rounds
@@ -71,13 +73,13 @@ class Log:
         self._file.flush()
 
 
-def schedule(fleet: Fleet, random: Random, chances: list[Kind], faults: int) -> Iterator[Step]:
+def schedule(fleet: Fleet, random: Random, chances: list[Kind], faults: int, every: float) -> Iterator[Step]:
     """The steps of one round in their order."""
     order, at = 0, 0.0
     steps: list[Step] = []
     free_at: dict[str, float] = {}
     for _ in range(faults):
-        at += random.expovariate(1 / _EVERY)
+        at += random.expovariate(1 / every)
         for _ in range(_TRIES):
             fault = random.choices(chances, [k.weight for k in chances])[0].make(fleet, random)
             if all(free_at.get(held, 0.0) <= at for held in fault.holds):
@@ -105,12 +107,13 @@ class Story:
         seed: int,
         log: Log,
         tell: Callable[[str], None],
-        chances: Callable[[Fleet], list[Kind]] = kinds,
+        chances: Callable[[Fleet], list[Kind]],
+        every: float,
     ) -> None:
-        self._chances = chances(fleet)
+        self._chances, self._every = chances(fleet), every
         self._fleet, self._checker, self._seed, self._log, self._tell = fleet, checker, seed, log, tell
         self._random = Random(seed)
-        self._users = Users(fleet.world, fleet.folders, Random(f"edits {seed}"))
+        self._users = Users(fleet.world, fleet.manifests, Random(f"edits {seed}"))
         self._counts: Counter[str] = Counter()
         self.edits = 0
         self._told = 0
@@ -125,7 +128,7 @@ class Story:
         done = 0
         while done < faults:
             count = min(_ROUND, faults - done)
-            await self._round(schedule(self._fleet, self._random, self._chances, count))
+            await self._round(schedule(self._fleet, self._random, self._chances, count, self._every))
             done += count
             if not await self._quiet(f"{done} faults"):
                 return False
@@ -240,13 +243,22 @@ async def tell_story(
     servers: int = 1,
     agent: str = "agent",
     chances: Callable[[Fleet], list[Kind]] = kinds,
+    every: float = EVERY,
+    source: Clusters | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """`agent` is the module of the agents' processes."""
+    """`agent` is the module of the agents' processes; `source` where the clusters `names(clusters)` are, folders when
+    it is absent.
+    """
     began = time.monotonic()
-    world = World(tuple(f"c{n}" for n in range(clusters)))
+    world = World(names(clusters))
     checker = Checker(world)
-    async with running_fleet(root, world, checker, servers, agent) as fleet:
-        story = Story(fleet, checker, seed, Log(root / "story.jsonl"), tell, chances)
+    source = source or Folders(root / "clusters")
+    async with running_fleet(root, world, checker, source, servers, agent) as fleet:
+        story = Story(fleet, checker, seed, Log(root / "story.jsonl"), tell, chances, every)
         rested = await story.begin() and await story.run(faults)
         return story.outcome(rested, time.monotonic() - began)
+
+
+def names(clusters: int) -> tuple[str, ...]:
+    return tuple(f"c{n}" for n in range(clusters))

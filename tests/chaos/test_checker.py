@@ -10,8 +10,8 @@ from tests.chaos.checker import Checker
 from tests.chaos.world import MGMT, SHOP, Action, Key, Table, World
 
 ROUTE: Key = ("route", "t.example", "/0")
-LOCAL: Key = ("endpoint", "cart", "127.7.1.10:8080")
-REMOTE: Key = ("endpoint", "cart", "127.7.2.1:16443")
+LOCAL: Key = ("endpoint", "cart", "198.18.1.10:8080")
+REMOTE: Key = ("endpoint", "cart", "198.18.2.1:16443")
 
 
 class Stored:
@@ -49,7 +49,7 @@ def counts(checker: Checker) -> dict[str, int]:
 
 def test_the_model_knows_own_pods_and_the_gateways_of_others(world: World) -> None:
     assert world.wanted("a") == {ROUTE: "to cart", ("route", "t.example", "/1"): "says one", LOCAL: "", REMOTE: ""}
-    assert world.endpoints("b", "cart") == {"127.7.2.10:8080", "127.7.2.11:8080", "127.7.1.1:16443"}
+    assert world.endpoints("b", "cart") == {"198.18.2.10:8080", "198.18.2.11:8080", "198.18.1.1:16443"}
     assert [world.home(key) for key in (ROUTE, LOCAL, REMOTE)] == ["a", "a", "b"]
     world.gateways["edge"] = "b"
     assert not world.wanted("a")

@@ -52,10 +52,10 @@ class World:
     # ---------------------------------------------------------------- addresses
 
     def gateway_address(self, cluster: str) -> str:
-        return f"127.7.{self.clusters.index(cluster) + 1}.1"
+        return f"198.18.{self.clusters.index(cluster) + 1}.1"
 
     def pod_address(self, cluster: str, number: int) -> str:
-        return f"127.7.{self.clusters.index(cluster) + 1}.{10 + number}"
+        return f"198.18.{self.clusters.index(cluster) + 1}.{10 + number}"
 
     # ---------------------------------------------------------------- what follows from it
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -132,17 +133,20 @@ def gateway(cluster: str, address: str) -> list[Object]:
     return [node, service, pod("gw", "gw-0", address, f"node-{cluster}", labels)]
 
 
-def service(cluster: str, name: str, addresses: Sequence[str], namespace: str = "shop") -> list[Object]:
-    """A Service with one ready pod per address."""
+def service(
+    cluster: str, name: str, addresses: Sequence[str], namespace: str = "shop", *, numbers: Sequence[int] = ()
+) -> list[Object]:
+    """A Service with one ready pod per address; `numbers`: of these pods, absent: from 0."""
     node = f"node-{cluster}"
+    pods = {f"{name}-{number}": address for number, address in zip(numbers or count(), addresses, strict=False)}
     endpoints = [
         {
             "addresses": [address],
             "conditions": {"ready": True},
             "nodeName": node,
-            "targetRef": {"kind": "Pod", "name": f"{name}-{i}", "namespace": namespace},
+            "targetRef": {"kind": "Pod", "name": pod_name, "namespace": namespace},
         }
-        for i, address in enumerate(addresses)
+        for pod_name, address in pods.items()
     ]
     port = {"name": "http", "port": 8000, "targetPort": HTTP_PORT}
     own = core("Service", namespace, name, labels={"app": name}, spec={"selector": {"app": name}, "ports": [port]})
@@ -154,5 +158,5 @@ def service(cluster: str, name: str, addresses: Sequence[str], namespace: str = 
         "ports": [{"name": "http", "port": HTTP_PORT}],
         "endpoints": endpoints,
     }
-    pods = [pod(namespace, f"{name}-{i}", a, node, {"app": name}) for i, a in enumerate(addresses)]
-    return [own, *pods, endpoint_slice]
+    made = [pod(namespace, pod_name, address, node, {"app": name}) for pod_name, address in pods.items()]
+    return [own, *made, endpoint_slice]

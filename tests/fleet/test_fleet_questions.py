@@ -30,11 +30,11 @@ async def test_what_went_and_came_again_while_an_agent_stood_still_is_told_throu
         agent = await fleet.start_agent("east", server.relay.port)
         await until(lambda: _told(agent) and agent.push.in_step)
         asked, told, pushed = agent._asked, _told(agent), agent.push._seq
-        agent._on_interest(Interest())
+        agent._on_interest(Interest(), b"")
         assert _told(agent) == told
-        agent._on_interest(asked)
+        agent._on_interest(asked, b"")
         assert _told(agent) == told
         assert agent.push._seq == pushed
         monkeypatch.setattr(app, "_LET_GO", 0.01)
-        agent._on_interest(Interest())
+        agent._on_interest(Interest(), b"")
         await until(lambda: not _told(agent))

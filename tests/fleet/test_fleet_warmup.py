@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from agent.app import Agent
 from fingerpost.relay.pieces import join
 from fingerpost.relay.v1 import endpoints_pb2
 from mgmt.app import Server
+from mgmt.ingest.values import State
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, running_fleet
 from tests.fleet.fleet_network import steadily, until
@@ -57,12 +59,12 @@ def _write_solo(fleet: Fleet, text: str) -> None:
 
 
 def _carts(agent: Agent) -> dict[str, set[str]]:
-    """Envoy cluster -> the clusters behind it."""
+    """Envoy cluster -> the clusters behind it that have ready pods, or are the agent's own."""
     state = agent.gateways_.states()[GATEWAY]
     found = [
         endpoints_pb2.EndpointsTemplate.FromString(join(p)) for k, p in state.effective.items() if k[0] == "endpoints"
     ]
-    return {t.cluster_name: {part.cluster for part in t.parts} for t in found}
+    return {t.cluster_name: {p.cluster for p in t.parts if p.remote or p.cluster == agent.cluster} for t in found}
 
 
 def _ejects_at(agent: Agent) -> set[int]:
@@ -176,6 +178,39 @@ async def test_only_what_depends_on_the_missing_cluster_is_held(tmp_path: Path) 
             assert plane.reaches("one", "two", "three")
             assert all(_ejects_at(a) == {7} for a in agents.values())
             await fleet.answers("one", "/far", "kept in three", host="far.example")
+
+
+@pytest.mark.spec("M-45", "M-50")
+async def test_nothing_is_missing_when_the_missing_cluster_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server learns of its Services only now, and then asks for their endpoints: these are part of its listing."""
+    answer = Agent._on_interest
+
+    def late(agent: Agent, *asked: Any) -> None:
+        if agent.cluster != "three":
+            answer(agent, *asked)
+        else:
+            asyncio.get_running_loop().call_later(0.3, answer, agent, *asked)
+
+    monkeypatch.setattr(Agent, "_on_interest", late)
+    async with _amnesia(tmp_path) as plane:
+        without: list[str] = []
+
+        def look() -> None:
+            for cluster, agent in plane.agents.items():
+                if "three" not in set[str]().union(*_carts(agent).values()):
+                    without.append(f"{cluster}: {_carts(agent)}")
+
+        for agent in plane.agents.values():
+            _watch(agent, look)
+        await plane.fleet.start_agent("three", plane.server.relay.port)
+        await until(lambda: plane.server.ingest.states.clusters["three"].state is State.WARM, why="three is back")
+        await until(
+            lambda: not any(a.desired.scopes[GATEWAY].keep for a in plane.agents.values()), why="nothing is kept"
+        )
+        await until(lambda: plane.reaches("one", "two", "three"), why="cart is everywhere")
+        assert without == []
 
 
 @pytest.mark.spec("M-46")

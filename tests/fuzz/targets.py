@@ -144,7 +144,7 @@ async def _ends() -> tuple[Ends, ...]:
     push = Push(_SETTINGS, relist)
     push.complete(["core/Service"])
     push.begin(_stream(), pb.Hello())
-    pull = Pull(DesiredState(lambda *_: None), lambda _: None)
+    pull = Pull(DesiredState(lambda *_: None), lambda *_: None)
     pull.begin(_stream(), pb.Hello())
     return (
         Ends(pb.PushRequest, pushed.receive, pushed.produce),

@@ -93,11 +93,15 @@ class ApiServer:
         (self.folder / "tokens.csv").write_text("\n".join(rows) + "\n")
 
     async def start(self) -> None:
+        server = self.launch()
+        await until(self._ready, 60, lambda: server.said()[-2000:])
+
+    def launch(self) -> Process:
+        """Without waiting for it."""
         if self._etcd is None:
             self._etcd = Process(self._etcd_command(), self.folder / "etcd.log")
         self._server = Process(self._server_command(), self.folder / "kube-apiserver.log")
-        server = self._server
-        await until(self._ready, 60, lambda: server.said()[-2000:])
+        return self._server
 
     async def stop(self) -> None:
         """The API server only, at once: a graceful end waits for every watch."""

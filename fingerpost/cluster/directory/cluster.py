@@ -149,6 +149,9 @@ class DirectoryCluster:
     def want(self, type_: str, names: Collection[tuple[str, str]]) -> None:
         """A folder is read whole."""
 
+    def unread(self, type_: str) -> frozenset[tuple[str, str]]:
+        return frozenset()
+
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """Raises ClusterFailed."""
         return await asyncio.to_thread(self._statuses.write, key, status)

@@ -92,6 +92,9 @@ class KubernetesCluster:
     def want(self, type_: str, names: Collection[tuple[str, str]]) -> None:
         self._mirror.want(type_, names)
 
+    def unread(self, type_: str) -> frozenset[tuple[str, str]]:
+        return self._mirror.unread(type_)
+
     async def release(self) -> int:
         return self._mirror.release()
 

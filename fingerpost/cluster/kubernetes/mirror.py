@@ -86,6 +86,11 @@ class Mirror:
             self._wanted[type_] = frozenset(names)
             self._reflect()
 
+    def unread(self, type_: str) -> frozenset[tuple[str, str]]:
+        """Of these, what was not looked for yet, and may still be."""
+        resource, wanted = self.served.get(type_), self._wanted.get(type_, frozenset())
+        return frozenset(n for n in wanted if resource is None or not self._is_settled(Scope(resource, *n)))
+
     def release(self) -> int:
         """A person says that kinds which are served no longer are gone for good."""
         gone = [key for key in self.bodies if key.type in self._vanished]
@@ -114,7 +119,10 @@ class Mirror:
         ready = scope in self._listed
         self._listed.add(scope)
         self._change(changes)
-        if not ready and self._listable:
+        if not ready and not _is_awaited(scope):
+            for feed in self._feeds:
+                feed.tell()
+        elif not ready and self._listable:
             self._tell_all()
 
     def changed(self, scope: Scope, obj: dict[str, Any], *, gone: bool) -> None:
@@ -145,12 +153,10 @@ class Mirror:
     @property
     def _listable(self) -> bool:
         """All that can be listed has been: what is refused or not served is named in `unlisted`."""
-        settled = all(
-            scope in self._listed or (scope in self._failed and _is_lasting(self._failed[scope]))
-            for scope in self._reflectors
-            if _is_awaited(scope)
-        )
-        return self.known.is_set() and settled
+        return self.known.is_set() and all(self._is_settled(s) for s in self._reflectors if _is_awaited(s))
+
+    def _is_settled(self, scope: Scope) -> bool:
+        return scope in self._listed or (scope in self._failed and _is_lasting(self._failed[scope]))
 
     def _change(self, changes: Sequence[Change]) -> None:
         real: list[Change] = []

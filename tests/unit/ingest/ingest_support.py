@@ -123,6 +123,7 @@ class Replica:
         self.store = RedisStore(StoreSettings(url=url, **timing), name)
         self.recorder = Recorder()
         self.ever: set[str] = set()
+        self.asked: dict[str, bytes] = {}
         self.began_to_lead = 0
         self.ingest = Ingest(
             self.store,
@@ -131,6 +132,7 @@ class Replica:
             NoMetrics(),
             on_leading=self._leads,
             ever_connected=self.ever.__contains__,
+            asked=lambda cluster: self.asked.get(cluster, b""),
         )
         self._folder = folder
         self._stack = AsyncExitStack()
@@ -162,8 +164,10 @@ class Replica:
 class Agent:
     """One agent's Push session, without the wire."""
 
-    def __init__(self, cluster: str, uid: str = "", types: tuple[str, ...] = (TABLE,)) -> None:
-        self.cluster, self.types = cluster, types
+    def __init__(
+        self, cluster: str, uid: str = "", types: tuple[str, ...] = (TABLE,), features: frozenset[str] = frozenset()
+    ) -> None:
+        self.cluster, self.types, self.features = cluster, types, features
         self.uid = uid or f"uid-{cluster}"
         self.goodbye: list[tuple[Reason, str]] = []
         self.stored: list[int] = []
@@ -184,7 +188,7 @@ class Agent:
             instance="i",
             version="1",
             role="leader",
-            features=frozenset(),
+            features=self.features,
             types=self.types,
             peer="127.0.0.1:1",
             control=self,
@@ -202,6 +206,10 @@ class Agent:
         for type_ in self.types:
             self.replica.ingest.listed(self.cluster, self.fence, type_)
         return self
+
+    def answer(self, interest: bytes) -> None:
+        assert self.replica is not None
+        self.replica.ingest.answered(self.cluster, self.fence, interest)
 
     def push(self, objects: Mapping[str, Any | None], type_: str = TABLE, namespace: str = "shop") -> int:
         """Returns how many answers there will be when this one is stored."""

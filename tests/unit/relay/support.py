@@ -60,6 +60,7 @@ class FakeIngest:
         self.types: Collection[str] | None = None
         self.accepts: list[tuple[str, int, int]] = []  # type, upserts, removes
         self.lists: list[str] = []
+        self.answers: list[tuple[bytes, int]] = []  # with how many objects were held then
         self.sessions: list[SessionInfo] = []
         self.closed = 0
         self.seq = 0
@@ -121,6 +122,9 @@ class FakeIngest:
     def listed(self, cluster: str, fence: Fence, type_: str) -> None:
         self.lists.append(type_)
 
+    def answered(self, cluster: str, fence: Fence, interest: bytes) -> None:
+        self.answers.append((interest, sum(map(len, self.held.values()))))
+
     async def close(self, cluster: str, fence: Fence) -> None:
         self.closed += 1
 
@@ -165,6 +169,9 @@ class FakePublisher:
         self.wanted = Interest()
         self.told = Told()
         self.raise_seq = True
+
+    async def known(self, cluster: str) -> None:
+        """At once."""
 
     async def ready(self, cluster: str) -> None:
         return None
@@ -230,7 +237,7 @@ class Agent:
         self.relists: list[tuple[str, ...]] = []
         self.desired = DesiredState(self._on_version)
         self.push = Push(settings, self._relist)
-        self.pull = Pull(self.desired, self.interests.append)
+        self.pull = Pull(self.desired, self._on_interest)
         self.pull.on_arrivals = self.arrivals.extend
         who = AgentIdentity(cluster=cluster, instance="i", authority=authority)
         self.link = AgentLink(
@@ -249,6 +256,10 @@ class Agent:
         self.versions.append((scope, version, changed))
         self.keep = keep
         self.confirmed.append(confirmed)
+
+    def _on_interest(self, interest: Interest, digest: bytes) -> None:
+        self.interests.append(interest)
+        self.push.answered(digest)
 
     async def _relist(self, types: tuple[str, ...]) -> None:
         self.relists.append(types)

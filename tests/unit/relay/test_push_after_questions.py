@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from agent.relay import link
+from agent.relay.facts import TypeFacts
 from fingerpost.objects import content_hash
 from fingerpost.relay.interest import Interest
+from fingerpost.relay.v1 import relay_pb2 as pb
 from tests.unit.relay.conftest import World
 from tests.unit.relay.support import Agent, facts, running, until
 
@@ -18,7 +21,7 @@ TYPE = "fingerpost.dev/ServiceFacts"
 def answering(world: World) -> Agent:
     """One that knows, as soon as it is asked, what the server holds of a former one."""
     agent = world.agent()
-    agent.pull._on_interest = lambda asked: agent.push.update(facts(TYPE, 3) if asked.services else [])
+    agent.pull._on_interest = lambda asked, _digest: agent.push.update(facts(TYPE, 3) if asked.services else [])
     agent.push.complete({TYPE, "v1/Service"})
     return agent
 
@@ -64,3 +67,60 @@ async def test_a_server_that_asks_nothing_before_it_is_told_something_is_told(
     agent = answering(world)
     async with running(agent):
         await until(lambda: agent.push.in_step)
+
+
+async def test_the_answer_is_said_after_the_facts(world: World) -> None:
+    agent = world.agent()
+    agent.push.complete({TYPE})
+    async with running(agent):
+        await until(lambda: agent.push.in_step)
+
+        def answer(_asked: Interest, digest: bytes) -> None:
+            agent.push.update(facts(TYPE, 3))
+            agent.push.answered(digest)
+
+        agent.pull._on_interest = answer
+        world.publisher.wanted = Interest(services=("ns/n0",))
+        world.publisher.wake()
+        await until(lambda: world.ingest.answers[-1:] == [(world.publisher.wanted.digest, 3)])
+
+
+async def test_what_hello_announces_holds_the_answer(world: World) -> None:
+    agent = world.agent()
+    agent.push.complete({TYPE})
+    agent.push.update(facts(TYPE, 3))
+    async with running(agent):
+        await until(lambda: agent.push.in_step)
+    assert world.ingest.sessions[0].answered == Interest().digest
+    assert world.ingest.answers == []
+
+
+async def test_without_a_message_before_it_an_answer_counts_for_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = world.agent()
+    agent.push.complete({TYPE})
+    async with running(agent):
+        await until(lambda: agent.push.in_step)
+        answers = list(world.ingest.answers)
+        monkeypatch.setattr(agent.push, "_delta", _lost(agent, agent.push._delta))
+        agent.push.update(facts(TYPE, 3))
+        agent.push.answered(b"lost")
+        await until(lambda: not agent.push._unanswered)
+        monkeypatch.undo()
+        agent.push.update(facts("v1/Service", 1))
+        agent.push.complete({"v1/Service"})
+        await until(lambda: world.ingest.held.get("v1/Service"))
+    assert world.ingest.answers == answers
+
+
+def _lost(
+    agent: Agent, delta: Callable[[str, TypeFacts], pb.PushRequest]
+) -> Callable[[str, TypeFacts], pb.PushRequest]:
+    """The frame is counted, and does not arrive."""
+
+    def made(type_: str, waiting: TypeFacts) -> pb.PushRequest:
+        delta(type_, waiting)
+        return pb.PushRequest(heartbeat=pb.Heartbeat())
+
+    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,35 @@ async def test_a_record_that_was_cut_off_does_not_spoil_what_is_written_after_it
     _changed(again, state, 4, "c", "d")
     (kept,) = Disk(tmp_path).load()
     assert (kept.version, kept.wanted) == (4, state.wanted)
+
+
+async def test_a_change_of_a_file_that_has_grown_does_not_wait_for_its_replacement(tmp_path: Path) -> None:
+    disk, state = Disk(tmp_path), GatewayState(GATEWAY)
+    list(disk.load())
+    _changed(disk, state, 1, "a")
+    await disk.flush()
+    disk._journals[GATEWAY]._tail = 2 << 20
+    for version, names in ((2, "ab"), (3, "abc")):
+        _changed(disk, state, version, *names)
+        (kept,) = Disk(tmp_path).load()
+        assert (kept.version, kept.wanted) == (version, state.wanted)
+    assert disk._journals[GATEWAY].is_due
+    write = disk._next
+
+    def interrupted() -> Callable[[], None]:
+        """A change just before the thread begins; what is killed then has the file of before."""
+        written = write()
+        _changed(disk, state, 4, "b")
+        (kept,) = Disk(tmp_path).load()
+        assert (kept.version, kept.wanted) == (4, state.wanted)
+        return written
+
+    disk._next = interrupted  # type: ignore[method-assign]
+    await disk.flush()
+    assert not disk._journals[GATEWAY].is_due
+    _changed(disk, state, 5, "b", "d")
+    (kept,) = Disk(tmp_path).load()
+    assert (kept.version, kept.wanted) == (5, state.wanted)
 
 
 async def test_what_changes_while_the_file_is_replaced_is_kept_too(tmp_path: Path) -> None:
