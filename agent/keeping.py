@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from agent.apply.disk import Disk
 from agent.apply.kept import Kept, KeptInFolder, KeptInSecret
+from agent.apply.twice import KeptTwice
 from agent.apply.xds_configs import XdsConfigs
 from agent.discovery.secret_key import load_secret_key, shared_secret_key
 from agent.settings import Settings
@@ -44,6 +45,7 @@ async def open_keeping(settings: Settings, cluster: Cluster, secrets: Secrets, l
 
 
 def _gateways(settings: Settings, cluster: Cluster, leads: Callable[[], bool]) -> Keeper:
+    disk = Disk(settings.state_dir / "gateways")
     if (outputs := cluster.outputs) is None:
-        return Disk(settings.state_dir / "gateways")
-    return XdsConfigs(outputs, settings.cluster, settings.namespace, leads)
+        return disk
+    return KeptTwice(disk, XdsConfigs(outputs, settings.cluster, settings.namespace, leads))

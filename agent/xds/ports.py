@@ -111,7 +111,7 @@ class Store(Protocol):
 
 
 class Keeper(Store, Protocol):
-    """A folder (agent.apply.disk), or objects in the cluster (agent.apply.xds_configs)."""
+    """A folder (agent.apply.disk), and objects in the cluster where it takes any (agent.apply.twice)."""
 
     async def read(self) -> list[GatewayState]: ...
 

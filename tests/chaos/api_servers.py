@@ -39,7 +39,7 @@ class ApiServers:
     """
 
     def __init__(self, root: Path, clusters: tuple[str, ...]) -> None:
-        self.names = (MGMT, *clusters)
+        self._root, self.names = root, (MGMT, *clusters)
         self.servers = {name: ApiServer(name, root / name) for name in self.names}
         self.doors: dict[str, FaultyApi] = {}
         self._kubes: dict[str, KubeClient] = {}
@@ -71,7 +71,8 @@ class ApiServers:
         self.doors[name] = await stack.enter_async_context(faulty_api.faulty_api(server))
 
     def flags(self, cluster: str) -> dict[str, object]:
-        return {"kubeconfig": self.doors[cluster].kubeconfig()}
+        """Secrets are in a folder, with the tokens that the gateways' proxies show."""
+        return {"kubeconfig": self.doors[cluster].kubeconfig(), "secrets_dir": self._root / "secrets" / cluster}
 
     def put(self, cluster: str, name: str, *objects: m.Object) -> None:
         self._waiting[cluster].put_nowait(_Put(name, objects))

@@ -78,7 +78,10 @@ class FaultyApi:
         sent = self._http.build_request(
             request.method, path, params=request.url.query, headers=headers, content=await request.body()
         )
-        answer = await self._http.send(sent, stream=True)
+        try:
+            answer = await self._http.send(sent, stream=True)
+        except httpx.ConnectError:  # as a load balancer does
+            return Fault(503).answer()
         return StreamingResponse(_through(answer), answer.status_code, _chosen(answer.headers))
 
     async def close(self) -> None:

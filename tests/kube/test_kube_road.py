@@ -129,7 +129,7 @@ async def _kept(fleet: KubeFleet, agent: Agent) -> bool:
         f"/apis/internal.gloo.solo.io/v2/namespaces/{m.ADMIN_NAMESPACE}/xdsconfigs"
     )
     items = found.json()["items"]
-    return bool(items) and not agent._keeper._dirty  # type: ignore[attr-defined]
+    return bool(items) and not agent._keeper._objects._dirty  # type: ignore[attr-defined]
 
 
 async def _accepted(fleet: KubeFleet, obj: m.Object) -> bool:
