@@ -28,7 +28,7 @@ OnVersion = Callable[[str, int, Mapping[Key, PieceList | None], Mapping[str, str
 class Scope:
     """One scope as completed, and what is on its way."""
 
-    __slots__ = ("digest", "keep", "lists", "resyncing", "unsaid", "version", "waiting", "work")
+    __slots__ = ("digest", "doubted", "keep", "lists", "resyncing", "unsaid", "version", "waiting", "work")
 
     def __init__(self) -> None:
         self.version = 0
@@ -38,6 +38,7 @@ class Scope:
         self.work: Version | None = None  # not yet ended
         self.waiting: deque[Version] = deque()  # ended, but pieces are missing
         self.unsaid: dict[Key, PieceList | None] = {}  # taken over but not handed on, because a version did not add up
+        self.doubted = False  # a message is lost, perhaps one with what is to be kept: no digest covers that
         self.resyncing = False  # until the server's bucket digests come, everything is out of step
 
 
@@ -79,13 +80,18 @@ class DesiredState:
         for name in [n for n, s in self.scopes.items() if not s.version and not s.lists]:
             del self.scopes[name]
         for scope in self.scopes.values():
-            scope.work, scope.resyncing = None, False
+            scope.work, scope.resyncing, scope.doubted = None, False, False
             scope.waiting.clear()
         self._asked.clear()
         self.wants.clear()
         self.resync.clear()
         self._parts.forget()
         self.pieces.settle()
+
+    def doubt(self) -> None:
+        """A message was lost on the way (M-13)."""
+        for scope in self.scopes.values():
+            scope.doubted = True
 
     def saw(self, version: int) -> None:
         """M-17: a server that has forgotten what it once said must not be believed."""
@@ -185,7 +191,7 @@ class DesiredState:
             self._replace(scope, key, new, version)
         if version.gone:
             del self.scopes[name]
-        elif scope.digest.total != version.after:
+        elif scope.digest.total != version.after or (scope.doubted and version.keep is None):
             # Nothing of a version that does not add up is handed on before the resync has made the lists right.
             scope.unsaid.update(changed)
             self._start_resync(name, scope)
@@ -194,7 +200,7 @@ class DesiredState:
             changed, scope.unsaid = {**scope.unsaid, **changed}, {}
         scope.version = version.number
         if version.keep is not None:
-            scope.keep = version.keep
+            scope.keep, scope.doubted = version.keep, False
         self.took(name, version.number, version.traceparent, version.joined, version.began_unix_nanos)
         self._on_version(name, version.number, changed, scope.keep, version.confirmed, version.seen_unix_nanos)
         return True

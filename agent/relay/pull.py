@@ -151,8 +151,8 @@ class Pull:
 
     def receive(self, frame: bytes) -> None:
         message = parse(pb.PullResponse(), frame)
-        if message.seq:
-            self._incoming.check(message.seq)
+        if message.seq and not self._incoming.check(message.seq):
+            self.desired.doubt()
         match message.WhichOneof("body"):
             case "delta":
                 self.desired.delta(message.delta)

@@ -115,7 +115,9 @@ class Sequence:
     def __init__(self) -> None:
         self.last = 0
 
-    def check(self, seq: int) -> None:
+    def check(self, seq: int) -> bool:
+        """Whether none is missing before it. Raises Refused."""
         if seq <= self.last:
             raise Refused(Reason.PROTOCOL, f"sequence number {seq} is not above {self.last}")
-        self.last = seq
+        whole, self.last = seq == self.last + 1, seq
+        return whole

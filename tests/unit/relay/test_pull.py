@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from agent.relay import pull
 from agent.relay.pull import CertificateRefused
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from fingerpost.relay.interest import Interest
@@ -18,6 +19,7 @@ from tests.unit.relay.conftest import World
 from tests.unit.relay.support import FAST, ROUTES, View, body_piece, numbered, running, until
 
 GW = "shop/gw"
+OTHER = ("routes", "https")
 
 
 async def test_versions_come_whole_in_order_and_by_splices(world: World) -> None:
@@ -156,6 +158,32 @@ async def test_slow_agent_costs_its_window_and_hurts_nobody(world: World, monkey
         ack(session, type("Ack", (), {"seq": session._seq, "resync": []})())
         world.publisher.wake()
         await until(lambda: slow.has(world.publisher))
+
+
+@pytest.mark.spec("M-13", "M-45")
+async def test_what_is_to_be_kept_is_asked_for_when_the_message_with_it_was_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No digest covers it, and the next version says only that nothing has changed in it."""
+    world.publisher.publish(GW, {ROUTES: PieceList(numbered(3)), OTHER: PieceList(numbered(1))})
+    agent = world.agent()
+    async with running(agent):
+        await until(lambda: agent.has(world.publisher))
+        lost: list[bytes] = []
+        monkeypatch.setattr(pull, "parse", lambda nothing, frame: lost.append(frame) or nothing)
+        world.publisher.views[GW].keep = {"c1": "WaitingForCluster west"}
+        world.publisher.publish(GW, {})
+        await until(lambda: lost)
+        monkeypatch.undo()
+        del agent.versions[:]
+        world.publisher.publish(GW, {OTHER: None})
+        await until(lambda: agent.versions)
+        assert agent.keep == {"c1": "WaitingForCluster west"}, "before anything is taken away"
+        assert {key: new for _, _, changed in agent.versions for key, new in changed.items()} == {OTHER: None}
+        assert agent.desired.resyncs == 1
+        world.publisher.publish(GW, {ROUTES: PieceList(numbered(2))})
+        await until(lambda: agent.has(world.publisher))
+        assert agent.desired.resyncs == 1, "the doubt is over"
 
 
 @pytest.mark.spec("M-17")
