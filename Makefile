@@ -65,6 +65,11 @@ SERVERS ?= 1
 chaos: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.chaos --faults $(FAULTS) --servers $(SERVERS) $(if $(SEED),--seed $(SEED))
 
+# The same with real API servers for clusters; needs what `make test-cluster` needs.
+.PHONY: chaos-kube
+chaos-kube: $(CLUSTER_STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.chaos --api-servers --clusters 3 --every 0.4 --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+
 # Whatever the decoders, the ends of the relay and the translator can be given, SECONDS for each of six targets. Guided by
 # coverage where atheris installs; `make test` has a few seconds of it, always the same.
 .PHONY: fuzz
