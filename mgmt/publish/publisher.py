@@ -345,6 +345,12 @@ class Publisher:
         was, self._cold, self._homes = self._cold, frozenset(cold), frozenset(homes)
         if bool(was) != bool(self._cold):
             self._wake(self._wakes)  # what agents are asked for is all there is from now on, or is not
+        else:
+            self._wake(was - self._cold)
+
+    def is_cold(self, cluster: str) -> bool:
+        """Its facts are not all in: a gateway that is not known may only not have been told of yet."""
+        return cluster in self._cold
 
     def _refresh_keeps(self, version: int, touched: dict[str, None]) -> None:
         """What each class keeps is found once, not once per gateway: a class is costly to look up."""

@@ -198,6 +198,9 @@ class Publisher(Protocol):
 
     def scopes(self, cluster: str) -> Mapping[str, ScopeView]: ...
 
+    def is_cold(self, cluster: str) -> bool:
+        """Whether what is missing in `scopes` may come yet. `wake` is called when that is over."""
+
     def subscribe(self, cluster: str, wake: Callable[[], None]) -> Callable[[], None]:
         """`wake` is called once per publication that touches the cluster's scopes or interest. Returns unsubscribe."""
 

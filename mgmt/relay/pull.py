@@ -257,7 +257,7 @@ class PullSession:
             if (frame := self._step(name, view, position)) is not None:
                 return frame
         for name, position in self._positions.items():
-            if name not in views and position.phase is not Phase.GONE:
+            if name not in views and position.phase is not Phase.GONE and not self._publisher.is_cold(self._cluster):
                 position.phase, position.version, position.keep = Phase.GONE, NEVER, None
                 return self._send(name, self._publisher.config_version, _gone(confirmed=False))
         return None

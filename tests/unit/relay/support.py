@@ -169,12 +169,16 @@ class FakePublisher:
         self.wanted = Interest()
         self.told = Told()
         self.raise_seq = True
+        self.cold = False
 
     async def known(self, cluster: str) -> None:
         """At once."""
 
     async def ready(self, cluster: str) -> None:
         return None
+
+    def is_cold(self, cluster: str) -> bool:
+        return self.cold
 
     def scopes(self, cluster: str) -> Mapping[str, View]:
         return self.views

@@ -328,7 +328,13 @@ async def test_keep_confirmed_interest_and_gone(world: World) -> None:
         world.publisher.wanted = Interest(services=("shop/cart",))
         world.publisher.wake()
         await until(lambda: agent.interests[-1:] == [world.publisher.wanted])
-        del world.publisher.views[GW]  # not there at all: said, but not confirmed
+        world.publisher.cold = True
+        del world.publisher.views[GW]  # not there yet, perhaps
+        world.publisher.wanted = Interest(services=("shop/other",))
+        world.publisher.wake()
+        await until(lambda: agent.interests[-1:] == [world.publisher.wanted])
+        assert agent.desired.scopes
+        world.publisher.cold = False  # not there at all: said, but not confirmed
         world.publisher.wake()
         await until(lambda: not agent.desired.scopes)
         assert agent.versions[-1][2] == {ROUTES: None}
