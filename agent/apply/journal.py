@@ -70,7 +70,7 @@ class Journal:
     @property
     def is_due(self) -> bool:
         """A complete record should take the place of all there are."""
-        return not self._base or self._tail > max(self._base, 1 << 20)
+        return not self.is_begun or self._tail > max(self._base, 1 << 20)
 
     def record(
         self, state: GatewayState, touched: Collection[Key] | None = None, *, complete: bool = False
@@ -79,7 +79,7 @@ class Journal:
 
         Since the last record only the wanted lists of `touched` have changed; None: any may have.
         """
-        full = complete or not self._base
+        full = complete or not self.is_begun
         if full:
             self._written = {}
         if full or touched is None:

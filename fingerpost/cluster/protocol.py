@@ -168,7 +168,7 @@ class Cluster(Protocol):
         ...
 
     def unread(self, type_: str) -> frozenset[tuple[str, str]]:
-        """What is wanted and was not looked for yet. With the batch after the one that lacks it, that batch is told."""
+        """What is wanted and was not looked for yet. A batch follows once it was, whether it is there or not."""
         ...
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:

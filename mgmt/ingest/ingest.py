@@ -192,7 +192,7 @@ class Ingest:
         session = self.sessions.get(cluster, fence)
         if session is None:
             return
-        session.changed = session.changed or bool(upserts or removes)
+        session.changed = True
         if kinds.pushed_by_agent(cluster, type_, self._settings.management):
             change = self._turns.change
             for namespace, name, hash_, body in upserts:
@@ -221,7 +221,6 @@ class Ingest:
     # ------------------------------------------------------------ inside a turn (mgmt.ingest.turns.Hooks)
 
     def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
-        self.sessions.turn_begins()
         management = self._settings.management
         types = {key.type for key in changes}
         if not (self._dirty or kinds.SESSION in types or kinds.KUBERNETES_CLUSTER in types):
@@ -245,9 +244,6 @@ class Ingest:
             self._liveness.show(states, self.states.clusters.keys() - states.clusters.keys())
             self.states = states
             self._on_states(states)
-
-    def turn_ended(self) -> None:
-        self.sessions.turn_ended()
 
     def _deregistered(self, cluster: str, why: str) -> None:
         self.sessions.end(cluster, Reason.NOT_REGISTERED, f"KubernetesCluster {cluster} {why}")

@@ -98,6 +98,7 @@ class Sessions:
         self._turns, self._inputs, self._management, self._replica = turns, inputs, management, replica
         self._now, self._touched = now, touched
         self._last_fence = 0
+        turns.began, turns.ended = self._turn_began, self._turn_ended
 
     def get(self, cluster: str, fence: Fence) -> Session | None:
         """None for a session that is over: what still comes from it counts for nothing."""
@@ -256,16 +257,14 @@ class Sessions:
             self._listed[session.info.cluster] = session
             self._turns.look()
 
-    def turn_begins(self) -> None:
-        self._translating |= self._listed
-        self._listed = {}
+    def _turn_began(self) -> None:
+        self._translating, self._listed = self._listed, {}
 
-    def turn_ended(self) -> None:
+    def _turn_ended(self) -> None:
         """What is asked for now is known by what the turn has translated."""
         if self._translating:
             owing = {name for name, session in self._open.items() if session.warm and not self._has_answered(session)}
             self._listings.append(_Listing(owing, self._translating))
-            self._translating = {}
         for listing in self._listings:  # who is gone, or is asked as before again, owes nothing
             there = {name: self._open.get(name) for name in listing.awaited}
             listing.awaited = {name for name, other in there.items() if other and not self._has_answered(other)}

@@ -33,9 +33,6 @@ class Hooks(Protocol):
     def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
         """These inputs are about to be translated."""
 
-    def turn_ended(self) -> None:
-        """What was there when it began is published."""
-
     def fenced(self, source: Source) -> None:
         """Another replica has claimed the source."""
 
@@ -64,6 +61,9 @@ class Turns:
         self.synced = False
         self.lost = asyncio.Event()  # set while Redis is away
         self.fences: dict[Source, Fence] = {}
+        # Once a turn: what has come in up to now is in it; and all of that is published.
+        self.began: Callable[[], None] = lambda: None
+        self.ended: Callable[[], None] = lambda: None
         self._store, self._inputs, self._pipeline, self._hooks = store, inputs, pipeline, hooks
         self._management, self._lease, self._metrics = management, lease, metrics
         self._pending = Pending()
@@ -187,6 +187,7 @@ class Turns:
         for job, _ in jobs:
             await self._run(job)
         work, self._pending = self._pending, Pending()
+        self.began()
         work.changes = {**self._drain_taken(), **work.changes}
         look, self._look = self._look, False
         self._hooks.turn_begins(work.changes)
@@ -206,7 +207,7 @@ class Turns:
         if results or self.seq != self._published:
             self._published = self.seq
             self._pipeline.publish(results, self.seq, self._stored_at)
-        self._hooks.turn_ended()
+        self.ended()
         owed, self._owed = self._owed, []
         for _, callback in (*owed, *saved):
             callback(self.seq)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import httpx
 
-from fingerpost.crd.definition import definition
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.fleet import Fleet
 from tests.chaos.manifests import TEAMS
@@ -22,8 +21,8 @@ from tests.fleet.fleet_network import until
 from tests.kube import faulty_api
 from tests.kube.api_server import ApiServer
 from tests.kube.faulty_api import FaultyApi
-from tests.kube.kube_client import KubeClient, namespace
-from tests.kube.kube_fleet import stored_kinds
+from tests.kube.kube_client import KubeClient
+from tests.kube.kube_fleet import NAMESPACES, begin
 
 _PATIENCE = 60.0  # seconds in which an API server must take what users write
 
@@ -62,12 +61,7 @@ class ApiServers:
 
     async def _start(self, name: str, stack: AsyncExitStack) -> None:
         server = self.servers[name]
-        server.prepare()
-        stack.push_async_callback(server.close)
-        await server.start()
-        kube = self._kubes[name] = await stack.enter_async_context(KubeClient(server))
-        await kube.install(*(definition(kind) for kind in stored_kinds()))
-        await kube.apply(*(namespace(n) for n in (m.ADMIN_NAMESPACE, "gw", "shop", *TEAMS)))
+        self._kubes[name] = await begin(server, stack, (*NAMESPACES, *TEAMS))
         self.doors[name] = await stack.enter_async_context(faulty_api.faulty_api(server))
 
     def flags(self, cluster: str) -> dict[str, object]:

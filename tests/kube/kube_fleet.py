@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from tests.kube.api_server import ApiServer
 from tests.kube.faulty_api import FaultyApi, faulty_api
 from tests.kube.kube_client import KubeClient, namespace
 
-_NAMESPACES = (m.ADMIN_NAMESPACE, "gw", "shop")
+NAMESPACES = (m.ADMIN_NAMESPACE, "gw", "shop")
 
 
 class Subnet(NamedTuple):
@@ -49,12 +49,7 @@ class KubeFleet(Fleet):
 
     async def _start_cluster(self, name: str) -> None:
         server = self.servers[name] = ApiServer(name, self.root / "servers" / name)
-        server.prepare()
-        self._stack.push_async_callback(server.close)
-        await server.start()
-        kube = self.kubes[name] = await self._stack.enter_async_context(KubeClient(server))
-        await kube.install(*(definition(kind) for kind in stored_kinds()))
-        await kube.apply(*(namespace(n) for n in _NAMESPACES))
+        self.kubes[name] = await begin(server, self._stack, NAMESPACES)
 
     async def apply(self, cluster: str, *objects: m.Object) -> None:
         await self.kubes[cluster].apply(*objects)
@@ -85,6 +80,17 @@ class KubeFleet(Fleet):
 
     def _kubeconfig(self, cluster: str) -> Path:
         return (self.doors.get(cluster) or self.servers[cluster]).kubeconfig()
+
+
+async def begin(server: ApiServer, stack: AsyncExitStack, namespaces: Iterable[str]) -> KubeClient:
+    """It knows the kinds that are stored, and ends with the stack."""
+    server.prepare()
+    stack.push_async_callback(server.close)
+    await server.start()
+    kube = await stack.enter_async_context(KubeClient(server))
+    await kube.install(*(definition(kind) for kind in stored_kinds()))
+    await kube.apply(*(namespace(n) for n in namespaces))
+    return kube
 
 
 def stored_kinds() -> list[Kind]:
