@@ -39,4 +39,4 @@ async def test_the_soak_finds_agents_that_believe_an_empty_snapshot(tmp_path: Pa
         assert outcome.converged, "what was deleted comes back"
         if outcome.false_deletes:
             break
-    assert outcome.false_deletes > 20
+    assert outcome.false_deletes
