@@ -38,6 +38,7 @@ from agent.xds.server import AdsServer
 from fingerpost import __version__
 from fingerpost.api.internal.discovered_gateway import DiscoveredGateway
 from fingerpost.api.kinds import KINDS
+from fingerpost.background import background
 from fingerpost.cluster.leading import Leading
 from fingerpost.cluster.protocol import Batch, Cluster
 from fingerpost.http import listen
@@ -363,6 +364,10 @@ class Agent:
         await self.trust.begin()
         await self._leading.begin()
         async with AsyncExitStack() as stack:
+            # ends last: only who leads may write what the others write at their end
+            await stack.enter_async_context(background({"agent.lease": self._leading.run()}))
+            keeping = {"agent.kept": self._kept.run(), "agent.keeper": self._keeper.run()}
+            await stack.enter_async_context(background(keeping))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watching = tasks.create_task(self._watch(), name="agent.watch")
             stack.callback(watching.cancel)
@@ -376,9 +381,6 @@ class Agent:
                 "agent.link": self._speak(),
                 "agent.istio": self.istio.run(),
                 "agent.trust": self.trust.run(),
-                "agent.lease": self._leading.run(),
-                "agent.kept": self._kept.run(),
-                "agent.keeper": self._keeper.run(),
                 "agent.certificates": self._certificates.run(),
                 "agent.statuses": self._statuses.run(),
                 "agent.resolver": self.gateways_.resolver.run(),

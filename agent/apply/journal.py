@@ -85,7 +85,9 @@ class Journal:
         if full or touched is None:
             touched = self._written.keys() | state.wanted.keys()
         pieces: dict[bytes, Piece] = {}
-        lists = [entry for key in touched if (entry := self._step(key, state.wanted.get(key), pieces)) is not None]
+        # in an order of their own: the same state gives the same record, whoever makes it
+        steps = (self._step(key, state.wanted.get(key), pieces) for key in sorted(touched))
+        lists = [step for step in steps if step is not None]
         standing = _Record(
             _LAYOUT,
             state.scope,

@@ -146,6 +146,9 @@ class XdsConfigs:
             state = self._dirty.pop(scope)
             try:
                 await self._write(scope, state)
+            except asyncio.CancelledError:  # `run` writes it before it ends
+                self._dirty.setdefault(scope, state)
+                raise
             except NotWritten as failed:
                 self._dirty.setdefault(scope, state)
                 self._wake.set()

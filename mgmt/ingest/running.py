@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from fingerpost.background import background
 from fingerpost.cluster.protocol import Cluster
 from mgmt.ingest.ingest import Ingest
 
@@ -15,11 +15,7 @@ async def running(ingest: Ingest, cluster: Cluster | None) -> AsyncIterator[None
     """`cluster` is the management cluster; None: this replica reads none."""
     await ingest.start()
     try:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(ingest.run(cluster), name="ingest")
-            try:
-                yield
-            finally:
-                task.cancel()
+        async with background({"ingest": ingest.run(cluster)}):
+            yield
     finally:
         await ingest.stop()

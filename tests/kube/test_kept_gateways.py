@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.app import Agent
 from agent.apply import xds_configs
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import effective
@@ -29,6 +30,7 @@ async def test_what_is_kept_is_mended_and_serves_the_next_agent(
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(fleet.server())
             agent = await stack.enter_async_context(fleet.agent("east", server.relay.port))
+            _hurry(agent)
             await until(lambda: effective(agent), why="the agent serves")
             await until(lambda: _kept(fleet, agent), why="and keeps it")
             serves = effective(agent)
@@ -41,13 +43,33 @@ async def test_what_is_kept_is_mended_and_serves_the_next_agent(
         said = capfd.readouterr()
         assert (said.out + said.err).count("apply.object.undone") == 2
         async with fleet.agent("east", relay) as alone:
+            _hurry(alone)
             await until(lambda: alone.ready, why="it serves what the former has kept, without a server")
             assert effective(alone) == serves
-            # its disk may be newer than what the former has written at its end
-            await until(lambda: _kept(fleet, alone), why="the cluster has it too")
+            assert await _kept(fleet, alone), "the former has written its last word at its end"
             (before,) = await _specs(fleet)
             await fleet.kubes["east"].http.delete(f"{_WHERE}/gw.ingress-0")
             await until(lambda: _is(fleet, before), why="also what it has only read")
+
+
+@pytest.mark.spec("M-9", "M-61")
+async def test_a_leader_writes_what_it_serves_before_another_one_may(tmp_path: Path) -> None:
+    async with running_kube_fleet(tmp_path, "east") as fleet, fleet.server() as server:
+        await fleet.apply_world()
+        async with fleet.agent("east", server.relay.port, leader_election=True) as agent:
+            await until(lambda: effective(agent), why="the agent serves")
+            await until(lambda: _kept(fleet, agent), why="and keeps it")
+            _hurry(agent, 3600.0)
+            for path in ("/first", "/second"):  # one may come before that interval
+                before = effective(agent)
+                await fleet.apply("mgmt", fleet.www(path))
+                await until(lambda: effective(agent) != before, why=f"the agent serves {path}")  # noqa: B023
+            assert not await _kept(fleet, agent)
+        assert await _kept(fleet, agent)
+
+
+def _hurry(agent: Agent, interval: float = 0.1) -> None:
+    agent._keeper._objects._interval = interval  # type: ignore[attr-defined]
 
 
 async def _specs(fleet: KubeFleet) -> list[Any]:

@@ -6,12 +6,15 @@ import base64
 import shutil
 import time
 from contextlib import AsyncExitStack
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.app import Agent
+from agent.apply.journal import recorded
+from agent.apply.xds_configs import _parts_of
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import GATEWAY, effective
 from tests.fleet.fleet_network import until
@@ -125,11 +128,13 @@ async def _token_of(fleet: KubeFleet, namespace: str, name: str) -> str:
 
 
 async def _kept(fleet: KubeFleet, agent: Agent) -> bool:
+    """The cluster has what the agent serves now."""
     found = await fleet.kubes["east"].http.get(
         f"/apis/internal.gloo.solo.io/v2/namespaces/{m.ADMIN_NAMESPACE}/xdsconfigs"
     )
-    items = found.json()["items"]
-    return bool(items) and not agent._keeper._objects._dirty  # type: ignore[attr-defined]
+    kept = {part[3] for item in found.json()["items"] for part in _parts_of(item.get("spec") or {})}
+    states = agent.gateways_.states().values()
+    return bool(kept) and kept == {blake2b(recorded(state), digest_size=16).hexdigest() for state in states}
 
 
 async def _accepted(fleet: KubeFleet, obj: m.Object) -> bool:

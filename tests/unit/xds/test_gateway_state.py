@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xds_support import GATEWAY, Rule, cluster, routes, service, table, template
 
 from agent.apply.gateway import GatewayState
-from agent.apply.journal import Journal
+from agent.apply.journal import Journal, recorded, restored
 from agent.apply.substitute import substitute
 from agent.xds.joined import Joined
 from fingerpost.relay.pieces import Piece, PieceList, Role, join, piece
@@ -187,6 +187,15 @@ def test_the_journal_gives_back_what_was_written_also_when_its_end_is_cut_off(tm
     cut = Journal(path).load()
     assert cut is not None
     assert (cut.version, cut.wanted[ROUTES]) == (1, first)
+
+
+def test_who_has_read_a_state_records_it_as_it_was() -> None:
+    state = GatewayState(GATEWAY)
+    for number in range(300):  # in a set of so many the order depends on what came when
+        state.apply(number + 1, {("cluster", f"c{number}"): cluster(f"c{number}")}, {}, confirmed=True, now=1)
+    read = restored(recorded(state))
+    assert read is not None
+    assert recorded(read) == recorded(state)
 
 
 def test_a_state_that_the_file_holds_already_is_not_written_again(tmp_path: Path) -> None:

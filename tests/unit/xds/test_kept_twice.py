@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Never
+from typing import Any, Never
 
+import msgspec
 import pytest
 from xds_support import GATEWAY, Rule, routes, table
 
@@ -14,6 +16,7 @@ from agent.apply.gateway import GatewayState, Key
 from agent.apply.twice import KeptTwice
 from agent.apply.xds_configs import XdsConfigs
 from fingerpost.cluster.protocol import ClusterFailed
+from fingerpost.objects import ObjectKey
 
 pytestmark = pytest.mark.spec("M-9")
 
@@ -83,3 +86,34 @@ async def test_without_the_api_server_the_disk_serves(tmp_path: Path) -> None:
     assert found.version == 5
     with pytest.raises(ClusterFailed, match="it is restarted"):
         await KeptTwice(Disk(tmp_path / "new"), _Objects(away="it is restarted")).read()
+
+
+class _SlowApi:
+    """The first write never ends."""
+
+    def __init__(self) -> None:
+        self.asked, self.written = asyncio.Event(), 0
+
+    async def own(self, type_: str) -> list[bytes]:
+        return []
+
+    async def apply(self, key: ObjectKey, obj: Mapping[str, Any], *, force: bool = True) -> bytes:
+        if not self.asked.is_set():
+            self.asked.set()
+            await asyncio.Event().wait()
+        self.written += 1
+        return msgspec.json.encode(obj)
+
+    async def remove(self, key: ObjectKey) -> None:
+        raise AssertionError("nothing is to be removed")
+
+
+async def test_an_end_in_the_middle_of_a_write_to_the_cluster_writes_again(tmp_path: Path) -> None:
+    api = _SlowApi()
+    kept = KeptTwice(Disk(tmp_path), XdsConfigs(api, "east", "gloo-mesh"))  # type: ignore[arg-type]  # the rest is not asked
+    running = asyncio.create_task(kept.run())
+    kept.changed(_state(1))
+    await api.asked.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert api.written == 1
