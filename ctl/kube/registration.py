@@ -164,16 +164,21 @@ class Registration:
         if plane.insecure:
             self._steps.warn("the relay is in plaintext (insecure), so there is nothing to copy")
             return
-        self._tell("root CA", changed=await self._copy(ROOT, "ca.crt", await plane.root()), verb="copied")
+        new_root = await self._copy(ROOT, "ca.crt", await plane.root())
+        self._tell("root CA", changed=new_root, verb="copied")
         if not plane.wants_token:
             self._steps.kept(f"no token: this server issues no certificates; bring {CLIENT}")
-        elif await self._has_certificate() and not plane.shows_token_always and not self._wish.keep_token:
+        elif not (new_root or self._keeps_token) and await self._has_certificate():
             self._steps.kept("no token needed: the agent has its certificate")
         else:
             own = plane.requires_cluster_token or await self._token.exists()
             token = await self._token.ensure() if own else await plane.token()
             what = f"token of {self._token.name}" if own else "bootstrap token"
             self._tell(what, changed=await self._copy(TOKEN, "token", token), verb="copied")
+
+    @property
+    def _keeps_token(self) -> bool:
+        return self._wish.keep_token or self._plane.shows_token_always
 
     async def _copy(self, name: str, key: str, value: str) -> bool:
         """Only that entry; whether anything was other than this."""
@@ -185,7 +190,7 @@ class Registration:
         return True
 
     async def _has_certificate(self) -> bool:
-        """One that serves: with a root exchanged, the agent has to begin anew."""
+        """One that serves. With another root that is not known: what it last said of itself is of the root before."""
         found = await self._plane.kube.find(self._path)
         there = await self._workload.find(f"{self._secrets}/{CLIENT}")
         return bool(found and there and holding(status_of(found), "Connected"))
@@ -198,7 +203,7 @@ class Registration:
         for condition in holding(status_of(obj), "ClientCertificateValid"):
             steps.kept(f"client certificate valid {condition.get('message', '')}")
         steps.done(f"agent connected and warm, cluster ACCEPTED after {time.monotonic() - began:.1f}s")
-        if wish.keep_token or self._plane.shows_token_always:
+        if self._keeps_token:
             return
         if await self._workload.find(f"{self._secrets}/{CLIENT}") is None:
             return

@@ -13,6 +13,14 @@ from tests.kube.api_server import ApiServer
 from tests.kube.kube_client import KubeClient, open_crd
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs pods needs a machine for itself: who answers a probe late is ended."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item.module, "running_cluster"):
+            item.add_marker("alone")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _tools() -> None:
     try:

@@ -1,7 +1,7 @@
 """A network and processes of their own for what needs a real API server: it refuses loopback addresses in
 EndpointSlices, so there are addresses of our own (`ground`), and nothing inside can reach anything else.
 
-`python -m tests.kube.inside MODULE ...` runs a module there that is already inside; `run` goes in.
+`python -m tests.kube.inside ...` runs Python there that is already inside; `run` goes in.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ def missing() -> str:
 
 def run(module: str, *arguments: str) -> int:
     """The exit code of `python -m module ...` in there."""
-    command = [sys.executable, "-m", "tests.kube.inside", module, *arguments]
-    return subprocess.run(["unshare", *_ALONE, *command], check=False).returncode
+    return subprocess.run([*interpreter(), "-m", module, *arguments], check=False).returncode
+
+
+def interpreter() -> list[str]:
+    """What is to be called instead of `python` to be in there; every call has a network of its own."""
+    return ["unshare", *_ALONE, sys.executable, "-m", "tests.kube.inside"]
 
 
 if __name__ == "__main__":
     subprocess.run(["ip", "-batch", "-"], input=ground.COMMANDS, text=True, check=True)
-    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])

@@ -80,6 +80,7 @@ async def _has(fleet: KubeFleet, path: str) -> bool:
     return any(f"'{path}'" in str(obj["spec"]) for obj in (await written(fleet, EAST, "VirtualService")).values())
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.spec("M-15")
 async def test_a_change_is_written_in_two_seconds_with_fifty_clusters(tmp_path: Path) -> None:

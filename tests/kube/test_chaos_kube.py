@@ -14,6 +14,7 @@ from tests.chaos.story import names, tell_story
 _CLUSTERS = 2
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.spec("M-9", "M-13", "M-20", "M-39", "M-40", "M-41", "M-50")
 async def test_nothing_is_lost_and_nothing_deleted_whatever_fails(tmp_path: Path) -> None:

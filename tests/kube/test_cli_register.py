@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
+from tests.conformance.listeners.listener_certificates import issue
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_network import until
 from tests.kube.charts import NAMESPACE
@@ -24,6 +26,7 @@ VALUES: dict[str, Any] = {
 }
 REGISTER = ("cluster", "register", "east", "--kubecontext", "mgmt", "--remote-context", "east")
 TOKEN, CLIENT, ROOT = "relay-identity-token-secret", "relay-client-tls-secret", "relay-root-tls-secret"
+GATEWAYS = "gloo-mesh-agent-gateways"
 
 
 class Road(NamedTuple):
@@ -107,6 +110,18 @@ async def test_what_is_missing_is_repaired(road: Road) -> None:
     assert await secret_data(road.east, NAMESPACE, TOKEN) == {}
 
 
+async def test_with_another_root_an_agent_gets_a_token_too(road: Road) -> None:
+    """Its certificate may be of the root before, though the server has not noticed yet that it is gone."""
+    other = base64.b64encode(issue("ca").pem).decode()
+    root = {"metadata": {"name": ROOT, "namespace": NAMESPACE}, "data": {"ca.crt": other}}
+    await road.east.kube.apply({"apiVersion": "v1", "kind": "Secret"} | root)
+    result = await road.fingerpost(*REGISTER)
+    assert result.code == 0, result
+    assert "root CA copied" in result.out
+    assert "bootstrap token copied" in result.out
+    assert await secret_data(road.east, NAMESPACE, TOKEN) == {}
+
+
 @pytest.mark.spec("C-5")
 async def test_an_agent_that_cannot_come_is_told_with_its_reason(road: Road) -> None:
     broken = ("--set", "common.imageTag=v1", "--set", "glooAgent.image.repository=no-such-image", "--timeout", "4s")
@@ -134,6 +149,7 @@ async def test_a_cluster_is_deregistered_and_what_was_written_there_stays(road: 
     )
     await road.east.kube.apply(namespace("gw"), *gateway("east"), *foreign())
     await until(lambda: count(road.east, XDS_CONFIGS), 60, "the agent has written what its gateway is to do")
+    await until(lambda: secret_data(road.east, NAMESPACE, GATEWAYS), 60, "and the certificate of its gateway")
     order = DEREGISTER
     before = await versions(road.management) | await versions(road.east)
     dry = await road.fingerpost(*order, "--dry-run")
@@ -146,7 +162,7 @@ async def test_a_cluster_is_deregistered_and_what_was_written_there_stays(road: 
     for name in (TOKEN, CLIENT, ROOT):
         assert await secret_data(road.east, NAMESPACE, name) == {}
     assert await count(road.east, XDS_CONFIGS) > 0
-    assert await secret_data(road.east, NAMESPACE, "gloo-mesh-agent-gateways") != {}
+    assert await secret_data(road.east, NAMESPACE, GATEWAYS) != {}
     await all_there(road.east, foreign())
     left = await road.management.kube.http.get("/apis/admin.gloo.solo.io/v2/kubernetesclusters")
     assert left.json()["items"] == []
@@ -225,7 +241,7 @@ async def test_a_purge_leaves_nothing_that_the_system_wrote_and_all_else(road: R
     assert (result.code, f"{number} generated objects removed" in result.out) == (0, True), result
     assert await count(road.east, XDS_CONFIGS) == 0
     assert not await there(road.east, earlier())
-    for name in (TOKEN, CLIENT, ROOT, "gloo-mesh-agent-key", "gloo-mesh-agent-gateways"):
+    for name in (TOKEN, CLIENT, ROOT, "gloo-mesh-agent-key", GATEWAYS):
         assert await secret_data(road.east, NAMESPACE, name) == {}
     await all_there(road.east, [*foreign(), *gateway("east")])
     assert (await road.management.kube.get(m.virtual_gateway()))["kind"] == "VirtualGateway"

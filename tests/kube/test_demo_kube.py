@@ -10,6 +10,7 @@ import pytest
 from demo.ground import ROOT
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 def test_the_story_on_kubernetes_comes_to_a_good_end() -> None:
     command = [sys.executable, "-m", "demo.kube.story"]

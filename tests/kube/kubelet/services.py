@@ -20,6 +20,7 @@ from tests.kube.kube_client import KubeClient
 from tests.kube.kubelet.watched import SERVICES, SLICES, Name, Object, Watched
 
 _CHUNK = 65536
+_PATIENCE = (0.5, 1.0, 2.0, 4.0)  # seconds for an endpoint to take a connection
 _RETRY = 0.2
 Place = tuple[str, int]
 
@@ -135,8 +136,7 @@ class _Forwarder:
         assert task is not None
         self._open.add(task)
         try:
-            end = self.ends[next(self._turn) % len(self.ends)]
-            there = _Link(*await asyncio.open_connection(*end))
+            there = await self._connect()
             try:
                 await asyncio.gather(_copy(reader, there.writer), _copy(there.reader, writer))
             finally:
@@ -146,6 +146,15 @@ class _Forwarder:
         finally:
             writer.close()
             self._open.discard(task)
+
+    async def _connect(self) -> _Link:
+        """To the first that takes it: an address whose pod has just gone does not even refuse. Raises OSError."""
+        for patience in _PATIENCE:
+            end = self.ends[next(self._turn) % len(self.ends)]
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(patience):
+                    return _Link(*await asyncio.open_connection(*end))
+        raise ConnectionError("no endpoint takes connections")
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
