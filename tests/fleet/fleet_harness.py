@@ -19,6 +19,7 @@ from agent.xds.bootstrap import bootstrap
 from fingerpost.secrets.folder import FolderSecrets
 from fingerpost.telemetry import Telemetry
 from mgmt.app import Server
+from mgmt.ingest.values import State
 from mgmt.relay.secrets import Plan as SecretPlan
 from mgmt.relay.secrets import RelaySecrets
 from mgmt.running import running_server
@@ -204,6 +205,12 @@ async def running_fleet(root: Path, *clusters: str) -> AsyncIterator[Fleet]:
 async def enroll(server: FolderSecrets, agent: FolderSecrets) -> None:
     await agent.put("relay-root-tls-secret", {"ca.crt": (await server.get("relay-root-tls-secret"))["ca.crt"]})
     await agent.put("relay-identity-token-secret", await server.get("relay-identity-token-secret"))
+
+
+def is_warm(server: Server, cluster: str) -> bool:
+    """All of it is here, and what it was asked because of that."""
+    found = server.ingest.states.clusters.get(cluster)
+    return found is not None and found.state is State.WARM
 
 
 def effective(agent: Agent, gateway: str = GATEWAY) -> dict[tuple[str, str], bytes]:
