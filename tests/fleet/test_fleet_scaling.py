@@ -56,7 +56,7 @@ async def test_the_agents_of_a_killed_replica_are_warm_elsewhere_and_nothing_cha
             fleet.start_envoy(agents["east"])
             await fleet.answers("east", "/cart", "east 0")
             await until(lambda: all(agent.push.in_step and effective(agent) for agent in agents.values()))
-            assert _carried(others) == ["north", "west"]
+            await until(lambda: _carried(others) == ["north", "west"], why=lambda: _carried(others))
             assert not any(server.ingest.owns_management for server in others)
             served = {cluster: effective(agent) for cluster, agent in agents.items()}
             heard: set[Answer] = set()
