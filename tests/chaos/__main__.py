@@ -9,6 +9,7 @@ import logging
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -54,6 +55,8 @@ def main(arguments: list[str]) -> int:
 
 
 async def _told(root: Path, seed: int, given: argparse.Namespace) -> Outcome:
+    if told := asyncio.current_task():  # servers, agents and proxies end with this one
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.cancel)
     only = frozenset(filter(None, given.only.split(",")))
     source, more = None, []
     if given.api_servers:

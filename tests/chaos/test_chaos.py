@@ -27,7 +27,8 @@ async def test_nothing_is_lost_and_nothing_deleted_whatever_fails(tmp_path: Path
 @pytest.mark.spec("M-50")
 async def test_the_soak_finds_agents_that_believe_an_empty_snapshot(tmp_path: Path) -> None:
     """On a machine that has much else to do a short story may never look while something is away."""
-    for seed in (1, 2, 3):
+    found = 0
+    for seed in range(1, 8):
         outcome = await tell_story(
             tmp_path / str(seed),
             seed=seed,
@@ -37,6 +38,7 @@ async def test_the_soak_finds_agents_that_believe_an_empty_snapshot(tmp_path: Pa
             chances=partial(kinds, only=("EmptySnapshot",)),
         )
         assert outcome.converged, "what was deleted comes back"
-        if outcome.false_deletes:
+        found += outcome.false_deletes
+        if found > 20:
             break
-    assert outcome.false_deletes
+    assert found > 20

@@ -207,10 +207,10 @@ async def enroll(server: FolderSecrets, agent: FolderSecrets) -> None:
     await agent.put("relay-identity-token-secret", await server.get("relay-identity-token-secret"))
 
 
-def is_warm(server: Server, cluster: str) -> bool:
-    """All of it is here, and what it was asked because of that."""
+def state_of(server: Server, cluster: str) -> State | None:
+    """None: the server does not know it yet."""
     found = server.ingest.states.clusters.get(cluster)
-    return found is not None and found.state is State.WARM
+    return found.state if found else None
 
 
 def effective(agent: Agent, gateway: str = GATEWAY) -> dict[tuple[str, str], bytes]:

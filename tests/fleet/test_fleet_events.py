@@ -15,9 +15,10 @@ import pytest
 
 from agent.admin.app import admin_app
 from mgmt.app import Server
+from mgmt.ingest.values import State
 from mgmt.store.embedded import EmbeddedRedis, embedded_redis
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_harness import GATEWAY, is_warm, running_fleet
+from tests.fleet.fleet_harness import GATEWAY, running_fleet, state_of
 from tests.fleet.fleet_network import until
 from tests.fleet.fleet_processes import command
 from tests.fleet.otlp_collector import running_collector
@@ -129,7 +130,7 @@ async def test_dumps_and_pages_of_an_agent_answer_loopback_only(tmp_path: Path) 
         fleet.write_world()
         server = await fleet.start_server()
         agent = await fleet.start_agent("east", server.relay.port)
-        await until(lambda: is_warm(server, "east"), why="the server knows all of it")
+        await until(lambda: state_of(server, "east") is State.WARM, why="the server knows all of it")
         await server.ingest.settled()
         sent_to = server.publisher.scopes("east")
         await until(lambda: agent.desired.scopes[GATEWAY].version == sent_to[GATEWAY].version, why="both sides agree")

@@ -9,7 +9,8 @@ import pytest
 from agent import app
 from agent.app import Agent
 from fingerpost.relay.interest import Interest
-from tests.fleet.fleet_harness import is_warm, running_fleet
+from mgmt.ingest.values import State
+from tests.fleet.fleet_harness import running_fleet, state_of
 from tests.fleet.fleet_network import until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.redis]
@@ -29,7 +30,7 @@ async def test_what_went_and_came_again_while_an_agent_stood_still_is_told_throu
         server = await fleet.start_server()
         agent = await fleet.start_agent("east", server.relay.port)
         # then it asks no more
-        await until(lambda: is_warm(server, "east") and _told(agent) and agent.push.in_step)
+        await until(lambda: state_of(server, "east") is State.WARM and _told(agent) and agent.push.in_step)
         await server.ingest.settled()
         asked, told, pushed = agent._asked, _told(agent), agent.push._seq
         agent._on_interest(Interest(), b"")

@@ -18,7 +18,7 @@ from mgmt.app import Server
 from mgmt.ingest.values import State
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_harness import Fleet, running_fleet
+from tests.fleet.fleet_harness import Fleet, running_fleet, state_of
 from tests.fleet.fleet_network import until
 from tests.fleet.fleet_processes import command
 
@@ -31,11 +31,6 @@ def _conditions(server: Server, cluster: str) -> dict[str, Any]:
     assert folder is not None
     status = folder.status(ObjectKey(KUBERNETES_CLUSTER, "mgmt", m.ADMIN_NAMESPACE, cluster)) or {}
     return {c["type"]: c for c in status.get("conditions", ())}
-
-
-def _state(server: Server, cluster: str) -> State | None:
-    state = server.ingest.states.clusters.get(cluster)
-    return state.state if state else None
 
 
 @pytest.mark.fleet
@@ -70,7 +65,9 @@ async def test_way_2_in_every_order(tmp_path: Path) -> None:
             for cluster, order in orders.items():
                 await steps[order[number]](cluster)
             await _settled(server, agents, orders, number)
-        await until(lambda: all(_state(server, c) is State.WARM for c in orders), 30, lambda: _missing(server, orders))
+        await until(
+            lambda: all(state_of(server, c) is State.WARM for c in orders), 30, lambda: _missing(server, orders)
+        )
         assert all(a.link.connections == 1 for a in agents.values()), "one connection each, no restart"
 
 
@@ -79,13 +76,13 @@ async def _settled(server: Server, agents: dict[str, Agent], orders: dict[str, A
     for cluster, order in orders.items():
         done = set(order[: number + 1])
         if done == {"root", "token", "agent"}:
-            await until(lambda cluster=cluster: _state(server, cluster) is State.PENDING, why=f"{cluster} is pending")
+            await until(lambda cluster=cluster: state_of(server, cluster) is State.PENDING, why=f"{cluster} is pending")
         elif "agent" in done and done != set(_STEPS):
             await until(lambda agent=agents[cluster]: agent.trust.finding, why=f"{cluster} says what it lacks")
 
 
 def _missing(server: Server, orders: dict[str, Any]) -> list[Any]:
-    return [(c, o, _state(server, c)) for c, o in orders.items() if _state(server, c) is not State.WARM]
+    return [(c, o, state_of(server, c)) for c, o in orders.items() if state_of(server, c) is not State.WARM]
 
 
 async def _second(fleet: Fleet, stack: AsyncExitStack, port: int, *, token: bool) -> Agent:
@@ -107,7 +104,7 @@ async def test_a_second_cluster_of_a_name_is_refused_and_said(tmp_path: Path, to
         fleet.write_world()
         server = await fleet.start_server()
         first = await fleet.start_agent("east", server.relay.port)
-        await until(lambda: _state(server, "east") is State.WARM and first.push.in_step)
+        await until(lambda: state_of(server, "east") is State.WARM and first.push.in_step)
         assert _conditions(server, "east").get("Conflict") is None
         held = {t: dict(server.ingest.keys("east", t)) for t in server.ingest.digests("east")}
         began = time.monotonic()
@@ -118,7 +115,7 @@ async def test_a_second_cluster_of_a_name_is_refused_and_said(tmp_path: Path, to
         assert (found["status"], len(set(uids))) == ("True", 2)
         assert found["message"].startswith(f"two clusters claim this name: uid {uids[0]} at ipv4:127.0.0.1:")
         assert f", and uid {uids[1]} at ipv4:127.0.0.1:" in found["message"]
-        assert _state(server, "east") is State.WARM
+        assert state_of(server, "east") is State.WARM
         assert {t: dict(server.ingest.keys("east", t)) for t in server.ingest.digests("east")} == held
         assert (first.pull.connected, first.link.connections) == (True, 1)
         await until(lambda: second.link.connections > 1 or second.trust.finding, why="it has tried more than once")
@@ -159,7 +156,7 @@ async def test_check_tells_an_agent_at_the_door_from_one_whose_name_is_taken(tmp
         await until(lambda: _codes(agent) == ["RelayNotRegistered"], why="nobody has registered it")
         assert "there is no KubernetesCluster east" in agent.findings()[0]["message"]
         fleet.write_world()
-        await until(lambda: _state(server, "east") is State.WARM and agent.push.in_step)
+        await until(lambda: state_of(server, "east") is State.WARM and agent.push.in_step)
         assert _codes(agent) == []
         second = await _second(fleet, stack, server.relay.port, token=False)
         await until(lambda: _codes(second) == ["RelayDuplicate"], why="its name is taken")
@@ -203,13 +200,13 @@ async def test_renewals_in_a_row_keep_a_cluster_connected(tmp_path: Path) -> Non
         server = await fleet.start_server(client_certificate_lifetime=20.0)
         ratio = {"client_tls_secret_rotation_grace_period_ratio": 0.99}  # due as soon as it is there
         agent = await fleet.start_agent("east", server.relay.port, **ratio)
-        await until(lambda: _state(server, "east") is State.WARM and agent.push.in_step)
+        await until(lambda: state_of(server, "east") is State.WARM and agent.push.in_step)
         seen: set[State | None] = set()
         longest, warm_at, first = 0.0, time.monotonic(), agent.link.connections
 
         def renewed() -> bool:
             nonlocal longest, warm_at
-            state = _state(server, "east")
+            state = state_of(server, "east")
             seen.add(state)
             if state is State.WARM:
                 warm_at = time.monotonic()
@@ -217,7 +214,7 @@ async def test_renewals_in_a_row_keep_a_cluster_connected(tmp_path: Path) -> Non
             return agent.link.connections >= first + 5
 
         await until(renewed, 60)
-        await until(lambda: _state(server, "east") is State.WARM)
+        await until(lambda: state_of(server, "east") is State.WARM)
         assert seen <= {State.WARM, State.SYNCING}
         assert longest < 5
         fleet.write("east", "more.yaml", *m.service("east", "more", ["127.0.0.1"]))

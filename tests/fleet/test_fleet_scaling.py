@@ -12,7 +12,7 @@ from mgmt.app import Server
 from mgmt.ingest.values import State
 from mgmt.store.embedded import embedded_redis
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_harness import effective, running_fleet
+from tests.fleet.fleet_harness import effective, running_fleet, state_of
 from tests.fleet.fleet_network import Answer, Spreader, until
 from tests.unit.relay.support import Agent as BareAgent
 from tests.unit.relay.support import running
@@ -26,7 +26,7 @@ def _carried(servers: list[Server]) -> list[str]:
         cluster
         for server in servers
         for cluster in server.ingest.sessions.clusters()
-        if server.ingest.states.clusters[cluster].state is State.WARM
+        if state_of(server, cluster) is State.WARM
     )
 
 

@@ -17,8 +17,9 @@ from agent.app import Agent
 from fingerpost.relay.pieces import join
 from fingerpost.relay.v1 import endpoints_pb2
 from mgmt.app import Server
+from mgmt.ingest.values import State
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, is_warm, running_fleet
+from tests.fleet.fleet_harness import GATEWAY, Fleet, effective, running_fleet, state_of
 from tests.fleet.fleet_network import steadily, until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.envoy, pytest.mark.redis]
@@ -209,7 +210,7 @@ async def test_nothing_is_missing_when_the_missing_cluster_is_back(
         for agent in plane.agents.values():
             _watch(agent, look)
         await plane.fleet.start_agent("three", plane.server.relay.port)
-        await until(lambda: is_warm(plane.server, "three"), why="three is back")
+        await until(lambda: state_of(plane.server, "three") is State.WARM, why="three is back")
         await until(
             lambda: not any(a.desired.scopes[GATEWAY].keep for a in plane.agents.values()), why="nothing is kept"
         )

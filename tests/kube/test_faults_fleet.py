@@ -13,9 +13,10 @@ import pytest
 
 from agent.app import Agent
 from fingerpost.secrets.folder import FolderSecrets
+from mgmt.ingest.values import State
 from tests.conformance.listeners.listener_certificates import issue
 from tests.fleet import fleet_manifests as m
-from tests.fleet.fleet_harness import effective, is_warm
+from tests.fleet.fleet_harness import effective, state_of
 from tests.fleet.fleet_network import until
 from tests.fleet.test_fleet_doors import _redis_content, _traces
 from tests.kube.kube_client import secret
@@ -38,7 +39,7 @@ async def test_two_clusters_of_one_name_and_how_the_second_takes_over(tmp_path: 
         server = await fleet.start_server()
         port = server.relay.port
         first = await stack.enter_async_context(fleet.agent("east", port))
-        await until(lambda: is_warm(server, "east") and first.pull.connected)
+        await until(lambda: state_of(server, "east") is State.WARM and first.pull.connected)
         own, twins = FolderSecrets(fleet.secrets("east")), FolderSecrets(fleet.secrets("west"))
         await twins.put(_CLIENT, await own.get(_CLIENT))  # what somebody copies who copies too much
 

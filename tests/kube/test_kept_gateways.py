@@ -30,7 +30,7 @@ async def test_what_is_kept_is_mended_and_serves_the_next_agent(
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(fleet.server())
             agent = await stack.enter_async_context(fleet.agent("east", server.relay.port))
-            _hurry(agent)
+            _pace(agent, 0.1)
             await until(lambda: effective(agent), why="the agent serves")
             await until(lambda: _kept(fleet, agent), why="and keeps it")
             serves = effective(agent)
@@ -43,7 +43,7 @@ async def test_what_is_kept_is_mended_and_serves_the_next_agent(
         said = capfd.readouterr()
         assert (said.out + said.err).count("apply.object.undone") == 2
         async with fleet.agent("east", relay) as alone:
-            _hurry(alone)
+            _pace(alone, 0.1)
             await until(lambda: alone.ready, why="it serves what the former has kept, without a server")
             assert effective(alone) == serves
             assert await _kept(fleet, alone), "the former has written its last word at its end"
@@ -59,7 +59,7 @@ async def test_a_leader_writes_what_it_serves_before_another_one_may(tmp_path: P
         async with fleet.agent("east", server.relay.port, leader_election=True) as agent:
             await until(lambda: effective(agent), why="the agent serves")
             await until(lambda: _kept(fleet, agent), why="and keeps it")
-            _hurry(agent, 3600.0)
+            _pace(agent, 3600.0)
             for path in ("/first", "/second"):  # one may come before that interval
                 before = effective(agent)
                 await fleet.apply("mgmt", fleet.www(path))
@@ -68,7 +68,7 @@ async def test_a_leader_writes_what_it_serves_before_another_one_may(tmp_path: P
         assert await _kept(fleet, agent)
 
 
-def _hurry(agent: Agent, interval: float = 0.1) -> None:
+def _pace(agent: Agent, interval: float) -> None:
     agent._keeper._objects._interval = interval  # type: ignore[attr-defined]
 
 

@@ -31,18 +31,18 @@ async def agree(*replicas: Replica) -> dict[str, str]:
             and all(r.objects() == r.recorder.objects() == first.objects() for r in replicas)
         )
     )
-
-    async def as_stored() -> bool:
-        inputs = {k: s.hash for k, s in (await first.store.load()).inputs.items()}
-        return all({k: s.hash for k, s in r.ingest.inputs.items()} == inputs for r in replicas)
-
-    async with asyncio.timeout(15):
-        while not await as_stored():  # noqa: ASYNC110 - another replica writes
-            await asyncio.sleep(0.01)
-    loaded = await first.store.load()
+    end = asyncio.get_running_loop().time() + 15
+    while True:
+        loaded = await first.store.load()
+        cold = {k: s.hash for k, s in loaded.inputs.items()}
+        held = [{k: s.hash for k, s in replica.ingest.inputs.items()} for replica in replicas]
+        if all(inputs == cold for inputs in held) or asyncio.get_running_loop().time() > end:
+            break
     stored = {f"{k.cluster}/{k.namespace}/{k.name}": s.body.decode() for k, s in sorted(loaded.inputs.items())}
     expected = first.objects()
     assert {k: v for k, v in stored.items() if k in expected or "/shop/" in k} == expected
+    for inputs in held:
+        assert inputs == cold
     return expected
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from agent.relay.desired import DesiredState
 from agent.relay.facts import Fact
@@ -13,6 +13,7 @@ from agent.relay.link import AgentIdentity, AgentLink
 from agent.relay.pull import Pull
 from agent.relay.push import Push
 from agent.relay.trust import Trust
+from fingerpost.background import background
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.applied import ScopeApplied
 from fingerpost.relay.digest import SetDigest, object_key, resource_key
@@ -280,15 +281,8 @@ class Agent:
         )
 
 
-@asynccontextmanager
-async def running(*agents: Agent) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(a.link.run(), name="agent") for a in agents]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
+def running(*agents: Agent) -> AbstractAsyncContextManager[None]:
+    return background({f"agent {number}": agent.link.run() for number, agent in enumerate(agents)})
 
 
 def facts(type_: str, count: int, text: str = "x") -> list[Fact]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import msgspec
 
 from agent.relay.trust import Plan as AgentPlan
 from agent.relay.trust import SecretTrust
+from fingerpost.background import background
 from fingerpost.relay.reasons import Reason
 from fingerpost.relay.settings import RelaySettings
 from fingerpost.secrets.folder import FolderSecrets
@@ -123,14 +123,8 @@ class Client:
         return (await self.secrets.get(CLIENT)).get("tls.crt", b"")
 
 
-@asynccontextmanager
-async def task(work: Any) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(work)
-        try:
-            yield
-        finally:
-            running.cancel()
+def task(work: Any) -> AbstractAsyncContextManager[None]:
+    return background({"beside": work})
 
 
 async def enroll(server: Server, folder: Path, *, token: bool = True) -> None:
