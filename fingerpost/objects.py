@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -53,14 +54,21 @@ class ObjectKey(NamedTuple):
         """The text by which pieces, pins and reports name what this root object adds."""
         return f"{self.type}/{self.cluster}/{self.namespace}/{self.name}"
 
+    @classmethod
+    def of_contribution(cls, text: str) -> Self | None:
+        """None where the text names no object."""
+        group, kind, cluster, namespace, name = (*text.split("/", 4), "", "", "", "")[:5]
+        return cls(f"{group}/{kind}", cluster, namespace, name) if name else None
+
     def __str__(self) -> str:
         where = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return f"{self.kind} {where} in cluster {self.cluster}"
 
 
+@lru_cache(maxsize=1024)
 def type_of(api_version: str, kind: str) -> str:
     """`networking.gloo.solo.io/v2`, `RouteTable` -> `networking.gloo.solo.io/RouteTable`; `v1`, `Service` ->
-    `core/Service`.
+    `core/Service`. One text for all objects of a type.
     """
     group, slash, _ = api_version.partition("/")
     return f"{group if slash else _GROUP_OF_CORE}/{kind}"
@@ -144,7 +152,8 @@ def _status(kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def canonical(value: Any) -> bytes:
-    return _encoder.encode(value)
+    """A copy: the encoder's own result holds the room that it had for more, up to a third, as long as it lives."""
+    return bytes(memoryview(_encoder.encode(value)))
 
 
 def content_hash(body: bytes) -> bytes:

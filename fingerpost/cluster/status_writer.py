@@ -17,6 +17,7 @@ import structlog
 from fingerpost.cluster.announcements import Announcer
 from fingerpost.cluster.protocol import ClusterFailed, Outputs
 from fingerpost.objects import ObjectKey, canonical
+from fingerpost.shared import shared
 
 log = structlog.get_logger()
 RATE = 200  # a second
@@ -65,7 +66,7 @@ class StatusWriter:
             return
         body = canonical(status)
         if self._wanted.get(key) != body:
-            self._wanted[key] = body
+            self._wanted[key] = shared(body)  # many are told the same
             self._look(key)
 
     def _look(self, key: ObjectKey) -> None:

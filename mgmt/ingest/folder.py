@@ -56,6 +56,7 @@ class ManagementFolder:
             async for batch in batches:
                 self.take(batch)
                 self.findings = batch.findings
+                del batch  # the first one names everything, and the next may take days to come
 
     def take(self, batch: Batch) -> None:
         seen: set[ObjectKey] = set()

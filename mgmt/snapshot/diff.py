@@ -338,7 +338,5 @@ def _resource(type_: str, name: str, old: PieceList | None, new: PieceList | Non
 
 
 def _origin(contribution: str) -> str:
-    if contribution.count("/") < 4:
-        return contribution
-    _, kind, cluster, namespace, name = contribution.split("/", 4)
-    return f"{kind} {cluster}/{namespace}/{name}"
+    key = ObjectKey.of_contribution(contribution)
+    return f"{key.kind} {key.cluster}/{key.namespace}/{key.name}" if key else contribution

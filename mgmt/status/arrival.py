@@ -70,7 +70,6 @@ class ArrivalStatuses:
         self._write, self._read, self._look = write, read, look
         self._untold, self._states = untold, states
         self._objects: dict[ObjectKey, _Object] = {}
-        self._keys: dict[str, ObjectKey] = {}  # by contribution
         self._pending: dict[ObjectKey, None] = {}
         self._exceptions: dict[GatewayKey, frozenset[str]] = {}
         self._wake = asyncio.Event()
@@ -79,14 +78,13 @@ class ArrivalStatuses:
         if status is None:
             self._objects.pop(key, None)
             self._pending.pop(key, None)
-            self._keys.pop(key.contribution, None)
             self._write(key, None, None)
         elif key.type not in self._kinds:
             self._write(key, status, UNKNOWN)
         else:
             known = self._objects.get(key)
             there = known.arrival if known else self._read(key)
-            self._objects[key], self._keys[key.contribution] = _Object(status, there), key
+            self._objects[key] = _Object(status, there)
             self._put(key)
             self._await((key,))
 
@@ -128,7 +126,7 @@ class ArrivalStatuses:
             self._await(list(self._objects))
         else:
             differing = {c for gateway in now for c in now[gateway] ^ before[gateway]}
-            self._await(self._keys[c] for c in differing if c in self._keys)
+            self._await(key for c in differing if (key := ObjectKey.of_contribution(c)) is not None)
 
     async def _follow(self) -> Never:
         pause = _PAUSE

@@ -26,7 +26,7 @@ class Holdings:
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
         self._files: dict[str, dict[ObjectKey, ManifestObject]] = {}
-        self._claims: dict[ObjectKey, list[str]] = {}
+        self._claims: dict[ObjectKey, tuple[str, ...]] = {}  # sources, the first seen first
         self._touched: set[ObjectKey] = set()
         self._used: Counter[str] = Counter()
         self.missing: set[str] = set()
@@ -49,7 +49,7 @@ class Holdings:
             self._unclaim(key, source)
         for key in new:
             if key not in old:
-                self._claims.setdefault(key, []).append(source)
+                self._claims[key] = (*self._claims.get(key, ()), source)
         self._touched |= {key for key, one in new.items() if old.get(key) != one}
         self._files[source] = new
         self._present(source, True)
@@ -70,7 +70,7 @@ class Holdings:
             return
         self._files[new] = self._files.pop(old)
         for key in self._files[new]:
-            self._claims[key] = [new if source == old else source for source in self._claims[key]]
+            self._claims[key] = tuple(new if source == old else source for source in self._claims[key])
             self._touched.add(key)
         if old in self.missing:
             self.missing.remove(old)
@@ -78,10 +78,9 @@ class Holdings:
 
     def prefer(self, key: ObjectKey, source: str) -> None:
         """`source` was in force before a restart."""
-        claims = self._claims.get(key, [])
+        claims = self._claims.get(key, ())
         if source in claims and claims[0] != source:
-            claims.remove(source)
-            claims.insert(0, source)
+            self._claims[key] = (source, *(other for other in claims if other != source))
             self._touched.add(key)
 
     def settle(self) -> list[ObjectKey]:
@@ -97,7 +96,7 @@ class Holdings:
         return list(dict.fromkeys(changed))
 
     def _settle(self, key: ObjectKey, changed: list[ObjectKey]) -> None:
-        claims = self._claims.get(key, [])
+        claims = self._claims.get(key, ())
         present = [source for source in claims if source and source not in self.missing]
         if len(present) > 1:
             self.duplicates[key] = tuple(present)
@@ -130,7 +129,7 @@ class Holdings:
         by_use = self._files.setdefault(_BY_USE, {})
         if used and own not in by_use:
             by_use[own] = declared_by_use(namespace, self._cluster)
-            self._claims.setdefault(own, []).append(_BY_USE)
+            self._claims[own] = (*self._claims.get(own, ()), _BY_USE)
             self._touched.add(own)
         elif not used and own in by_use:
             del by_use[own]
@@ -146,8 +145,9 @@ class Holdings:
         self._touched |= self._files[source].keys()
 
     def _unclaim(self, key: ObjectKey, source: str) -> None:
-        claims = self._claims[key]
-        claims.remove(source)
-        if not claims:
+        left = tuple(other for other in self._claims[key] if other != source)
+        if left:
+            self._claims[key] = left
+        else:
             del self._claims[key]
         self._touched.add(key)

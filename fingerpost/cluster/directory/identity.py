@@ -12,6 +12,7 @@ import msgspec
 from fingerpost.cluster.directory.manifest import ManifestObject
 from fingerpost.cluster.directory.records import Identity
 from fingerpost.objects import canonical
+from fingerpost.shared import shared
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _metadata = msgspec.json.Decoder()
@@ -20,7 +21,7 @@ _metadata = msgspec.json.Decoder()
 def identify(one: ManifestObject, known: Identity | None, owner: str) -> Identity:
     if known is None:
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Identity(str(uuid4()), created, 1, one.spec, owner)
+        return Identity(str(uuid4()), shared(created), 1, one.spec, owner)
     generation = known.generation + (known.spec != one.spec)
     return known._replace(generation=generation, spec=one.spec, owner=owner)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -252,7 +253,7 @@ def _namespace(type_: str, metadata: Mapping[str, Any]) -> str:
             "WrongValue",
             f'metadata.namespace {_shown(namespace)} must be at most 63 lower-case letters, digits and "-"',
         )
-    return namespace
+    return sys.intern(namespace)  # thousands of objects have the same
 
 
 def _filled_in(type_: str, obj: dict[str, Any]) -> dict[str, Any]:

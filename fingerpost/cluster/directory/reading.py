@@ -35,7 +35,8 @@ class Reading(NamedTuple):
 def contents(root: Path, path: str) -> Contents:
     try:
         # a pipe is opened without waiting for its other end; what is no file is never read, it may have no end
-        with open(os.open(root / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        # a Path of each file would make its name a part that Python keeps a place for
+        with open(os.open(os.path.join(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 return _unusable(path, "Unreadable", "it is no regular file", "put a file in its place")

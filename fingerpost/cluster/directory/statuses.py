@@ -13,41 +13,52 @@ from typing import Any
 import msgspec
 
 from fingerpost.cluster.protocol import ClusterFailed
-from fingerpost.objects import ObjectKey, canonical
+from fingerpost.objects import ObjectKey, canonical, content_hash
 
 _NO_NAMESPACE = "_"  # no namespace can have this name
 
 
 class StatusFiles:
+    """`_known`: hashes of what the files hold; None: there is none."""
+
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = str(folder)
         self._known: dict[ObjectKey, bytes | None] = {}
 
     def path(self, key: ObjectKey) -> Path:
+        return Path(self._path(key))
+
+    def _path(self, key: ObjectKey) -> str:
+        """As text, since there is one for each object: Python keeps a place for every part of a Path."""
         group, _, kind = key.type.rpartition("/")
         for part in (group, kind, key.name, key.namespace or _NO_NAMESPACE):
             if not part or part.startswith(".") or "/" in part or "\0" in part:
                 raise ClusterFailed(
                     f'no status can be kept for {key}: "{part}" is no name of a file; rename the object'
                 )
-        return self._folder / f"{group}_{kind}" / (key.namespace or _NO_NAMESPACE) / f"{key.name}.json"
+        return f"{self._folder}/{group}_{kind}/{key.namespace or _NO_NAMESPACE}/{key.name}.json"
 
     def write(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """True when the file was written."""
         body = canonical(status)
-        if self._body(key) == body:
+        now = content_hash(body)
+        if key not in self._known:
+            self._body(key)
+        if self._known[key] == now:
             return False
-        path = self.path(key)
-        fresh = path.with_name(f".{path.name}.new")
+        path = self._path(key)
+        folder, _, name = path.rpartition("/")
+        fresh = f"{folder}/.{name}.new"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(body)
+            os.makedirs(folder, exist_ok=True)
+            with open(fresh, "wb") as file:
+                file.write(body)
             os.replace(fresh, path)
         except OSError as error:
             raise ClusterFailed(
                 f"the status of {key} cannot be written to {path}: {error.strerror}; make room or repair the folder"
             ) from error
-        self._known[key] = body
+        self._known[key] = now
         return True
 
     def read(self, key: ObjectKey) -> Any:
@@ -63,12 +74,11 @@ class StatusFiles:
         """The object is gone, and its status with it."""
         self._known.pop(key, None)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self.path(key).unlink()
+            os.unlink(self._path(key))
 
     def _body(self, key: ObjectKey) -> bytes | None:
-        if key not in self._known:
-            try:
-                self._known[key] = self.path(key).read_bytes()
-            except OSError:
-                self._known[key] = None
-        return self._known[key]
+        body = None
+        with contextlib.suppress(OSError), open(self._path(key), "rb") as file:
+            body = file.read()
+        self._known[key] = content_hash(body) if body is not None else None
+        return body

@@ -6,21 +6,16 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 _ENDINGS = (".yaml", ".yml")
 _TEMPORARY = ("~", "#")  # what editors begin or end their own files with
 
 
-class Signature(NamedTuple):
-    """Two equal signatures of one path mean an unchanged file."""
-
-    modified: int
-    size: int
-    inode: int
-    device: int
+Signature = NewType("Signature", bytes)  # two equal ones of one path mean an unchanged file
 
 
 class Entry(NamedTuple):
@@ -45,7 +40,7 @@ def is_hidden(name: str) -> bool:
 
 
 def signature_of(found: os.stat_result) -> Signature:
-    return Signature(found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
+    return Signature(struct.pack("=qQQQ", found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev))
 
 
 def walk(root: Path, excluded: Path) -> Tree | None:

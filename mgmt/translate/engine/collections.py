@@ -22,12 +22,21 @@ Reads = tuple[Any, ...]  # readers, what, readers, what …: one tuple, since th
 
 
 class _Readers:
-    """Who has read a thing: one reader as it is, since most things have one, several as the keys of a dict."""
+    """Who has read a thing: one reader as it is, since most things have one, several as the keys of a dict.
 
-    __slots__ = ("_by",)
+    A step that once read what has the key it ran for, does so for most of its keys: it alone is remembered, not the
+    reads, and is told of every such key. What it does not run for, or read no more, costs it a look.
+    """
+
+    __slots__ = ("_by", "_namesakes")
 
     def __init__(self) -> None:
         self._by: dict[Hashable, Reader | dict[Reader, None]] = {}
+        self._namesakes: tuple[Step[Any, Any, Any, Any], ...] = ()
+
+    def follow(self, step: Step[Any, Any, Any, Any]) -> None:
+        if step not in self._namesakes:
+            self._namesakes = (*self._namesakes, step)
 
     def add(self, what: Hashable, reader: Reader) -> None:
         readers = self._by.setdefault(what, reader)
@@ -46,6 +55,8 @@ class _Readers:
             del self._by[what]
 
     def dirty(self, what: Hashable) -> None:
+        for step in self._namesakes:
+            step.dirty[what] = None
         readers = self._by.get(what, ())
         for step, key in readers if isinstance(readers, dict) or not readers else (readers,):
             step.dirty[key] = None
@@ -167,7 +178,10 @@ class Context:
         return cls(None)
 
     def _record(self, readers: _Readers, what: Hashable) -> None:
-        self._seen[id(readers), what] = (readers, what)
+        if self._reader is not None and what == self._reader[1]:
+            readers.follow(self._reader[0])
+        else:
+            self._seen[id(readers), what] = (readers, what)
 
     def get(self, collection: Collection[K, V], key: K) -> V | None:
         self._record(collection.readers, key)

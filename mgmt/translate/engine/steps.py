@@ -33,20 +33,27 @@ class Step(Collection[K2, V2], Generic[K, V, K2, V2]):
         self._run = run
         self.dirty: dict[Hashable, None] = {}
         self.failures: dict[K, Exception] = {}
-        self._outputs: dict[Any, tuple[K2, ...]] = {}
+        # by source key; None while each item has the key of its source, and so tells by itself what it is made of
+        self._outputs: dict[Any, tuple[K2, ...]] | None = None
         self._reads: dict[Any, Reads] = {}
+        self._last: Reads = ()
         self.runs = 0
 
     def turn(self) -> int:
         """Run what is dirty; returns how many runs that took."""
         for key in self._source.delta:
             self.dirty[key] = None
-        dirty: dict[Any, None] = self.dirty  # holds source keys only
+        dirty: dict[Any, None] = self.dirty
         self.dirty = {}
-        for key in dirty:
+        mine = [key for key in dirty if self._concerns(key)]
+        for key in mine:
             self._run_one(key)
-        self.runs += len(dirty)
-        return len(dirty)
+        self.runs += len(mine)
+        return len(mine)
+
+    def _concerns(self, key: Any) -> bool:
+        """Whether there is something to run for, or was."""
+        return key in self._source.items or key in self._reads or key in self.failures or bool(self._former(key))
 
     def _run_one(self, key: K) -> None:
         value = self._source.items.get(key)
@@ -57,19 +64,38 @@ class Step(Collection[K2, V2], Generic[K, V, K2, V2]):
                 outputs = self._run(context, key, value)
             except Exception as error:  # noqa: BLE001  one unit is isolated; the graph reports it with the object's name (M-54)
                 self.failures[key] = error
-                self._reads[key] = context.commit(self._reads.get(key, ()))
+                self._remember(key, context)
                 return
         self.failures.pop(key, None)
-        reads = context.commit(self._reads.pop(key, ()))
-        if reads:
-            self._reads[key] = reads
-        for former in self._outputs.pop(key, ()):
+        self._remember(key, context)
+        for former in self._former(key):
             if former not in outputs:
                 self.put(former, None)
         for out_key, out in outputs.items():
             self.put(out_key, out)
+        self._note(key, tuple(outputs))
+
+    def _remember(self, key: K, context: Context) -> None:
+        reads = context.commit(self._reads.pop(key, ()))
+        if reads == self._last:  # like objects read the same
+            reads = self._last
+        if reads:
+            self._reads[key] = self._last = reads
+
+    def _former(self, key: Any) -> tuple[K2, ...]:
+        if self._outputs is None:
+            return (key,) if key in self.items else ()
+        return self._outputs.get(key, ())
+
+    def _note(self, key: Any, outputs: tuple[K2, ...]) -> None:
+        if self._outputs is None:
+            if outputs in ((), (key,)):
+                return
+            self._outputs = {one: (one,) for one in self.items if one not in outputs}
         if outputs:
-            self._outputs[key] = tuple(outputs)
+            self._outputs[key] = outputs
+        else:
+            self._outputs.pop(key, None)
 
 
 class Reducer(Protocol[Item, Result]):

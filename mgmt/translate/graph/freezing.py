@@ -121,8 +121,7 @@ def key_of_pin(name: str) -> ObjectKey | None:
     """None: it is a pin of another kind."""
     if not name.startswith(PREFIX):
         return None
-    group, kind, cluster, namespace, own = name.removeprefix(PREFIX).split("/", 4)
-    return ObjectKey(f"{group}/{kind}", cluster, namespace, own)
+    return ObjectKey.of_contribution(name.removeprefix(PREFIX))
 
 
 def pin_of_key(key: ObjectKey) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from fingerpost.api.internal.discovered_gateway import GatewayKind
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
+from fingerpost.shared import shared
 from mgmt.translate.emit.istio.destination import Labels
 from mgmt.translate.emit.istio.destination_rule import emit_service_rule
 from mgmt.translate.emit.istio.gateway import admitted, emit_gateway, gateway_name
@@ -26,7 +27,6 @@ from mgmt.translate.ir import Destination, Value
 from mgmt.translate.routing.binding import intersect
 from mgmt.translate.routing.gateways import GatewayView
 from mgmt.translate.routing.listeners import ResolvedListener
-from mgmt.translate.shared import shared
 
 Where = tuple[str, str]  # cluster, namespace
 RuleGroup = tuple[str, str, str, ObjectKey]  # cluster, namespace, workspace, Service
@@ -242,7 +242,7 @@ class IstioRouteGraph:
         place = Site(cluster=cluster, namespace=namespace, workspace=site.workspace)
         found = emit_virtual_services(place, table, resolved.routes, served, info.annotations)
         emitted = Emitted(found.objects, (*site.problems, *resolved.problems, *warnings, *found.problems))
-        uses = shared(resolved.destinations)
+        uses = shared(frozenset(resolved.destinations))
         found_objects = TableObjects(workspace=site.workspace, emitted=emitted, uses=uses, gateways=info.gateways)
         return {key: found_objects}
 

@@ -10,6 +10,7 @@ from fingerpost.api.common import DestinationReference
 from fingerpost.api.networking.route_table import FailureMode
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter
+from fingerpost.shared import shared
 from mgmt.translate import ir
 from mgmt.translate.emit.envoy.route_config import table_pieces
 from mgmt.translate.engine import Collection, Context, Engine
@@ -26,7 +27,6 @@ from mgmt.translate.routing.plan import PlannedForward, Resolved, TablePlan
 from mgmt.translate.routing.resolve import resolve_routes
 from mgmt.translate.routing.route_table import compile_table
 from mgmt.translate.scopes import RouteClass, RouteContribution
-from mgmt.translate.shared import shared
 from mgmt.translate.workspace.seniority import seniority
 
 
@@ -121,7 +121,7 @@ class TableGraph:
         if workspace is None or (table := decoded.obj) is None:
             return {}
         plan = compile_table(key, table)
-        clusters = shared(c for ref in _references(plan) for c in clusters_of_interest(ref, key))
+        clusters = shared(frozenset(c for ref in _references(plan) for c in clusters_of_interest(ref, key)))
         view = TableView(
             key=key,
             hosts=plan.hosts,
@@ -218,11 +218,15 @@ class TableGraph:
                         ordered=runs.ordered,
                         normal=runs.normal,
                         last=runs.last,
-                        uses=shared(found.destinations),
+                        uses=shared(frozenset(found.destinations)),
                     ),
                 )
             )
-        return {key: ServedTable(contributions=tuple(contributions), problems=tuple(problems), ports=shared(ports))}
+        return {
+            key: ServedTable(
+                contributions=tuple(contributions), problems=tuple(problems), ports=shared(frozenset(ports))
+            )
+        }
 
     def _contribute(
         self, context: Context, key: ObjectKey, served: ServedTable

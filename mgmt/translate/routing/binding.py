@@ -11,6 +11,7 @@ from fingerpost.api.common import ObjectReference
 from fingerpost.api.networking.virtual_gateway import Listener, RouteTableFilter
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter
+from fingerpost.shared import shared
 from mgmt.translate.ir import Value
 from mgmt.translate.routing.hosts import covers
 from mgmt.translate.routing.listeners import split_host
@@ -47,7 +48,7 @@ def referenced_gateways(table: ObjectKey, references: Sequence[ObjectReference])
         ObjectKey(_VIRTUAL_GATEWAY, ref.cluster or table.cluster, ref.namespace or table.namespace, ref.name)
         for ref in references
     )
-    return tuple(dict.fromkeys(keys))
+    return shared(tuple(dict.fromkeys(keys)))  # most tables name the same
 
 
 def intersect(a: str, b: str) -> str | None:

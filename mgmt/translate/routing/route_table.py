@@ -6,10 +6,12 @@ Nothing here looks anything up: destinations stay references until `resolve`, ho
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from fingerpost.api.networking.route_table import RouteTable
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter, Severity
+from fingerpost.shared import shared
 from mgmt.translate import ir
 from mgmt.translate.routing.actions import compile_action, replacement
 from mgmt.translate.routing.errors import MATCHERS, RouteError
@@ -31,8 +33,9 @@ def compile_table(key: ObjectKey, table: RouteTable) -> TablePlan:
     _note_new_names(table, names, report)
     full_names = number_repeats(full_name(name, (key,)) for name in names)
     routes: list[RoutePlan] = []
+    chain = (key,)
     for index in range(len(spec.http)):
-        if plan := _compile_route(key, table, index, full_names[index], report):
+        if plan := _compile_route(chain, table, index, full_names[index], report):
             routes.append(plan)
     _note_unreachable(routes, report)
     _note_unimplemented(table, report)
@@ -81,10 +84,16 @@ def _note_new_names(table: RouteTable, names: Sequence[str], report: Reporter) -
         seen.add(name)
 
 
-def _compile_route(key: ObjectKey, table: RouteTable, index: int, name: str, report: Reporter) -> RoutePlan | None:
+@lru_cache(maxsize=1024)
+def _path(index: int) -> str:
+    return f"spec.http[{index}]"
+
+
+def _compile_route(
+    chain: tuple[ObjectKey, ...], table: RouteTable, index: int, name: str, report: Reporter
+) -> RoutePlan | None:
     """None when no matcher is left: the route must never turn into a catch-all (R-164)."""
-    route = table.spec.http[index]
-    path = f"spec.http[{index}]"
+    route, key, path = table.spec.http[index], chain[-1], _path(index)
     written = route.name or f"route-{index}"
     matchers, broken = compile_matchers(route.matchers)
     action = compile_action(route, key, path, table.spec.default_destination, matchers)
@@ -100,10 +109,10 @@ def _compile_route(key: ObjectKey, table: RouteTable, index: int, name: str, rep
         written=written,
         index=index,
         source=ir.Source(key, path),
-        chain=(key,),
+        chain=chain,
         matchers=matchers,
         action=replacement(errors[0].kind) if errors or isinstance(action, RouteError) else action,
-        labels=tuple(sorted({**table.metadata.labels, **route.labels}.items())),
+        labels=shared(tuple(sorted({**table.metadata.labels, **route.labels}.items()))),
         error=errors[0] if errors else None,
     )
 

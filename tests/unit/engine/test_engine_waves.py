@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -128,6 +129,38 @@ def test_outputs_that_a_run_no_longer_makes_are_gone() -> None:
     world.items.put("a", None)
     world.run()
     assert out.items == {}
+
+
+def test_outputs_are_known_by_their_unit_under_its_own_key_and_under_others() -> None:
+    world = World()
+    under: list[Callable[[str], list[str]]] = [
+        lambda _: [],
+        lambda key: [key],
+        lambda key: [key, f"{key}'"],
+        lambda key: [f"{key}'"],
+    ]
+    out = world.step(lambda _, key, value: {one: key for one in under[value](key)})
+    world.items.put("other", 1)
+    for former, value in product(range(4), range(4)):
+        world.items.put("a", former)
+        world.run()
+        world.items.put("a", value)
+        world.run()
+        assert sorted(out.items) == sorted([*under[value]("a"), "other"])
+    world.items.put("other", None)
+    world.items.put("a", None)
+    world.run()
+    assert out.items == {}
+
+
+def test_a_unit_that_is_gone_is_not_run_for_what_it_once_read() -> None:
+    world = World()
+    world.step(lambda c, key, _: {} if c.get(world.others, key) is c.get(world.others, "x") else {key: 1})
+    world.items.put("a", 1)
+    assert world.run() == ["a"]
+    world.items.put("a", None)
+    assert world.run() == []
+    assert world.turn(a=1, x=2) == []
 
 
 @pytest.mark.spec("M-54")
