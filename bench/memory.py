@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,19 +19,19 @@ from bench.processes import AgentGroup, running, server
 from bench.reconnect import Fleet
 
 GROUPS = 2
-SETTLE = 10.0  # seconds: garbage is collected and memory given back a while after the load
+LOOK = 10.0  # seconds
+SETTLED = 8  # looks: statuses are written for a while after the load, and memory given back after that
 
 
 def resident(pid: int) -> int:
-    """Bytes, once they have stopped changing by more than a percent."""
-    last = 0
+    """Bytes, once they have not changed by more than a percent for a while."""
+    looks: deque[int] = deque(maxlen=SETTLED)
     while True:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        found = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024
-        if abs(found - last) < found / 100:
-            return found
-        last = found
-        time.sleep(SETTLE)
+        looks.append(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024)
+        if len(looks) == SETTLED and max(looks) - min(looks) < looks[-1] / 100:
+            return looks[-1]
+        time.sleep(LOOK)
 
 
 def _server_with(root: Path, clusters: list[str], tables: int) -> int:

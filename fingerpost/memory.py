@@ -7,18 +7,19 @@ import ctypes
 import gc
 
 _YOUNG = 50_000
-_AGAIN = 20.0
+_AGAIN = (20.0, 60.0, 300.0)  # seconds: after the first rush, after 16,000 statuses (200 a second), and after the rest
 
 
 async def settle() -> None:
-    """Freeze what is there now, and once more when the first rush is over: no later collection walks it again."""
+    """Freeze what is there now, and again when a rush is over: no later collection walks it again."""
     gc.set_threshold(_YOUNG, 20, 100)
     gc.collect()
     gc.freeze()
-    await asyncio.sleep(_AGAIN)
-    gc.collect()
-    gc.freeze()
-    await asyncio.to_thread(give_back)
+    for pause in _AGAIN:
+        await asyncio.sleep(pause)
+        gc.collect()
+        gc.freeze()
+        await asyncio.to_thread(give_back)
 
 
 def give_back() -> None:

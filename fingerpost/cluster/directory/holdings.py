@@ -8,7 +8,7 @@ objects, after every file that is there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from fingerpost.cluster.directory.manifest import NAMESPACE_TYPE, ManifestObject, declared_by_use
@@ -25,7 +25,8 @@ class InForce(NamedTuple):
 class Holdings:
     def __init__(self, cluster: str) -> None:
         self._cluster = cluster
-        self._files: dict[str, dict[ObjectKey, ManifestObject]] = {}
+        self._files: dict[str, ManifestObject | dict[ObjectKey, ManifestObject]] = {}  # most hold one
+        self._by_use: dict[ObjectKey, ManifestObject] = {}
         self._claims: dict[ObjectKey, tuple[str, ...]] = {}  # sources, the first seen first
         self._touched: set[ObjectKey] = set()
         self._used: Counter[str] = Counter()
@@ -35,28 +36,34 @@ class Holdings:
 
     @property
     def sources(self) -> frozenset[str]:
-        return frozenset(self._files) - {_BY_USE}
+        return frozenset(self._files)
 
     def __contains__(self, source: str) -> bool:
         return source in self._files
 
     def objects(self, source: str) -> tuple[ManifestObject, ...]:
-        return tuple(self._files.get(source, {}).values())
+        return tuple(self._of(source).values())
+
+    def _of(self, source: str) -> Mapping[ObjectKey, ManifestObject]:
+        """Not to be kept."""
+        found = self._by_use if source == _BY_USE else self._files.get(source, {})
+        return {found.key: found} if isinstance(found, ManifestObject) else found
 
     def put(self, source: str, objects: Iterable[ManifestObject]) -> None:
-        old, new = self._files.get(source, {}), {o.key: o for o in objects}
+        old, new = self._of(source), {o.key: o for o in objects}
         for key in old.keys() - new.keys():
             self._unclaim(key, source)
         for key in new:
             if key not in old:
                 self._claims[key] = (*self._claims.get(key, ()), source)
         self._touched |= {key for key, one in new.items() if old.get(key) != one}
-        self._files[source] = new
+        self._files[source] = next(iter(new.values())) if len(new) == 1 else new
         self._present(source, True)
 
     def drop(self, source: str) -> None:
-        for key in self._files.pop(source, {}):
+        for key in self._of(source):
             self._unclaim(key, source)
+        self._files.pop(source, None)
         self.missing.discard(source)
 
     def miss(self, source: str) -> None:
@@ -69,7 +76,7 @@ class Holdings:
         if old not in self._files or new in self._files:
             return
         self._files[new] = self._files.pop(old)
-        for key in self._files[new]:
+        for key in self._of(new):
             self._claims[key] = tuple(new if source == old else source for source in self._claims[key])
             self._touched.add(key)
         if old in self.missing:
@@ -110,7 +117,7 @@ class Holdings:
                 changed.append(key)
             return
         source = present[0] if present else min(claims, key=lambda s: s == _BY_USE)
-        now = InForce(source, self._files[source][key])
+        now = InForce(source, self._of(source)[key])
         self.in_force[key] = now
         if before is None:
             self._count(key, 1)
@@ -126,13 +133,12 @@ class Holdings:
         if used == 0:
             del self._used[namespace]
         own = ObjectKey(NAMESPACE_TYPE, self._cluster, "", namespace)
-        by_use = self._files.setdefault(_BY_USE, {})
-        if used and own not in by_use:
-            by_use[own] = declared_by_use(namespace, self._cluster)
+        if used and own not in self._by_use:
+            self._by_use[own] = declared_by_use(namespace, self._cluster)
             self._claims[own] = (*self._claims.get(own, ()), _BY_USE)
             self._touched.add(own)
-        elif not used and own in by_use:
-            del by_use[own]
+        elif not used and own in self._by_use:
+            del self._by_use[own]
             self._unclaim(own, _BY_USE)
 
     def _present(self, source: str, there: bool) -> None:
@@ -142,7 +148,7 @@ class Holdings:
             self.missing.discard(source)
         else:
             self.missing.add(source)
-        self._touched |= self._files[source].keys()
+        self._touched |= self._of(source).keys()
 
     def _unclaim(self, key: ObjectKey, source: str) -> None:
         left = tuple(other for other in self._claims[key] if other != source)

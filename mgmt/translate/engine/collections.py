@@ -22,7 +22,7 @@ Reads = tuple[Any, ...]  # readers, what, readers, what …: one tuple, since th
 
 
 class _Readers:
-    """Who has read a thing: one reader as it is, since most things have one, several as the keys of a dict.
+    """Who has read a thing: one reader as it is, since most things have one, several as the keys of each step.
 
     A step that once read what has the key it ran for, does so for most of its keys: it alone is remembered, not the
     reads, and is told of every such key. What it does not run for, or read no more, costs it a look.
@@ -31,7 +31,7 @@ class _Readers:
     __slots__ = ("_by", "_namesakes")
 
     def __init__(self) -> None:
-        self._by: dict[Hashable, Reader | dict[Reader, None]] = {}
+        self._by: dict[Hashable, Reader | dict[Step[Any, Any, Any, Any], dict[Hashable, None]]] = {}
         self._namesakes: tuple[Step[Any, Any, Any, Any], ...] = ()
 
     def follow(self, step: Step[Any, Any, Any, Any]) -> None:
@@ -40,15 +40,19 @@ class _Readers:
 
     def add(self, what: Hashable, reader: Reader) -> None:
         readers = self._by.setdefault(what, reader)
-        if isinstance(readers, dict):
-            readers[reader] = None
-        elif readers != reader:
-            self._by[what] = {readers: None, reader: None}
+        if isinstance(readers, tuple):
+            if readers == reader:
+                return
+            readers = self._by[what] = {readers[0]: {readers[1]: None}}
+        readers.setdefault(reader[0], {})[reader[1]] = None
 
     def forget(self, what: Hashable, reader: Reader) -> None:
         readers = self._by.get(what)
         if isinstance(readers, dict):
-            readers.pop(reader, None)
+            keys = readers.get(reader[0], {})
+            keys.pop(reader[1], None)
+            if not keys:
+                readers.pop(reader[0], None)
             if not readers:
                 del self._by[what]
         elif readers == reader:
@@ -57,9 +61,12 @@ class _Readers:
     def dirty(self, what: Hashable) -> None:
         for step in self._namesakes:
             step.dirty[what] = None
-        readers = self._by.get(what, ())
-        for step, key in readers if isinstance(readers, dict) or not readers else (readers,):
-            step.dirty[key] = None
+        readers = self._by.get(what)
+        if isinstance(readers, tuple):
+            readers[0].dirty[readers[1]] = None
+        elif readers is not None:
+            for step, keys in readers.items():
+                step.dirty.update(keys)
 
 
 class _Item(Generic[K, V]):

@@ -62,6 +62,7 @@ class StatusGraph:
         self._inputs, self._place, self._owners, self._gateways = inputs, place, owners, gateways
         self._views, self._tables, self._policies, self._destinations = views, tables, policies, destinations
         self._istio = istio
+        self._last = fold((), 0)
         kinds = {
             ROUTE_TABLE: self._table,
             VIRTUAL_GATEWAY: self._virtual_gateway,
@@ -94,7 +95,10 @@ class StatusGraph:
                 problems += found
                 limits = context.get(self._istio.problems, key)
                 problems += limits or ()
-            return {key: fold(dict.fromkeys(problems), decoded.generation, ownership.workspace or "", counts)}
+            status = fold(dict.fromkeys(problems), decoded.generation, ownership.workspace or "", counts)
+            if status != self._last:  # most are told the same
+                self._last = status
+            return {key: self._last}
 
         return run
 
@@ -118,7 +122,7 @@ class StatusGraph:
             problems += route_table.port_problems(info.plan, ports)
         elif info and any(binding.bindings for binding in bound.values()):
             # No gateway serves it yet; what is wrong shows all the same.
-            resolved, warnings = self._tables.resolved(context, info, info.view.workspace, key.cluster)
+            resolved, warnings = self._tables.resolved(context, info, info.workspace, key.cluster)
             problems += (*resolved.problems, *warnings)
         problems += self._shared_hosts(context, key)
         counts = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -29,17 +30,30 @@ from mgmt.translate.routing.route_table import compile_table
 from mgmt.translate.scopes import RouteClass, RouteContribution
 from mgmt.translate.workspace.seniority import seniority
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 
 class TableInfo(ir.Value, frozen=True):
     """A table that takes part. `clusters`: those whose gateways may resolve some Service otherwise than all others."""
 
     plan: TablePlan
-    view: TableView
+    workspace: str
+    created: str
     gateways: tuple[ObjectKey, ...]
-    order: tuple[str, str, str, str]
     clusters: frozenset[str]
-    freezes: bool = False
-    annotations: Mapping[str, str] = {}
+    labels: Mapping[str, str]
+    http: bool
+    freezes: bool
+    annotations: Mapping[str, str]
+
+    @property
+    def view(self) -> TableView:
+        plan = self.plan
+        return TableView(key=plan.key, hosts=plan.hosts, labels=self.labels, workspace=self.workspace, http=self.http)
+
+    @property
+    def order(self) -> tuple[str, str, str, str]:
+        return seniority(self.created or None, self.plan.key)
 
 
 class BoundTable(ir.Value, frozen=True):
@@ -122,21 +136,16 @@ class TableGraph:
             return {}
         plan = compile_table(key, table)
         clusters = shared(frozenset(c for ref in _references(plan) for c in clusters_of_interest(ref, key)))
-        view = TableView(
-            key=key,
-            hosts=plan.hosts,
-            labels=dict(table.metadata.labels),
-            workspace=workspace,
-            http=bool(table.spec.http),
-        )
         info = TableInfo(
             plan=plan,
-            view=view,
+            workspace=workspace,
+            created=decoded.created,
             gateways=referenced_gateways(key, table.spec.virtual_gateways),
-            order=seniority(decoded.created or None, key),
             clusters=clusters,
+            labels=table.metadata.labels or _NONE,
+            http=bool(table.spec.http),
             freezes=table.spec.failure_mode is FailureMode.FREEZE_CONFIG,
-            annotations=table.spec.virtual_service_annotations,
+            annotations=table.spec.virtual_service_annotations or _NONE,
         )
         return {key: info}
 
@@ -147,12 +156,12 @@ class TableGraph:
             virtual = context.get(self._gateways.virtual, gateway)
             if virtual is None:
                 report = Reporter(key)
-                own = self._owners.owner(context, gateway) == info.view.workspace
-                unreachable(report, path, gateway, info.view.workspace, own_namespace=own)
+                own = self._owners.owner(context, gateway) == info.workspace
+                unreachable(report, path, gateway, info.workspace, own_namespace=own)
                 bindings: tuple[Binding, ...] = ()
                 problems = tuple(report.problems)
             else:
-                available = self._owners.available(context, key, info.view.labels, virtual.workspace)
+                available = self._owners.available(context, key, info.labels, virtual.workspace)
                 bindings, problems = bind(info.view, gateway, virtual.listeners, available=available, path=path)
             bound[key, gateway] = BoundTable(bindings=bindings, clusters=info.clusters, problems=problems)
         return bound
@@ -180,7 +189,7 @@ class TableGraph:
         def resolver(ref: DestinationReference, source: ir.Source) -> ir.Destination | RouteError:
             for warning in reference_warnings(ref):
                 report.warn(source.path, "SubsetIgnored", warning)
-            return resolve(ref, info.plan.key, info.view.workspace, workspace, cluster, world)
+            return resolve(ref, info.plan.key, info.workspace, workspace, cluster, world)
 
         return resolve_routes(info.plan, resolver), tuple(report.problems)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from fingerpost.objects import ObjectKey
 
@@ -32,14 +32,3 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
 def full_name(name: str, chain: Sequence[ObjectKey]) -> str:
     """`chain` goes from the root to the table of the route; the name goes the other way, nearest parent first."""
     return f"{name}-" + "--".join(f"{table.name}.{table.namespace}.{table.cluster}" for table in reversed(chain))
-
-
-def number_repeats(full_names: Iterable[str]) -> tuple[str, ...]:
-    """The second and later routes of one full name, reached on two ways through delegation, get `~1`, `~2`, ..."""
-    seen: dict[str, int] = {}
-    out: list[str] = []
-    for name in full_names:
-        n = seen.get(name, 0)
-        seen[name] = n + 1
-        out.append(f"{name}~{n}" if n else name)
-    return tuple(out)

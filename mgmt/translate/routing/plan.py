@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from fingerpost.api.common import DestinationReference
@@ -9,6 +10,7 @@ from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem
 from mgmt.translate import ir
 from mgmt.translate.routing.errors import RouteError
+from mgmt.translate.routing.names import full_name
 
 MISCONFIGURED: Final = (
     "RouteMisconfigured"  # the code of every route error (routing.md §13.1), found here or by resolving
@@ -37,17 +39,33 @@ PlannedAction = PlannedForward | ir.Redirect | ir.DirectResponse
 
 
 class RoutePlan(ir.Value, frozen=True):
-    """One route of a table. With an `error` its action already is the replacement, and nothing is left to resolve."""
+    """One route of a table. With an `error` its action already is the replacement, and nothing is left to resolve.
 
-    name: str  # the full name of routing.md §4.6
+    `chain` leads from the root to the table that it is written in.
+    """
+
+    own: str  # its name there, which no other route has
     written: str  # the name by which messages call it
     index: int  # in spec.http
-    source: ir.Source
     chain: tuple[ObjectKey, ...]
     matchers: tuple[ir.Matcher, ...]  # never empty
     action: PlannedAction
     labels: tuple[tuple[str, str], ...] = ()  # effective labels (§10), sorted
     error: RouteError | None = None
+
+    @property
+    def name(self) -> str:
+        """The full name of routing.md §4.6."""
+        return full_name(self.own, self.chain)
+
+    @property
+    def source(self) -> ir.Source:
+        return ir.Source(self.chain[-1], field_of(self.index))
+
+
+@lru_cache(maxsize=1024)
+def field_of(index: int) -> str:
+    return f"spec.http[{index}]"
 
 
 class TablePlan(ir.Value, frozen=True):

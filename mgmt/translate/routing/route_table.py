@@ -6,19 +6,17 @@ Nothing here looks anything up: destinations stay references until `resolve`, ho
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 
 from fingerpost.api.networking.route_table import RouteTable
 from fingerpost.objects import ObjectKey
 from fingerpost.problems import Problem, Reporter, Severity
 from fingerpost.shared import shared
-from mgmt.translate import ir
 from mgmt.translate.routing.actions import compile_action, replacement
 from mgmt.translate.routing.errors import MATCHERS, RouteError
 from mgmt.translate.routing.hosts import covers, host_problem, normalize_hosts
 from mgmt.translate.routing.matchers import compile_matchers
-from mgmt.translate.routing.names import full_name, number_repeats, trimmed, unique_names
-from mgmt.translate.routing.plan import MISCONFIGURED, RoutePlan, TablePlan
+from mgmt.translate.routing.names import trimmed, unique_names
+from mgmt.translate.routing.plan import MISCONFIGURED, RoutePlan, TablePlan, field_of
 
 _OWN_PREFIXES = ("solo.io", "fingerpost.dev")
 _UNIMPLEMENTED = "is not implemented in this version"
@@ -31,11 +29,10 @@ def compile_table(key: ObjectKey, table: RouteTable) -> TablePlan:
     hosts = _hosts(table, report)
     names = unique_names([route.name for route in spec.http])
     _note_new_names(table, names, report)
-    full_names = number_repeats(full_name(name, (key,)) for name in names)
     routes: list[RoutePlan] = []
     chain = (key,)
     for index in range(len(spec.http)):
-        if plan := _compile_route(chain, table, index, full_names[index], report):
+        if plan := _compile_route(chain, table, index, names[index], report):
             routes.append(plan)
     _note_unreachable(routes, report)
     _note_unimplemented(table, report)
@@ -84,16 +81,11 @@ def _note_new_names(table: RouteTable, names: Sequence[str], report: Reporter) -
         seen.add(name)
 
 
-@lru_cache(maxsize=1024)
-def _path(index: int) -> str:
-    return f"spec.http[{index}]"
-
-
 def _compile_route(
     chain: tuple[ObjectKey, ...], table: RouteTable, index: int, name: str, report: Reporter
 ) -> RoutePlan | None:
     """None when no matcher is left: the route must never turn into a catch-all (R-164)."""
-    route, key, path = table.spec.http[index], chain[-1], _path(index)
+    route, key, path = table.spec.http[index], chain[-1], field_of(index)
     written = route.name or f"route-{index}"
     matchers, broken = compile_matchers(route.matchers)
     action = compile_action(route, key, path, table.spec.default_destination, matchers)
@@ -105,10 +97,9 @@ def _compile_route(
     if not matchers:
         return None
     return RoutePlan(
-        name=name,
+        own=name,
         written=written,
         index=index,
-        source=ir.Source(key, path),
         chain=chain,
         matchers=matchers,
         action=replacement(errors[0].kind) if errors or isinstance(action, RouteError) else action,

@@ -11,7 +11,7 @@ from fingerpost.objects import ObjectKey
 from fingerpost.problems import Severity
 from mgmt.translate.routing.errors import RouteError
 from mgmt.translate.routing.hosts import covers, host_problem, hostname_problem, normalize_hosts
-from mgmt.translate.routing.names import full_name, number_repeats, unique_names
+from mgmt.translate.routing.names import full_name, unique_names
 from mgmt.translate.routing.weights import share_weights
 
 
@@ -39,10 +39,6 @@ def test_names_in_a_table() -> None:
 @given(st.lists(st.sampled_from(["a", "", "insecure-a", "duplicate-a-1", "duplicate-a-2", "route-1"]), max_size=8))
 def test_names_are_never_used_twice(names: list[str]) -> None:
     assert len(set(unique_names(names))) == len(names)
-
-
-def test_repeats_of_flattened_routes_are_numbered() -> None:
-    assert number_repeats(["x", "y", "x", "x"]) == ("x", "y", "x~1", "x~2")
 
 
 @pytest.mark.spec("R-57")
