@@ -79,10 +79,14 @@ class KubeClient:
 
     async def _set_status(self, obj: Object) -> None:
         """What controllers and kubelets would write."""
+        await self.merge(obj, {"status": obj["status"]}, "/status")
+
+    async def merge(self, obj: Object, patch: Object, part: str = "") -> None:
+        """As `kubectl patch --type merge`: null takes a field away."""
         answer = await self.http.patch(
-            f"{_path(obj)}/{obj['metadata']['name']}/status",
+            f"{_path(obj)}/{obj['metadata']['name']}{part}",
             headers={"Content-Type": "application/merge-patch+json"},
-            content=json.dumps({"status": obj["status"]}),
+            content=json.dumps(patch),
         )
         assert answer.is_success, f"{obj['kind']} {obj['metadata']['name']}: {answer.text}"
 

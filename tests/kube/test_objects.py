@@ -12,6 +12,7 @@ import pytest
 
 from agent.apply.objects import Objects
 from agent.apply.wanted import Object
+from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.cluster import KubernetesCluster, kubernetes_cluster
 from fingerpost.cluster.protocol import Why
 from fingerpost.objects import ObjectKey, canonical
@@ -54,7 +55,10 @@ class Rig:
         self.cluster = cluster
         self.reported: list[str] = []
         self.undone: list[ObjectKey] = []
-        self.objects = Objects(cluster, self.reported.append, time.monotonic, self.undone.append)
+        self.leads = True
+        self.objects = Objects(
+            cluster, self.reported.append, time.monotonic, self.undone.append, leads=lambda: self.leads
+        )
         self.version = 0
 
     def want(self, *objects: dict[str, Any], gone: tuple[ObjectKey, ...] = (), scope: str = _SCOPE) -> int:
@@ -163,6 +167,57 @@ async def test_foreign_edits_are_undone_and_foreign_objects_are_left_alone(istio
         await rig.arrived(rig.want(gone=(_key(ours), _key(theirs))))
         await until(lambda: _gone(kube, ours), why="removed")
         assert (await kube.get(theirs))["spec"]["hosts"] == ["theirs.example"], "not ours to remove"
+
+
+@pytest.mark.spec("M-59", "R-182")
+async def test_who_puts_another_object_in_place_of_ours_is_told(istio: ApiServer, kube: KubeClient) -> None:
+    """With our marks it is mended as any edit; without them it is somebody else's now, and never written again."""
+    await kube.apply(namespace("replaced"))
+    names = ("copied", "foreign", "stripped")
+    ours = {name: _virtual_service("replaced", f"{name}.example", name) for name in names}
+    theirs = {name: _virtual_service("replaced", "theirs.example", name) for name in names}
+    async with rigged(istio) as rig:
+        await rig.arrived(rig.want(*ours.values()))
+        rig.leads = False  # or it would make one anew in between
+        for name, marks in (("copied", _MARKS), ("foreign", {})):
+            theirs[name]["metadata"]["labels"] = marks
+            await kube.delete(ours[name])
+            await kube.apply(theirs[name], manager="somebody")
+        bare = {"metadata": {"labels": dict.fromkeys(_MARKS)}, "spec": theirs["stripped"]["spec"]}
+        await kube.merge(theirs["stripped"], bare)
+        rig.leads = True
+        rig.objects.look()
+
+        def conflicts() -> set[str]:
+            troubles = rig.objects.wanted.troubled(_SCOPE)
+            return {key.name for key, _, trouble in troubles if trouble.why is Why.NAME_CONFLICT}
+
+        await until(lambda: conflicts() == {"foreign", "stripped"}, 15, lambda: rig.objects.wanted.troubles)
+        await until(lambda: _hosts(kube, ours["copied"], ["copied.example"]), 5, "the copy is mended")
+        for name in ("foreign", "stripped"):
+            assert (await kube.get(theirs[name]))["spec"]["hosts"] == ["theirs.example"]
+
+
+@pytest.mark.spec("R-182")
+async def test_what_somebody_makes_just_before_us_stays_theirs(
+    istio: ApiServer, kube: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kube.apply(namespace("between"))
+    theirs = _virtual_service("between", "theirs.example")
+    look = Applying._look
+
+    async def looked(self: Applying, path: str, key: ObjectKey) -> None:
+        await look(self, path, key)
+        if await _gone(kube, theirs):
+            await kube.apply(theirs, manager="somebody")
+
+    monkeypatch.setattr(Applying, "_look", looked)
+    async with rigged(istio) as rig:
+        await rig.arrived(rig.want(_virtual_service("between", "ours.example")))
+        [(_, _, trouble)] = rig.objects.wanted.troubled(_SCOPE)
+        assert trouble.why is Why.NAME_CONFLICT
+    found = await kube.get(theirs)
+    assert (found["spec"]["hosts"], found["metadata"].get("labels")) == (["theirs.example"], None)
 
 
 async def _hosts(kube: KubeClient, obj: dict[str, Any], hosts: list[str]) -> bool:

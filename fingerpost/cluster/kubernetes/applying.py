@@ -16,8 +16,8 @@ from fingerpost.cluster.kubernetes.reflector import missing
 from fingerpost.cluster.protocol import NotWritten, Why
 from fingerpost.objects import ObjectKey, canonical, trim
 
-_CONFLICT = 409
-_REFUSED = (400, 403, 422)
+_CONFLICT, _INVALID = 409, 422
+_REFUSED = (400, 403, _INVALID)
 _UNTYPED = "failed to create typed patch object"  # a wrong type in an apply, which is answered with 500
 
 
@@ -40,15 +40,15 @@ class Applying:
         head = {"apiVersion": resource.api_version, "kind": resource.type.rpartition("/")[2]}
         return [canonical(trim(resource.type, {**head, **item})) for item in page["items"]]
 
-    async def apply(self, resource: Resource, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
-        """The trimmed body as the API server has it now. Raises NotWritten."""
+    async def apply(self, resource: Resource, key: ObjectKey, obj: Mapping[str, Any], held: bytes | None) -> bytes:
+        """The trimmed body as the API server has it now; `held` as the watch has told it last. Raises NotWritten."""
         path = resource.where(key.namespace, key.name)
-        if key not in self._uids:
+        if key not in self._uids or not self._known(key, held):
             await self._look(path, key)
         try:
             return await self._patch(path, resource, key, obj)
         except ApiFailed as error:
-            if error.status != _CONFLICT:
+            if not _another(error):
                 raise _not_written(key, error) from error
         # it is another object than the one that we knew: look before touching it
         await self._look(path, key)
@@ -90,6 +90,13 @@ class Applying:
             if not missing(error):
                 raise _not_written(key, error) from error
 
+    def _known(self, key: ObjectKey, held: bytes | None) -> bool:
+        """Whether nobody has put another object there since, or taken our marks off."""
+        if held is None:
+            return True  # if it is gone, the uid that is sent tells
+        found = msgspec.json.decode(held)
+        return self.ours(found) and found["metadata"].get("uid") == self._uids[key]
+
     async def _look(self, path: str, key: ObjectKey) -> None:
         """Learn the uid of what is there. Raises NotWritten when it is somebody else's."""
         self._uids.pop(key, None)
@@ -105,7 +112,8 @@ class Applying:
         self._uids[key] = found["metadata"]["uid"]
 
     async def _patch(self, path: str, resource: Resource, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
-        metadata = {**obj["metadata"], **({"uid": uid} if (uid := self._uids.get(key)) else {})}
+        uid = self._uids.get(key)
+        metadata = {**obj["metadata"], **({"uid": uid} if uid else {})}
         labels = {**(metadata.get("labels") or {}), **self.marks}
         body = {
             **obj,
@@ -113,10 +121,16 @@ class Applying:
             "kind": key.kind,
             "metadata": {**metadata, "labels": labels},
         }
-        query = {"fieldManager": self._manager, "force": "true"}
+        # what nobody had made when we looked may be somebody's now: without force that is a conflict
+        query = {"fieldManager": self._manager, "force": "true" if uid else "false"}
         found = msgspec.json.decode(await self._api.patch(path, body, APPLY, query))
         self._uids[key] = found["metadata"]["uid"]
         return canonical(trim(key.type, found))
+
+
+def _another(error: ApiFailed) -> bool:
+    """The object has not the uid that was sent, or somebody has made one where there was none."""
+    return error.status == _CONFLICT or (error.status == _INVALID and "metadata.uid" in str(error))
 
 
 def _not_written(key: ObjectKey, error: ApiFailed) -> NotWritten:

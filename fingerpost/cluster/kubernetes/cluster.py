@@ -132,7 +132,7 @@ class KubernetesCluster:
         return [] if resource is None else await self._applying.own(resource)
 
     async def apply(self, key: ObjectKey, obj: Mapping[str, Any]) -> bytes:
-        return await self._applying.apply(self._resource(key), key, obj)
+        return await self._applying.apply(self._resource(key), key, obj, self._mirror.bodies.get(key))
 
     async def remove(self, key: ObjectKey) -> None:
         await self._applying.remove(self._resource(key), key)
