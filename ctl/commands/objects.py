@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ctl.commands.cluster import age
+from ctl.commands.history import object_name
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
 from ctl.known import check_cluster
@@ -28,7 +29,8 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
     found, about = objects(answers.bodies), answers.bodies[0]["kind"]
     if not found:
         check_cluster(cluster)
-    findings = [] if found or not name else [_not_found(about["kind"], name, cluster).findings[0]]
+    revived = _revived(answers)
+    findings = [] if found or not name else [_not_found(about["kind"], name, cluster, revived).findings[0]]
     emit(
         Document(
             f"{about['kind']}List",
@@ -47,6 +49,8 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
     if not found:
         where = f" in namespace {query['namespace']}" if query.get("namespace") else ""
         remark(f"no {about['plural']} found{where}")
+    for told in revived:
+        remark(told)
     return partial(answers)
 
 
@@ -60,10 +64,19 @@ def partial(answers: Answers) -> int:
     return Code.PARTIAL if answers.missing else Code.DONE
 
 
-def _not_found(kind: str, name: str, cluster: str) -> Failed:
+def _not_found(kind: str, name: str, cluster: str, revived: list[str]) -> Failed:
     where = f" in cluster {cluster}" if cluster else " in any cluster"
     hint = f"fingerpost get {kind.lower()} lists all there are"
-    return Failed(Code.FINDINGS, f"there is no {kind} {name}{where}", hint, "NotFound")
+    return Failed(Code.FINDINGS, "; ".join((f"there is no {kind} {name}{where}", *revived)), hint, "NotFound")
+
+
+def _revived(answers: Answers) -> list[str]:
+    """Objects that are no more and in force all the same. All replicas know of all rollbacks."""
+    return [
+        f"{object_name(one)} was deleted and is in force as of snapshot {one['snapshot']}, until fingerpost rollback "
+        f"release {one['rollback']}"
+        for one in answers.bodies[0].get("rolledBack", ())
+    ]
 
 
 def _name(kind: str, item: Json) -> str:
@@ -108,7 +121,7 @@ def describe(kind: str, name: str, cluster: str) -> int:
     found, about = objects(answers.bodies), answers.bodies[0]["kind"]
     if not found:
         check_cluster(cluster)
-        raise _not_found(about["kind"], name, cluster)
+        raise _not_found(about["kind"], name, cluster, _revived(answers))
     if len({item["metadata"].get("namespace", "") for item in found}) > 1:
         raise usage(f"{about['kind']} {name} is in several namespaces", "write NAMESPACE/NAME")
     emit(

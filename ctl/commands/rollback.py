@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ctl.commands.history import object_name, rollback_text
@@ -63,7 +63,7 @@ def status() -> int:
     emit(
         Document(
             "RollbackList",
-            text=lambda: table(columns, rows) if rows else "nothing is rolled back",
+            text=lambda: "\n".join((table(columns, rows), *_revived(active))) if rows else "nothing is rolled back",
             items=active,
             names=[one["id"] for one in active],
             server_version=answers.version,
@@ -71,6 +71,14 @@ def status() -> int:
         )
     )
     return Code.DONE
+
+
+def _revived(active: Sequence[Json]) -> Iterator[str]:
+    for one in active:
+        named = ", ".join(object_name(deleted) for deleted in one["deleted"][:_MOST])
+        more = one["deletedCount"] - len(one["deleted"][:_MOST])
+        if named:
+            yield f"in force by {one['id']} although deleted since: {named}{f' and {more} more' if more else ''}"
 
 
 def _headline(body: Json) -> str:

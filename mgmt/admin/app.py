@@ -23,6 +23,7 @@ from mgmt.admin.clusters import cluster_detail, clusters_json, registered_names
 from mgmt.admin.explaining import explain
 from mgmt.admin.happened import happened
 from mgmt.admin.health import Health
+from mgmt.admin.history import revived_of
 from mgmt.admin.loopback import LoopbackOnly
 from mgmt.admin.objects import matching, shown, wanted
 from mgmt.admin.ports import Plane, connected_here
@@ -116,7 +117,7 @@ class _Api:
                 await asyncio.sleep(0)
                 reach = Reach(plane)
         kind = {"group": what.kind.group, "kind": what.kind.kind, "plural": what.kind.plural}
-        return answer(_who(plane) | {"kind": kind, "items": items})
+        return answer(_who(plane) | {"kind": kind, "items": items, "rolledBack": revived_of(plane, what)})
 
     async def reports(self, request: Request) -> Response:
         keys = [k for k, _ in matching(self._plane, wanted(request.query_params))] if request.query_params else None

@@ -11,6 +11,7 @@ from fingerpost.api.common import ApprovalState
 from fingerpost.objects import ObjectKey
 from mgmt.admin import findings as f
 from mgmt.admin.findings import finding
+from mgmt.admin.history import revived
 from mgmt.admin.ports import Plane, StoreInfo, connected_here
 from mgmt.admin.sections import Found, section, table
 from mgmt.admin.source_findings import source_finding
@@ -190,7 +191,11 @@ def _guards(plane: Plane) -> Found:
     for one in plane.rollbacks.active if plane.rollbacks else ():
         by = f" by {one.by}" if one.by else ""
         since = ago(one.at_unix_nanos, plane.now())
-        yield finding("CHK087", one.name, f"{one.scope} is rolled back to snapshot {one.snapshot} for {since}{by}")
+        message = f"{one.scope} is rolled back to snapshot {one.snapshot} for {since}{by}"
+        if kept := revived(plane, one):
+            others = f" and {len(kept) - 1} more" if kept[1:] else ""
+            message += f"; in force although deleted since: {kept[0]}{others}"
+        yield finding("CHK087", one.name, message)
     for where, held in sorted(plane.publisher.held.items()):
         cluster = where.partition("/")[0]
         waiting = f", waiting for a new listing of {', '.join(sorted(held.waiting))}" if held.waiting else ""

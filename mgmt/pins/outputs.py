@@ -82,6 +82,13 @@ class Outputs:
         overlay = Overlay([one for one in self._newest_first() if one.concerns(cluster)])
         return overlay.over(key) if overlay.body(key, body) != body else None
 
+    def revived(self, one: Rollback) -> list[ObjectKey]:
+        """What has been deleted since its snapshot, and is in force because of it."""
+        where = one.scope.name if one.scope.reach is Reach.CLUSTER else ""
+        overlay = Overlay([r for r in self._newest_first() if r.concerns(where)])
+        gone = (key for key in one.objects if self.now.inputs.body(key) is None)
+        return sorted(key for key in gone if (over := overlay.over(key)) is not None and over.id == one.id)
+
     # ---------------------------------------------------------------- turns
 
     def turn(self, changes: Sequence[Change]) -> Turn:

@@ -194,3 +194,33 @@ async def test_answers_of_what_is_written_say_that_a_rollback_keeps_it_from_gate
             assert f"does not reach gateways until fingerpost rollback release {begun}" in said
         assert (await person.says("rollback", "release"))[0] == 0
         assert "note:" not in (await person.says("diff", *edit))[1]
+
+
+async def test_what_is_deleted_while_it_is_rolled_back_is_told_wherever_it_is_looked_for(tmp_path: Path) -> None:
+    async with _west_is_back(tmp_path) as (fleet, person, then, _, name):
+        (fleet.folder("mgmt") / "www.yaml").unlink()
+        await until(lambda: _is_gone(person), 20, "the server has taken it out")
+        await fleet.answers("west", "/cart", "west 0")
+        there = f"RouteTable shop/www in mgmt was deleted and is in force as of snapshot {then}"
+        until_then = f"{there}, until fingerpost rollback release {name}"
+        for words in (("describe", "routetable", "shop/www"), ("get", "routetable", "shop/www")):
+            code, said = await person.says(*words)
+            assert (code, said.count(f"there is no RouteTable shop/www in any cluster; {until_then}")) == (1, 1), said
+        code, said = await person.says("get", "routetable", "-A")
+        assert (code, until_then in said) == (0, True), said
+        assert until_then not in (await person.says("get", "virtualgateway", "-A"))[1]
+        _, said = await person.says("rollback", "status")
+        assert f"in force by {name} although deleted since: RouteTable shop/www in mgmt" in said
+        _, said = await person.says("check", "server")
+        assert "in force although deleted since: RouteTable shop/www in cluster mgmt" in said
+        fleet.write_www("/again")
+        await until(lambda: _is_there(person), 20, "the server has taken it in")
+        assert "deleted" not in (await person.says("rollback", "status"))[1]
+
+
+async def _is_gone(person: Person) -> bool:
+    return (await person.says("get", "routetable", "shop/www"))[0] == 1
+
+
+async def _is_there(person: Person) -> bool:
+    return not await _is_gone(person)
