@@ -202,6 +202,18 @@ def test_what_the_agent_holds_is_listed_anew_once_and_then_confirmed() -> None:
     assert plane.scope().keep is not keep  # by this the relay knows that there is something to tell
 
 
+def test_a_class_once_confirmed_is_confirmed_anew_at_a_later_loss_that_only_the_agent_holds() -> None:
+    plane = serving(40)
+    plane.serve(ONE, tables(15))
+    plane.agree("mgmt")
+    plane.serve(ONE, tables(14))
+    assert (held(plane), plane.scope().confirmed) == (frozenset(), False)
+    _reported(plane, table(14))
+    assert plane.relists == [frozenset({"mgmt"})] * 2
+    plane.agree("mgmt")
+    assert plane.scope().confirmed
+
+
 def test_what_the_agent_holds_and_is_wanted_again_needs_no_listing() -> None:
     plane = serving(4)
     _reported(plane, table(3))

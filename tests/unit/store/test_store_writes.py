@@ -161,6 +161,20 @@ async def test_a_redis_that_went_back_gets_a_new_epoch_so_that_every_replica_com
         await b.write([], 0)
 
 
+async def test_a_redis_that_went_back_within_its_epoch_is_noticed_at_the_next_write(connect: Connect) -> None:
+    """A backup, or a replica that was promoted before it had all: it knows our epoch and an older sequence."""
+    a = await connect("a")
+    fence = await a.claim(EAST)
+    await a.write([upserts(fence, www="1")], 0)
+    backup = {name: await a._client.run("DUMP", name) for name in await a._client.run("KEYS", "*")}
+    await a.write([upserts(fence, www="2")], 1)
+    await a._client.run("FLUSHALL")
+    for name, value in backup.items():
+        await a._client.run("RESTORE", name, 0, value)
+    with pytest.raises(StoreChanged):
+        await a.write([], 2)
+
+
 async def test_restore_fills_gaps_but_neither_overwrites_nor_touches_a_claimed_source(connect: Connect) -> None:
     a, b = await connect("a"), await connect("b")
     fence = await a.claim(EAST)
