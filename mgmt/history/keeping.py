@@ -87,6 +87,7 @@ class Keeping:
         if not self._restored:
             await self.restore()
         if not (self._restored and self._ingest.leads):
+            self._kept = None  # whoever leads writes it, and may not have come to its last release
             return False
         pins = {name: body for name, body in sorted(self._ingest.pins().items()) if name.startswith(PREFIX)}
         data = msgspec.msgpack.encode(pins) if pins else b""

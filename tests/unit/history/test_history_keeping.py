@@ -93,3 +93,14 @@ async def test_only_the_replica_that_leads_writes(secrets: NotedSecrets) -> None
         follower.leads = True
         await until(lambda: len(secrets.written) > 1)
     assert [msgspec.msgpack.decode(data["rollbacks"]) for data in secrets.written] == [BOTH, FIRST]
+
+
+@pytest.mark.spec("M-63")
+async def test_who_takes_the_lead_writes_whatever_it_had_read_at_its_start(secrets: NotedSecrets) -> None:
+    """The former leader may have ended before it wrote its last release."""
+    follower = Replica({}, leads=False)
+    async with keeping(secrets, follower):
+        await kept(secrets, FIRST)
+        follower.leads = True
+        await until(lambda: len(secrets.written) > 1)
+    assert secrets.written[-1] == {"rollbacks": b""}
