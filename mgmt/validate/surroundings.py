@@ -14,9 +14,10 @@ from fingerpost.api.decode import decode
 from fingerpost.api.internal.discovered_gateway import TYPE as GATEWAY
 from fingerpost.api.limits import CLUSTER_NAME
 from fingerpost.cluster.directory.manifest import NAMESPACE_TYPE, declared_by_use
-from fingerpost.objects import ObjectKey, canonical
-from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, WORKSPACE
+from fingerpost.objects import ObjectKey, canonical, is_name
+from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, ROUTE_TABLE, WORKSPACE
 from mgmt.translate.graph.ownership import Place
+from mgmt.translate.routing.binding import referenced_gateways
 from mgmt.translate.routing.destination_views import SERVICE
 from mgmt.validate.report import Finding, Level
 
@@ -41,7 +42,10 @@ def complete(place: Place, objects: Mapping[ObjectKey, bytes]) -> tuple[Objects,
         if key not in out and _CLUSTER_NAME.fullmatch(cluster):
             out[key] = _body("admin.gloo.solo.io/v2", key, {})
     out.update(_gateways(out))
-    for cluster, namespace in sorted({(key.cluster, key.namespace) for key in out if key.namespace}):
+    spaces = {(key.cluster, key.namespace) for key in out if key.namespace}
+    if notes:  # the assumed one owns also what only references name, so that these say what is missing
+        spaces |= set(_named(objects))
+    for cluster, namespace in sorted(spaces):
         declared = ObjectKey(NAMESPACE_TYPE, cluster, "", namespace)
         if declared not in out:
             out[declared] = declared_by_use(namespace, cluster).content
@@ -52,6 +56,15 @@ def _workspace(place: Place) -> tuple[ObjectKey, bytes]:
     key = ObjectKey(WORKSPACE, place.cluster, place.admin_namespace, "assumed")
     everywhere = {"workloadClusters": [{"name": "*", "namespaces": [{"name": "*"}]}]}
     return key, _body("admin.gloo.solo.io/v2", key, everywhere)
+
+
+def _named(objects: Mapping[ObjectKey, bytes]) -> Iterable[tuple[str, str]]:
+    """Cluster and namespace of the VirtualGateways that tables name."""
+    for key, body in objects.items():
+        if key.type == ROUTE_TABLE and (table := decode(key, body)[0]) is not None:
+            for gateway in referenced_gateways(key, table.spec.virtual_gateways):
+                if gateway.namespace and is_name(gateway.namespace, gateway.name):
+                    yield gateway.cluster, gateway.namespace
 
 
 def _body(api_version: str, key: ObjectKey, spec: Mapping[str, Any]) -> bytes:

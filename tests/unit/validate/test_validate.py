@@ -233,6 +233,16 @@ def test_gateways_of_the_set_are_looked_at() -> None:
     assert missed.endswith("listener 0: port 80 is not a port of gateway service shop/ingress")
 
 
+@pytest.mark.parametrize("namespace", ["shop", "gw"])
+def test_a_gateway_that_is_not_in_the_set_is_not_found(namespace: str) -> None:
+    """The assumed workspace has no name that a person could know."""
+    lone = GOOD.replace("name: edge", f"name: edge, namespace: {namespace}")
+    (missed,) = errors(checked(lone))
+    assert missed.endswith(f"VirtualGateway {namespace}/edge in cluster mgmt not found")
+    (odd,) = errors(checked(GOOD.replace("name: edge", "name: edge, namespace: 'no name'")))
+    assert "VirtualGateway no name/edge is not reachable" in odd
+
+
 WORKSPACE = """
 apiVersion: admin.gloo.solo.io/v2
 kind: Workspace
