@@ -78,7 +78,7 @@ def write(folder: Path, found: Iterable[Entry]) -> None:
         # before the files themselves, so that a run that was broken off can be repeated
         for file in (FILES, DIGESTS, *by_file):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_text(texts.get(file) or _text(by_file[file]))
+            (folder / file).write_text(texts[file] if file in texts else _text(by_file[file]))
     except (OSError, UnicodeDecodeError) as e:
         if begun:
             _take_back(folder, (*by_file, DIGESTS, FILES), new=new)

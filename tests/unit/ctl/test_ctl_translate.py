@@ -141,6 +141,23 @@ def test_mistakes_are_named_with_file_and_line(fingerpost: Run, folders: Path, t
     assert (tmp_path / "out" / "digests.txt").exists()
 
 
+@pytest.mark.spec("C-3")
+@pytest.mark.parametrize(
+    ("only", "code"), [("{apiVersion: v1, kind: Namespace, metadata: {name: a}}\n", 0), ("kind: [\n", 1)]
+)
+def test_an_empty_result_is_written_as_one(
+    fingerpost: Run, folders: Path, tmp_path: Path, only: str, code: int
+) -> None:
+    out, bare = tmp_path / "out", tmp_path / "bare"
+    assert fingerpost("translate", "-f", str(folders), "-o", str(out)).code == 0
+    (bare / "mgmt").mkdir(parents=True)
+    (bare / "mgmt" / "only.yaml").write_text(only)
+    done = fingerpost("-o", "json", "translate", "-f", str(bare), "-o", str(out))
+    assert (done.code, json.loads(done.out)["items"], "Traceback" in done.err) == (code, [], False), done
+    assert contents(out) == {"digests.txt": "", "files.txt": "digests.txt\nfiles.txt\n"}
+    assert fingerpost("translate", "-f", str(folders), "-o", str(out)).code == 0
+
+
 def test_a_folder_of_one_cluster_is_not_a_fleet(fingerpost: Run, folders: Path, tmp_path: Path) -> None:
     done = fingerpost("translate", "-f", str(folders / "mgmt"), "-o", str(tmp_path / "out"))
     assert (done.code, done.out) == (2, "")
