@@ -30,6 +30,8 @@ def snapshot(side: str, cluster: str, type_: str) -> int:
         if side == "input" and type_ and not _is_kind(type_):
             raise usage(f'--type is "{type_}": no kind is called so', "fingerpost snapshot input lists the types")
         check_namespace(wanted["namespace"])
+    if part := {name: value for name, value in wanted.items() if value}:
+        found = {**found, "part": part}  # whoever reads a kept dump must not take it for the whole fleet
     emit(
         Document(
             f"{side.title()}Snapshot",

@@ -101,19 +101,39 @@ def _rolled_back(one: Mapping[str, Any]) -> str:
     return f"{what}; what is written since does not reach {reached} until fingerpost rollback release {one['id']}"
 
 
+_REMEDY = "fingerpost snapshot input -o json > FILE makes one"
+
+
 def _kept(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text()
     except OSError as e:
-        raise usage(f"--snapshot is {file}: {e.strerror}", "fingerpost snapshot input -o json > FILE makes one") from e
+        raise usage(f"--snapshot is {file}: {e.strerror}", _REMEDY) from e
     try:
         found = json.loads(text) if text.lstrip().startswith("{") else _yaml(text)
         body = found["spec"]
         body["place"]["cluster"], body["revision"], body["clusters"].items()
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        hint = "fingerpost snapshot input -o json > FILE makes one"
-        raise usage(f"--snapshot is {file}, which holds no dump of inputs", hint) from e
+        raise usage(f"--snapshot is {file}, which holds no dump of inputs", _REMEDY) from e
+    if found.get("kind") == "OutputSnapshot":  # of the same form, so that it would pass for a fleet without objects
+        raise usage(f"--snapshot is {file}, which is a dump of outputs, not of inputs", _REMEDY)
+    _check_whole(file, body)
     return dict(body)
+
+
+def _check_whole(file: Path, body: Mapping[str, Any]) -> None:
+    """A part would be taken for a fleet that has lost the rest. Dumps of older versions do not say what was left out,
+    but without the management cluster none is whole. Raises Failed.
+    """
+    part, management = body.get("part"), body["place"]["cluster"]
+    if isinstance(part, Mapping):
+        only = ", ".join(f"{name} {value}" for name, value in part.items())
+    elif management not in body["clusters"]:
+        only = f"cluster {', cluster '.join(body['clusters'])}" if body["clusters"] else "no cluster"
+    else:
+        return
+    hint = f"{_REMEDY} of the whole fleet, without --cluster, --type and -n"
+    raise usage(f"--snapshot is {file}, which holds only a part of the fleet: {only}", hint)
 
 
 def _yaml(text: str) -> Any:

@@ -104,6 +104,37 @@ def test_a_kept_snapshot_answers_as_the_server_did(servers: Start, fingerpost: R
 
 
 @pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        (("output",), "which is a dump of outputs, not of inputs"),
+        (("input", "--cluster", "east"), "holds only a part of the fleet: cluster east"),
+        (("input", "--cluster", "mgmt", "-n", "shop"), "only a part of the fleet: cluster mgmt, namespace shop"),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_a_kept_snapshot_of_something_else_is_refused(
+    servers: Start, fingerpost: Run, tmp_path: Path, of: tuple[str, ...], said: str, form: str
+) -> None:
+    servers(World())
+    kept = tmp_path / "kept"
+    kept.write_text(fingerpost("snapshot", *of, "-o", form).out)
+    done = fingerpost("diff", "-f", written(tmp_path / "www.yaml", TABLE), "--snapshot", str(kept))
+    assert (done.code, done.out, said in done.err) == (2, "", True), done
+    assert "hint: fingerpost snapshot input -o json > FILE makes one" in done.err
+
+
+def test_a_kept_part_that_does_not_say_so_is_known_by_its_clusters(
+    servers: Start, fingerpost: Run, tmp_path: Path
+) -> None:
+    servers(World())
+    dump = json.loads(fingerpost("snapshot", "input", "--cluster", "east", "-o", "json").out)
+    del dump["spec"]["part"]  # as older versions wrote it
+    (tmp_path / "kept").write_text(json.dumps(dump))
+    done = fingerpost("diff", "--delete", "rt/shop/www", "--snapshot", str(tmp_path / "kept"))
+    assert (done.code, "holds only a part of the fleet: cluster east" in done.err) == (2, True), done
+
+
+@pytest.mark.parametrize(
     ("order", "code", "said"),
     [
         ((), 2, "nothing to compare"),
