@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from ctl import clusters_app, config_app, flags, history_app, output, proxy_app, streams
+from ctl import clusters_app, config_app, deadline, flags, history_app, output, proxy_app, streams
 from ctl.exits import Code, Failed, usage
 from ctl.parameters import Chart, CrdsChart, Domain, DryRun, Profiles, Release, Sets, Values, Watch, group
 
@@ -364,6 +364,7 @@ def _run(arguments: Sequence[str]) -> int:
         return answer(arguments[1:])
     found, rest = flags.hoist(arguments)
     flags.use(found)
+    deadline.begin()
     flags.check_text(arguments)
     if found.output.startswith("jsonpath="):  # before anything is done
         from ctl.jsonpath import evaluate

@@ -6,17 +6,24 @@ from typing import Any
 
 import httpx
 
+from ctl import deadline
 from ctl.exits import Code, Failed
 from ctl.flags import current
 
 
 def ask(address: str, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Raises Failed when it is not there or refuses."""
+    """Raises Failed when it is not there, refuses, or the command's time is over."""
     address = address.rstrip("/")
+    rest = deadline.left()
+    limit = current().request_timeout if rest is None else min(current().request_timeout, rest)
     try:
-        response = httpx.request(
-            method, f"{address}{path}", params=query or {}, timeout=current().request_timeout, trust_env=False
-        )
+        response = httpx.request(method, f"{address}{path}", params=query or {}, timeout=limit, trust_env=False)
+    except httpx.TimeoutException as e:
+        if deadline.left() == 0.0:
+            raise deadline.over(f"no answer of the agent at {address}") from e
+        hint = "start the agent, or correct its address with fingerpost config set-context"
+        message = f"the agent at {address} does not answer: no answer within {limit:g}s"
+        raise Failed(Code.UNREACHABLE, message, hint) from e
     except (httpx.HTTPError, httpx.InvalidURL) as e:
         hint = "start the agent, or correct its address with fingerpost config set-context"
         reason = str(e) or type(e).__name__

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from ctl import deadline
 from ctl.contexts import Context, chosen
 from ctl.exits import Code, Failed
 from ctl.flags import current
@@ -35,20 +36,23 @@ class _Reply(NamedTuple):
     status: int = 0
     body: Any = None
     trouble: str = ""
+    late: bool = False  # the command's time was over
 
 
-def get(path: str, query: Mapping[str, str] | None = None, patience: float = 0.0) -> Answers:
-    """`patience`: how long the server itself may take. Raises Failed when none answers or one refuses."""
-    return _asked("GET", path, dict(query or {}), None, patience)
+def get(path: str, query: Mapping[str, str] | None = None, patience: float = 0.0, grace: float = 0.0) -> Answers:
+    """`patience`: how long the server itself may take; `grace`: how much longer than the command. Raises Failed when
+    none answers in time or one refuses.
+    """
+    return _asked("GET", path, dict(query or {}), None, patience, grace)
 
 
 def post(path: str, body: Mapping[str, Any]) -> Answers:
-    return _asked("POST", path, {}, body, 0.0)
+    return _asked("POST", path, {}, body, 0.0, 0.0)
 
 
 def get_each(addresses: Sequence[str], path: str) -> tuple[dict[str, Any], Mapping[str, str]]:
     """The answers by address, of agents too; and of each that gave none the reason."""
-    replies = asyncio.run(_ask_all("GET", addresses, path, {}, None, 0.0))
+    replies = deadline.run(_ask_all("GET", addresses, path, {}, None, 0.0, 0.0))
     good = {r.address: r.body for r in replies if r.status == 200}
     return good, {r.address: r.trouble or f"it answered {r.status}" for r in replies if r.address not in good}
 
@@ -57,25 +61,29 @@ def first(answers: Answers) -> dict[str, Any]:
     return answers.bodies[0]
 
 
-def _asked(method: str, path: str, query: dict[str, str], body: Mapping[str, Any] | None, patience: float) -> Answers:
-    name, replies = asyncio.run(_ask_servers(method, path, query, body, patience))
+def _asked(
+    method: str, path: str, query: dict[str, str], body: Mapping[str, Any] | None, patience: float, grace: float
+) -> Answers:
+    name, replies = deadline.run(_ask_servers(method, path, query, body, patience, grace), grace)
     good = tuple(r.body for r in replies if r.status == 200)
     missing = {r.address: r.trouble for r in replies if r.trouble}
     refusals = sorted((r for r in replies if r.status not in (0, 200)), key=_is_not_leading)
     refused = refusals[0] if refusals else None
     if not good and refused is not None:
         raise _refusal(refused)
+    if late := [r.address for r in replies if r.late and not good]:
+        raise deadline.over(f"no answer of the management server at {', '.join(late)}")
     if not good:
         raise unreachable(missing)
     return Answers(name, good, missing)
 
 
 async def _ask_servers(
-    method: str, path: str, query: dict[str, str], body: Mapping[str, Any] | None, patience: float
+    method: str, path: str, query: dict[str, str], body: Mapping[str, Any] | None, patience: float, grace: float
 ) -> tuple[str, list[_Reply]]:
     name, context = chosen()
     async with _servers(context) as (addresses, roads):
-        replies = await _ask_all(method, addresses, path, query, body, patience, roads)
+        replies = await _ask_all(method, addresses, path, query, body, patience, grace, roads)
     return name, replies
 
 
@@ -123,6 +131,7 @@ async def _ask_all(
     query: dict[str, str],
     body: Mapping[str, Any] | None,
     patience: float,
+    grace: float,
     roads: Roads | None = None,
 ) -> list[_Reply]:
     limit = httpx.Timeout(current().request_timeout + patience, connect=current().request_timeout)
@@ -132,23 +141,30 @@ async def _ask_all(
         asyncio.TaskGroup() as group,
     ):
         tasks = [
-            group.create_task(_ask(client, method, address, path, query, body), name=f"ask {address}")
+            group.create_task(_ask(client, method, address, path, query, body, grace), name=f"ask {address}")
             for address in addresses
         ]
     return [task.result() for task in tasks]
 
 
 async def _ask(
-    client: httpx.AsyncClient, method: str, address: str, path: str, query: dict[str, str], body: Any
+    client: httpx.AsyncClient, method: str, address: str, path: str, query: dict[str, str], body: Any, grace: float
 ) -> _Reply:
+    rest = deadline.left()
     try:
-        response = await client.request(method, f"{address}{path}", params=query, json=body)
+        async with asyncio.timeout(None if rest is None else rest + grace) as whole:
+            response = await client.request(method, f"{address}{path}", params=query, json=body)
         if current().verbose:
             took = response.elapsed.total_seconds() * 1000
             note(f"{method} {response.url} {response.status_code} in {took:.0f} ms, {len(response.content)} bytes")
         return _Reply(address, response.status_code, response.json())
-    except httpx.TimeoutException:
-        return _Reply(address, trouble=f"no answer within {current().request_timeout:g}s")
+    except TimeoutError:
+        if not whole.expired():
+            raise
+        return _Reply(address, trouble=f"no answer before the --timeout of {current().timeout:g}s was over", late=True)
+    except httpx.TimeoutException as e:
+        waited = client.timeout.connect if isinstance(e, httpx.ConnectTimeout) else client.timeout.read
+        return _Reply(address, trouble=f"no answer within {waited:g}s")
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
         return _Reply(address, trouble=f"not an address: {e}")
     except httpx.HTTPError as e:

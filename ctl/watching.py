@@ -54,12 +54,19 @@ class _Caught(io.StringIO):
 
 
 def watch(ask: Callable[[], int]) -> int:
-    """`ask` prints, and returns an exit code. What can never come right, wrong usage, is raised as Failed."""
+    """`ask` prints, and returns an exit code. Wrong usage, which can never come right, is raised as Failed;
+    so is a first answer that did not come in time.
+    """
     shown: _Answer | None = None
     end = None if current().wait is None else time.monotonic() + current().timeout
     try:
         while not unread() and (end is None or time.monotonic() < end):
-            former, shown = shown, _asked(ask)
+            try:
+                former, shown = shown, _asked(ask)
+            except Failed as failure:
+                if failure.code != Code.TIMEOUT or shown is None:
+                    raise
+                break  # in the middle of a question: the answer before it counts
             if output.coloured():
                 sys.stdout.write(_CLEAR)
                 _show(shown)
@@ -77,7 +84,7 @@ def _asked(ask: Callable[[], int]) -> _Answer:
         try:
             code = ask()
         except Failed as failure:
-            if failure.code == Code.USAGE:
+            if failure.code in (Code.USAGE, Code.TIMEOUT):
                 raise
             output.fail(failure)
             code = failure.code

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from ctl import deadline
 from ctl.contexts import chosen, of_cluster
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
@@ -84,7 +84,7 @@ def _asked(target: str, ask: bool) -> tuple[Answers, list[dict[str, Any]], bool]
         from ctl.kube import checking
 
         looked = checking.workload(context) if target == "agent" else checking.management(context, found)
-        found = asyncio.run(looked)
+        found = deadline.run(looked)
     if wrong is not None:
         into = next(section for section in found if section["title"] == DEPLOYMENT)
         hint = _ABOVE if wrong.name == "ServerNotReady" and into["findings"] else wrong.hint

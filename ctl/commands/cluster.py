@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from ctl import deadline
 from ctl.commands.history import rollback_text
 from ctl.contexts import chosen
 from ctl.exits import Code, Failed
@@ -42,7 +42,7 @@ def _from_contexts(failure: Failed) -> int:
     if context.on_kubernetes:
         from ctl.kube.clusters import registered
 
-        known = asyncio.run(registered(context))
+        known = deadline.run(registered(context))
     if not known:
         raise failure
     found = [{"name": c, "state": "Unknown", "registered": None, "labels": known[c]} for c in sorted(known)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ctl.deadline import in_time
 from ctl.exits import Code
 from ctl.offline.asked import asked, tell
-from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
 from ctl.offline.given import check_belongs
 from ctl.output import counted, paint

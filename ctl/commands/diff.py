@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ctl.deadline import in_time
 from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
-from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
 from ctl.shown import difference as shown
 from mgmt.snapshot.diff import diff as differ

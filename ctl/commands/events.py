@@ -42,12 +42,13 @@ def events(cluster: str) -> int:
 def follow(cluster: str) -> int:
     """Until Ctrl-C or --timeout. A server that is away is told once; it may have other events when it is back."""
     told: dict[str, int] = {}
-    code, trouble = int(Code.DONE), ""
+    code, trouble, answered = int(Code.DONE), "", False
     end = None if current().wait is None else time.monotonic() + current().timeout
     try:
         while not unread() and (end is None or time.monotonic() < end):
             try:
                 answers = _ask(told, cluster)
+                answered = True
                 if not told and not _sorted(answers, told):
                     check_cluster(cluster)
                 for event in _sorted(answers, told):
@@ -59,6 +60,8 @@ def follow(cluster: str) -> int:
                 if said and said != trouble:
                     note(f"warning: {said} does not answer, so its events are missing")
             except Failed as failure:
+                if failure.code == Code.TIMEOUT and answered:
+                    break
                 if failure.code != Code.UNREACHABLE:
                     raise
                 said, code = failure.message, int(failure.code)

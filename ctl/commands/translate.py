@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from ctl.deadline import in_time
 from ctl.exits import Code, usage
 from ctl.flags import current
-from ctl.offline.deadline import in_time
 from ctl.offline.fleet import translate_folder
 from ctl.offline.given import check_fleet, check_readable
 from ctl.offline.written import Entry, entries, write

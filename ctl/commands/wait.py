@@ -17,6 +17,7 @@ from ctl.output import Document, emit
 from ctl.server import Answers, get
 
 _DEFAULT = 60.0
+_GRACE = 1.0  # a server answers when its time is over, which is that of the command
 _SLICE = 0.25  # with several servers none of them alone knows when all is there
 
 
@@ -30,7 +31,7 @@ def wait(kind: str, name: str, condition: str, cluster: str) -> int:
     alone = len(chosen()[1].addresses) == 1
     patience = limit if alone else 0.0
     while True:
-        answers = get("/wait", query | {"timeout": f"{patience * 1000:.0f}ms"}, patience)
+        answers = get("/wait", query | {"timeout": f"{patience * 1000:.0f}ms"}, patience, _GRACE)
         found = verdict(answers.bodies)
         left = limit - (time.monotonic() - began)
         if found["outcome"] != "waiting" or left <= 0.01:

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from ctl.deadline import in_time
 from ctl.exits import Code, usage
 from ctl.offline.asked import asked, tell
-from ctl.offline.deadline import in_time
 from ctl.offline.edits import edits
 from ctl.offline.given import check_belongs
 from ctl.shown import loss as shown

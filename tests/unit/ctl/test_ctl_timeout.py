@@ -1,0 +1,77 @@
+"""`--timeout` is the time of the whole command, also with a server that takes connections and never answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from admin_world import healthy
+
+from ctl.__main__ import run
+from ctl.commands import objects
+
+Run = Callable[..., Any]
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """The kernel takes the connections, and nobody reads them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("history",),
+        ("get", "rt"),
+        ("describe", "rt", "shop/www"),
+        ("events",),
+        ("rollback", "status"),
+        ("rollback", "3"),
+        ("cluster", "list"),
+        ("check",),
+        ("version",),
+        ("snapshot", "input"),
+        ("wait", "rt", "shop/www"),
+        ("get", "rt", "--watch"),
+        ("events", "--watch"),
+        ("diff", "--delete", "rt/shop/www"),
+    ],
+    ids=" ".join,
+)
+def test_a_mute_server_keeps_no_command_beyond_its_time(
+    servers: Start, fingerpost: Run, mute: str, order: tuple[str, ...]
+) -> None:
+    servers(silent=(mute,))
+    done = fingerpost(*order, "--timeout", "500ms")
+    assert (done.code, "within 0.5s" in done.err, "Traceback" in done.err) == (4, True, False), done
+    assert "hint: give a longer --timeout" in done.err
+
+
+@pytest.mark.spec("C-2")
+def test_those_who_answer_in_time_are_heard(servers: Start, fingerpost: Run, mute: str) -> None:
+    servers(healthy(), silent=(mute,))
+    done = fingerpost("get", "rt", "--timeout", "3s")
+    assert (done.code, "shop" in done.out) == (6, True), done
+    assert f"{mute} does not answer (no answer before the --timeout of 3s was over)" in done.err
+
+
+@pytest.mark.parametrize(("order", "waited"), [(("events",), "0.3s"), (("get", "rt"), "0.7s")])
+def test_the_time_that_was_waited_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    mute: str,
+    order: tuple[str, ...],
+    waited: str,
+) -> None:
+    """Objects may take the server longer: the 30 s of that are shortened here."""
+    monkeypatch.setattr(objects, "patience", lambda: 0.4)
+    (tmp_path / "config.yaml").write_text(f"current: demo\ncontexts: {{demo: {{server: '{mute}'}}}}\n")
+    assert run([*order, "--request-timeout", "300ms", "--config", str(tmp_path / "config.yaml")]) == 3
+    assert f"{mute}: no answer within {waited}" in capsys.readouterr().err
