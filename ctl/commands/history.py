@@ -135,7 +135,8 @@ def object_name(change: Json) -> str:
     return f"{change['kind']} {where} in {change['cluster']}"
 
 
-def rollback_text(one: Json) -> str:
+def rollback_text(one: Json, *, over: bool = False) -> str:
     scope = f"{one['scope']} {one['name']}" if one["name"] else "everything"
     by = f" by {one['by']}" if one["by"] else ""
-    return f"rollback {one['id']}: {scope} is at snapshot {one['snapshot']} since {one['since']}{by}"
+    where = f"{'was' if over else 'is'} at snapshot {one['snapshot']}"
+    return f"rollback {one['id']}: {scope} {where} since {one['since']}{by}"

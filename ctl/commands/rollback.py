@@ -45,7 +45,7 @@ def release(id_: str) -> int:
     emit(
         Document(
             "RollbackRelease",
-            text=lambda: "\n".join(f"released {rollback_text(one)}" for one in released),
+            text=lambda: "\n".join(_released(one) for one in released),
             items=released,
             names=[one["id"] for one in released],
             server_version=answers.version,
@@ -79,6 +79,10 @@ def _revived(active: Sequence[Json]) -> Iterator[str]:
         more = one["deletedCount"] - len(one["deleted"][:_MOST])
         if named:
             yield f"in force by {one['id']} although deleted since: {named}{f' and {more} more' if more else ''}"
+
+
+def _released(one: Json) -> str:
+    return f"released {rollback_text(one, over=True)}; what was written since is in force again"
 
 
 def _headline(body: Json) -> str:
