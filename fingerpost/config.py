@@ -12,6 +12,7 @@ import ast
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
@@ -23,6 +24,9 @@ from msgspec import Meta
 from fingerpost.api.limits import CLUSTER_NAME, CLUSTER_NAME_RULE
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+
+_origins: ContextVar[Mapping[str, str]] = ContextVar("origins")
 
 
 class BadSettings(ValueError):
@@ -161,7 +165,15 @@ def load(kind: type[S], prefix: str, argv: Sequence[str], environ: Mapping[str, 
     if missing:
         raise BadSettings(f"missing: {', '.join(missing)} (or {prefix}... in the environment)")
     chosen = {f.name: _converted(f.type, *values[f.encode_name]) for f in fields if f.encode_name in values}
+    _origins.set({name: origin for name, (origin, _) in values.items()})
     return kind(**chosen)
+
+
+def origin(name: str) -> str:
+    """Where `load` found the setting: the flag, the variable, or the name in a file; else the name. For messages about
+    a value that only turns out to be wrong later.
+    """
+    return _origins.get({}).get(name, name)
 
 
 def _help(one: Described) -> str:

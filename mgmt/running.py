@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fingerpost import __version__
 from fingerpost.cluster.source import open_cluster
+from fingerpost.config import origin
 from fingerpost.secrets.source import open_secrets
 from fingerpost.telemetry import Telemetry
 from fingerpost.tracing import tracing
@@ -24,6 +25,12 @@ from mgmt.store.settings import StoreSettings
 _MANAGER = "gloo-mesh-mgmt-server"  # of fields in server-side apply
 
 
+def _login_from(settings: Settings) -> str:
+    """Where the user and the password for Redis can be corrected; without either there are only those in the URL."""
+    given = {"redis_username": settings.redis_username, "redis_password": settings.redis_password}
+    return " and ".join(origin(name) for name, value in given.items() if value) or origin("redis_url")
+
+
 @asynccontextmanager
 async def running_server(settings: Settings, metrics: Telemetry | None = None) -> AsyncIterator[Server]:
     """The whole server, until the context is left. Raises the edge errors of its parts, each with a remedy."""
@@ -36,7 +43,12 @@ async def running_server(settings: Settings, metrics: Telemetry | None = None) -
         if not url:
             redis = await stack.enter_async_context(embedded_redis(settings.state_dir / "redis"))
             url = redis.url
-        at = StoreSettings(url=url, username=settings.redis_username, password=settings.redis_password)
+        at = StoreSettings(
+            url=url,
+            username=settings.redis_username,
+            password=settings.redis_password,
+            secret_name=_login_from(settings),
+        )
         store = RedisStore(at, f"{settings.replica}/{time.time_ns():x}", stands_in=folder is None)
         stack.push_async_callback(store.close)
         history = HistoryStore(at)

@@ -30,7 +30,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     username: str = ""
     password: str = ""
-    secret_name: str = "REDIS_USERNAME and REDIS_PASSWORD"
+    secret_name: str = "the settings"
     ca_file: str = ""
     dial_timeout: float = 5.0
     read_timeout: float = 3.0

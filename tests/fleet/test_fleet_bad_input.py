@@ -141,8 +141,10 @@ async def test_a_redis_that_lets_nobody_in_or_takes_no_writes_is_named(tmp_path:
         await client.config_set("requirepass", "the-right-one")
         await client.aclose()
         last = await _last_words(tmp_path / "other", redis_url=redis.url, redis_password="canary-7f3a")
-        assert "refuses the user name or password taken from REDIS_USERNAME and REDIS_PASSWORD" in last
+        assert "refuses the user name or password taken from --redis-password; correct them there" in last
         assert "canary" not in last
+        last = await _last_words(tmp_path / "third", redis_url=redis.url)
+        assert "refuses the user name or password taken from --redis-url; correct them there" in last
 
 
 @pytest.mark.parametrize("flag", ["relay_address", "admin_address", "health_address"])
