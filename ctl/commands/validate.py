@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import msgspec
@@ -10,6 +11,7 @@ from ctl.exits import Code, usage
 from ctl.offline.given import UNREADABLE, check_paths, stdin
 from ctl.output import Document, emit, note
 from mgmt.validate import Level, render, validate_path
+from mgmt.validate.sources import STDIN
 
 _SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note"}
 
@@ -20,8 +22,7 @@ def validate(paths: Sequence[str]) -> int:
     check_paths(paths)
     report = validate_path(paths, stdin=stdin(paths))
     if not report.checked and not report.failed:
-        message = f"no manifest is in {', '.join(paths)}"
-        note(f"warning: {message}; files with manifests end in .yaml or .yml")
+        _say_nothing_there(paths)
     findings = []
     for found in report.findings:
         value = msgspec.to_builtins(found)
@@ -42,3 +43,13 @@ def validate(paths: Sequence[str]) -> int:
     if any(f.code == UNREADABLE for f in report.findings):
         return Code.USAGE
     return Code.FINDINGS if report.failed else Code.DONE
+
+
+def _say_nothing_there(paths: Sequence[str]) -> None:
+    """A file that was named is read whatever its name ends in."""
+    folders = [path for path in paths if path != STDIN and os.path.isdir(path)]
+    for path in paths:
+        if path not in folders:
+            note(f"warning: {'standard input' if path == STDIN else path} is empty: it holds no document")
+    if folders:
+        note(f"warning: no manifest is in {', '.join(folders)}; files with manifests end in .yaml or .yml")

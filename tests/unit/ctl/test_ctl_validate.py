@@ -1,0 +1,26 @@
+"""`validate` of files that hold nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n---\n"])
+def test_a_file_without_a_document_is_called_empty(fingerpost: Run, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "empty.yaml"
+    file.write_text(text)
+    named = fingerpost("validate", "-f", str(file))
+    assert (named.code, named.err) == (0, f"warning: {file} is empty: it holds no document\n")
+    piped = fingerpost("validate", "-f", "-", stdin=text)
+    assert (piped.code, piped.err) == (0, "warning: standard input is empty: it holds no document\n")
+
+
+def test_a_folder_without_files_is_told_how_their_names_end(fingerpost: Run, tmp_path: Path) -> None:
+    done = fingerpost("validate", "-f", str(tmp_path))
+    assert done.err == f"warning: no manifest is in {tmp_path}; files with manifests end in .yaml or .yml\n"
