@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from ctl.commands.register import PATIENCE
 from demo.client import Connection
 from demo.ground import ROOT
 from demo.kube.manifests import Object
@@ -23,6 +24,7 @@ T = TypeVar("T")
 MANAGEMENT, ISTIO = "mgmt", ("east", "west")
 ADMIN = "gloo-mesh"
 _PATIENCE = 60.0
+_OF_COMMAND = PATIENCE + 30.0  # longer than the command waits by itself, so that it can say why
 _JSON = {"Content-Type": "application/json"}
 _MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -107,11 +109,12 @@ class Plane:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                timeout=_PATIENCE,
+                timeout=_OF_COMMAND,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            return Ran(-1, f"no end within {_PATIENCE:.0f} s")
+        except subprocess.TimeoutExpired as late:
+            said = (late.stdout or b"").decode(errors="replace").rstrip()
+            return Ran(-1, f"{said}\nno end within {_OF_COMMAND:.0f} s".lstrip())
         return Ran(done.returncode, done.stdout.decode(errors="replace"))
 
 
