@@ -14,6 +14,7 @@ from ctl.flags import current
 def ask(address: str, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
     """Raises Failed when it is not there, refuses, or the command's time is over."""
     address = address.rstrip("/")
+    hint = "start the agent, or correct its address with fingerpost config set-context"
     rest = deadline.left()
     limit = current().request_timeout if rest is None else min(current().request_timeout, rest)
     try:
@@ -21,11 +22,9 @@ def ask(address: str, method: str, path: str, query: dict[str, Any] | None = Non
     except httpx.TimeoutException as e:
         if deadline.left() == 0.0:
             raise deadline.over(f"no answer of the agent at {address}") from e
-        hint = "start the agent, or correct its address with fingerpost config set-context"
         message = f"the agent at {address} does not answer: no answer within {limit:g}s"
         raise Failed(Code.UNREACHABLE, message, hint) from e
     except (httpx.HTTPError, httpx.InvalidURL) as e:
-        hint = "start the agent, or correct its address with fingerpost config set-context"
         reason = str(e) or type(e).__name__
         raise Failed(Code.UNREACHABLE, f"the agent at {address} does not answer: {reason}", hint) from e
     try:

@@ -92,7 +92,7 @@ def _cluster(plane: Plane, name: str, state: ClusterState) -> dict[str, Any]:
             }
             for where, h in sorted(held.items())
         ],
-        "rollbacks": [active_json(plane, one) for one in rollbacks_of(plane, name)],
+        "rollbacks": [active_json(one) for one in rollbacks_of(plane, name)],
         "warming": sorted({c for scope in scopes.values() for c in scope.keep}),
         "gateways": {scope: gateway_json(plane, name, scope) for scope in sorted(scopes) if scope != CLUSTER_SCOPE},
     }

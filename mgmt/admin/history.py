@@ -58,7 +58,7 @@ async def history(plane: Plane, limit: int, what: Wanted | None) -> dict[str, An
     items = [_snapshot(n, logs[n], what) for n in newest if n in logs]
     shown = [item for item in items if what is None or item["changes"]][:limit]
     oldest = known.floor or (known.numbers[0] if known.numbers else 0)
-    active = [active_json(plane, one) for one in rollbacks.active]
+    active = [active_json(one) | _deleted(plane, one) for one in rollbacks.active]
     since = min((logs[n]["at"] for n in newest if n in logs), default=0) if len(newest) < len(known.numbers) else 0
     told = [_order(one) for one in orders if one.at >= since]
     about = {"items": shown, "total": len(known.numbers), "oldest": oldest, "rollbacks": active, "orders": told}
@@ -103,7 +103,7 @@ async def rollback(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
         raise _refused(e) from e
     return _who(plane) | {
         "dryRun": order.dry_run,
-        "rollback": active_json(plane, begun.rollback),
+        "rollback": active_json(begun.rollback),
         "objects": [_change(c, bodies=False) for c in begun.objects],
         "gateways": [_gateway(plane, g) for g in begun.gateways],
         "superseded": list(begun.superseded),
@@ -121,7 +121,7 @@ async def release(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
     except (NotPossible, StoreError) as e:
         raise _refused(e) from e
     return _who(plane) | {
-        "released": [active_json(plane, one) for one in ended],
+        "released": [active_json(one) for one in ended],
         "configVersion": plane.publisher.config_version,
     }
 
@@ -195,9 +195,7 @@ def _order(one: Order) -> dict[str, Any]:
     }
 
 
-def active_json(plane: Plane, one: Rollback) -> dict[str, Any]:
-    """`deleted`: what is gone since then and in force all the same; the first of them are named."""
-    deleted = revived(plane, one)
+def active_json(one: Rollback) -> dict[str, Any]:
     return {
         "id": one.name,
         "snapshot": one.snapshot,
@@ -205,9 +203,13 @@ def active_json(plane: Plane, one: Rollback) -> dict[str, Any]:
         "name": one.scope.name,
         "since": rfc3339(one.at_unix_nanos),
         "by": one.by,
-        "deleted": [_named(key) for key in deleted[:_NAMED]],
-        "deletedCount": len(deleted),
     }
+
+
+def _deleted(plane: Plane, one: Rollback) -> dict[str, Any]:
+    """What is gone since then and in force all the same; the first of them are named. It looks at every object."""
+    deleted = revived(plane, one)
+    return {"deleted": [_named(key) for key in deleted[:_NAMED]], "deletedCount": len(deleted)}
 
 
 def revived(plane: Plane, one: Rollback) -> list[ObjectKey]:

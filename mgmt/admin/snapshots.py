@@ -76,7 +76,7 @@ def about(plane: Plane, revision: int) -> dict[str, Any]:
         "adminNamespace": plane.admin_namespace,
         "scopedRoutesFrom": plane.translator.place.scoped_from,
     }
-    rollbacks = [active_json(plane, one) for one in plane.rollbacks.active] if plane.rollbacks else []
+    rollbacks = [active_json(one) for one in plane.rollbacks.active] if plane.rollbacks else []
     said = {"version": VERSION, "revision": revision, "serverVersion": plane.version}
     return said | {"place": place, "rollbacks": rollbacks}
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
 import pytest
 from history_support import body, table
 
+from fingerpost.background import background
 from fingerpost.objects import ObjectKey
 from fingerpost.secrets.folder import FolderSecrets
 from fingerpost.secrets.protocol import Data
@@ -58,14 +58,9 @@ def secrets(tmp_path: Path) -> NotedSecrets:
     return NotedSecrets(tmp_path / "secrets")
 
 
-@asynccontextmanager
-async def keeping(secrets: NotedSecrets, *replicas: Replica) -> AsyncIterator[None]:
+def keeping(secrets: NotedSecrets, *replicas: Replica) -> AbstractAsyncContextManager[None]:
     """Each replica keeps its rollbacks; the first one looks first."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(Keeping(secrets, one, 0.001).run(), name="test.keep") for one in replicas]
-        yield
-        for task in tasks:
-            task.cancel()
+    return background({f"keeping {number}": Keeping(secrets, one, 0.001).run() for number, one in enumerate(replicas)})
 
 
 async def kept(secrets: NotedSecrets, pins: Pins) -> None:
