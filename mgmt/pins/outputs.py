@@ -79,13 +79,13 @@ class Outputs:
         """The rollback that keeps this version of an object from the gateways of `cluster`."""
         if not self.rollbacks:
             return None
-        overlay = Overlay([one for one in self._newest_first() if one.concerns(cluster)])
+        overlay = self._overlay(cluster)
         return overlay.over(key) if overlay.body(key, body) != body else None
 
     def revived(self, one: Rollback) -> list[ObjectKey]:
         """What has been deleted since its snapshot, and is in force because of it."""
         where = one.scope.name if one.scope.reach is Reach.CLUSTER else ""
-        overlay = Overlay([r for r in self._newest_first() if r.concerns(where)])
+        overlay = self._overlay(where)
         gone = (key for key in one.objects if self.now.inputs.body(key) is None)
         return sorted(key for key in gone if (over := overlay.over(key)) is not None and over.id == one.id)
 
@@ -238,7 +238,11 @@ class Outputs:
         return sorted(self.rollbacks.values(), key=lambda one: int(one.id), reverse=True)
 
     def _stack(self, cluster: str) -> Stack:
-        return tuple(one.id for one in self._newest_first() if one.concerns(cluster)) if self.rollbacks else _NOW
+        return tuple(one.id for one in self._overlay(cluster).rollbacks) if self.rollbacks else _NOW
+
+    def _overlay(self, cluster: str) -> Overlay:
+        """What stands over the inputs of the gateways of `cluster`; "": of one that no rollback names."""
+        return Overlay([one for one in self._newest_first() if one.concerns(cluster)])
 
     def _side(self, stack: Stack) -> Translator:
         return self._sides[stack].translator if stack else self.now
