@@ -93,6 +93,11 @@ EDITS ?= 200
 bench-propagation: $(STAMP)
 	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.propagation $(AGENTS) $(TABLES) $(EDITS) $(if $(BARE),bare)
 
+# One of the agents stops reading: what the others notice of it.
+.PHONY: bench-stalled
+bench-stalled: $(STAMP)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m bench.stalled 20 $(TABLES) 100
+
 # On a real API server, beside a real istiod; needs what `make test-cluster` needs.
 .PHONY: bench-istio
 bench-istio: $(CLUSTER_STAMP)

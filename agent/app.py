@@ -319,7 +319,8 @@ class Agent:
         return await self._folder.release()
 
     def findings(self) -> list[dict[str, str]]:
-        found = [f._asdict() for f in (*self._folder.findings, *self._selectors.findings)]
+        told = (*self._folder.findings, *self._selectors.findings)
+        found = [{"source": f.source, "code": f.code, "message": f.message} for f in told]
         found += [{"source": "", **one._asdict()} for one in self.trust.unusable()]
         if not self.pull.connected and (kept := self._away.finding(self.link)):
             found.append({"source": self.settings.server_address, **kept._asdict()})

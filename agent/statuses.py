@@ -13,6 +13,7 @@ from fingerpost.cluster.protocol import Cluster
 from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.relay.objects import STATUS, key_of
 from fingerpost.relay.pieces import PieceList, join
+from fingerpost.statuses import part
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -52,5 +53,5 @@ class Statuses:
     def _put(self, name: str) -> None:
         key, status = key_of(self._name, name), _decoder.decode(join(self._found[name]))
         told = self._arrivals.get(name)
-        arrival = (self._cluster.status(key) or {}).get("arrival") if told is None else told and _decoder.decode(told)
+        arrival = part(self._cluster.status(key), "arrival") if told is None else told and _decoder.decode(told)
         self._writer.put(key, {**status, "arrival": arrival} if arrival else status)

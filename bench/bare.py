@@ -27,6 +27,7 @@ from agent.relay.pull import Pull
 from agent.relay.push import Push
 from bench import world
 from bench.offline import brought
+from bench.processes import obey
 from fingerpost import __version__
 from fingerpost.cluster.protocol import Change
 from fingerpost.relay.applied import ScopeApplied
@@ -187,20 +188,18 @@ async def _run(root: Path, clusters: list[str], relay_port: int, pipe: Connectio
 
 
 def _obey(pipe: Connection, agents: Sequence[_Agent], stop: asyncio.Event) -> None:
-    match pipe.recv():
+    match word := pipe.recv():
         case ("go", clusters):
             for agent in agents:
                 if agent.cluster in clusters:
                     agent.go.set()
-        case "stop":
-            stop.set()
-        case "bytes":
-            pipe.send(("bytes", sum(a.pull.stream_bytes_in for a in agents), len(agents), time.time_ns()))
         case "list":
             for agent in agents:
                 agent.list()
         case "state":
             pipe.send(("state", {a.cluster: a.in_step_at for a in agents}, _taken(agents)))
+        case _:
+            obey(word, pipe, agents, stop)
 
 
 @lru_cache

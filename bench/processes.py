@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import json
 import multiprocessing
@@ -11,14 +12,18 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.figures import say
 from demo.processes import stop_redis
+
+if TYPE_CHECKING:
+    from agent.relay.pull import Pull
 
 _TOLD_AFTER = 0.05
 PATIENCE = 20.0
@@ -134,8 +139,12 @@ class AgentGroup:
                 return found
             self.early += found
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
     def cpu_seconds(self) -> float:
-        return cpu_seconds(self._process.pid or 0)
+        return cpu_seconds(self.pid)
 
     def close(self) -> None:
         try:
@@ -156,6 +165,7 @@ def _agents(root: Path, clusters: list[str], relay_port: int, pipe: Connection) 
 async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Connection) -> None:
     from contextlib import AsyncExitStack
 
+    import agent.app
     from agent.app import Agent
     from agent.running import running_agent
     from agent.settings import Settings
@@ -165,7 +175,8 @@ async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Co
 
     log.configure(logger="bench", verbose=False)
     telemetry = Telemetry("bench", "0")
-
+    # each would walk the garbage of all: this process does it once, when it is told to
+    vars(agent.app)["settle"] = partial(asyncio.sleep, 0)
     told_later: list[tuple[str, str, int, int]] = []
 
     def tell() -> None:
@@ -204,16 +215,24 @@ async def _run_agents(root: Path, clusters: list[str], relay_port: int, pipe: Co
             agents[cluster] = await stack.enter_async_context(running_agent(settings, telemetry, Observed(cluster)))
         pipe.send({name: (a.xds_port, a.admin_port) for name, a in agents.items()})
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-
-        def told() -> None:
-            word = pipe.recv()
-            if word == "stop":
-                stop.set()
-            elif word == "bytes":
-                streams = [a.pull.stream_bytes_in for a in agents.values()]
-                pipe.send(("bytes", sum(streams), len(streams), time.time_ns()))
-
-        loop.add_reader(pipe.fileno(), told)
+        loop.add_reader(pipe.fileno(), lambda: obey(pipe.recv(), pipe, agents.values(), stop))
         os.set_blocking(pipe.fileno(), True)  # an answer may be larger than the pipe
         await stop.wait()
         loop.remove_reader(pipe.fileno())
+
+
+class Linked(Protocol):
+    @property
+    def pull(self) -> Pull: ...
+
+
+def obey(word: object, pipe: Connection, agents: Collection[Linked], stop: asyncio.Event) -> None:
+    """What groups of all kinds of agents are told."""
+    match word:
+        case "stop":
+            stop.set()
+        case "bytes":
+            pipe.send(("bytes", sum(a.pull.stream_bytes_in for a in agents), len(agents), time.time_ns()))
+        case "settled":
+            gc.collect()
+            gc.freeze()  # an agent in a process of its own never walks so much

@@ -35,7 +35,7 @@ def _messages(ready: Iterable[object]) -> Iterator[Message]:
         yield from pipe.recv()
 
 
-def _collect(groups: list[AgentGroup], after: int, agents: int, acking: str, patience: float = 20) -> tuple[int, int]:
+def collect(groups: list[AgentGroup], after: int, agents: int, acking: str, patience: float = 20) -> tuple[int, int]:
     """The moments of the last offer and of the ACK of a version above `after`; without `acking` no ACK is awaited."""
     offered: dict[str, int] = {}
     acked = 0
@@ -85,7 +85,7 @@ def measure(root: Path, agents: int, tables: int, edits: int, *, bare: bool) -> 
             _, agent_admin = ports["c0"]
             query = "gateway=gw/ingress&bind=127.0.0.1&instance=gw-0"
             stack.enter_context(envoy(root, "envoy", fetch(f"http://127.0.0.1:{agent_admin}/bootstrap?{query}")))
-        _settle(groups, agents)
+        settle(groups, agents)
         say("all agents are in sync")
         offered, acked, sizes, cpu, agent_cpu = _edit(root, groups, admin_port, clusters, tables, edits, pid, bare=bare)
     served = {} if bare else spread("acked_", acked) | spread("envoy_floor_", floor(root, tables, edits))
@@ -109,17 +109,19 @@ def _pause(agents: int) -> float:
     return max(PAUSE, agents * PAUSE_OF_ONE)
 
 
-def _version(admin_port: int) -> int:
+def version(admin_port: int) -> int:
     return int(fetch(f"http://127.0.0.1:{admin_port}/version")["configVersion"])
 
 
-def _settle(groups: list[AgentGroup], agents: int) -> None:
+def settle(groups: list[AgentGroup], agents: int) -> None:
     """Until nothing has been offered for a second and a half."""
     seen = {message[1]: message[2] for group in groups for message in group.early}
     end = time.monotonic() + 180
     while time.monotonic() < end:
         ready = wait([g.pipe for g in groups], timeout=1.5)
         if not ready and len(seen) == agents:
+            for group in groups:
+                group.pipe.send("settled")
             return
         for _, cluster, version, _ in _messages(ready):
             seen[cluster] = version
@@ -147,12 +149,12 @@ def _edit(
             agents_cpu = sum(group.cpu_seconds() for group in groups)
         fresh, target = world.prepare_table(root, edit * 37 % tables, edit)
         if not last:
-            last = _version(admin_port)
+            last = version(admin_port)
         began = time.time_ns()
         os.replace(fresh, target)
-        offer, ack = _collect(groups, last, len(clusters), "" if bare else clusters[0])
+        offer, ack = collect(groups, last, len(clusters), "" if bare else clusters[0])
         time.sleep(_pause(len(clusters)))
-        last = _version(admin_port)
+        last = version(admin_port)
         if edit > WARM:
             offered.append((offer - began) / 1e6)
             acked.append((ack - began) / 1e6)

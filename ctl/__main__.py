@@ -355,6 +355,10 @@ def run(arguments: Sequence[str]) -> int:
         wrong = Failed(Code.USAGE, what, "make it accessible, or name another", "NotAccessible")
         output.fail(wrong)
         return wrong.code
+    except Exception as e:  # noqa: BLE001  (the outermost one: a traceback helps nobody who only uses this)
+        unforeseen = output.fault(e)
+        output.fail(unforeseen)
+        return unforeseen.code
 
 
 def _run(arguments: Sequence[str]) -> int:

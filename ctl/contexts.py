@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -54,20 +55,22 @@ class Contexts(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
 def path(flags: Flags | None = None) -> Path:
     given = (flags or current()).config
-    return Path(given).expanduser() if given else Path.home() / ".fingerpost" / "config.yaml"
+    return Path(os.path.expanduser(given)) if given else Path.home() / ".fingerpost" / "config.yaml"
 
 
 def load(*, must_exist: bool | None = None) -> Contexts:
     """An absent default file is as good as an empty one; one that was named must be there. Raises Failed."""
     where = path()
     try:
-        text = where.read_text()
+        text = where.read_text(encoding="utf-8")
     except FileNotFoundError:
         if bool(current().config) if must_exist is None else must_exist:
             raise usage(f"the contexts file {where} does not exist", f"create it: {_SHAPE}") from None
         return Contexts()
     except OSError as e:
         raise usage(f"the contexts file {where} cannot be read: {e.strerror}", _OTHER_FILE) from e
+    except UnicodeDecodeError as e:
+        raise usage(f"the contexts file {where} is no text", "name another with --config, or correct it") from e
     import yaml
 
     try:
@@ -89,7 +92,7 @@ def save(contexts: Contexts) -> Path:
     fresh = where.with_name(f".{where.name}.{os.getpid()}")
     try:
         where.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(as_yaml(value) + "\n")
+        fresh.write_text(as_yaml(value) + "\n", encoding="utf-8")
         fresh.replace(where)
     except OSError as e:
         raise usage(f"the contexts file {where} cannot be written: {e.strerror}", _OTHER_FILE) from e
@@ -123,7 +126,25 @@ def chosen() -> tuple[str, Context]:
             f"there is no context {name} in {path()}; there are: {there}{did_you_mean(name, contexts.contexts)}",
             NO_CONTEXT,
         )
+    for called, address in _addressed(found):
+        check_address(f"{called} of context {name} in {path()}", address)
     return name, found
+
+
+def _addressed(context: Context) -> Iterator[tuple[str, str]]:
+    yield from (("the server", address) for address in context.addresses)
+    yield from ((f"the agent of {cluster}", address) for cluster, address in context.agents.items())
+
+
+def check_address(called: str, text: str) -> None:
+    """Raises Failed."""
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or too large
+        sound = False
+    if not sound:
+        raise usage(f'{called} is "{text}", which is no address', f"write http://HOST:PORT, such as {DEFAULT_SERVER}")
 
 
 def of_cluster(purpose: str, remedy: str = "name the cluster with --kubecontext or --kubeconfig") -> Context:

@@ -59,11 +59,18 @@ def run(work: Coroutine[Any, Any, _T], grace: float = 0.0) -> _T:
 
 @contextmanager
 def _no_alarm() -> Iterator[None]:
-    """Raised inside a task the alarm of `in_time` would end as a group of errors: it comes when the loop has ended."""
+    """Raised inside a task the alarm of `in_time` would end as a group of errors: it comes when the loop has ended, and
+    a little later still, so that who did not answer in time is told instead.
+    """
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
         yield
     finally:
+        rest, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+        if rang := signal.SIGALRM in signal.sigpending():
+            signal.sigwait([signal.SIGALRM])
+        if rang or rest:
+            signal.setitimer(signal.ITIMER_REAL, max(rest, _TELLING))
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 

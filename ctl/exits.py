@@ -18,6 +18,7 @@ class Code(enum.IntEnum):
     FORBIDDEN = 5
     PARTIAL = 6
     REFUSED = 7
+    FAULT = 70
     INTERRUPTED = 130
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ctl.durations import seconds
 from ctl.exits import usage
+from ctl.typed import check_not_empty, check_one
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
 HELP = """\b
@@ -34,6 +35,9 @@ _WITH_VALUE = {
     "--timeout": "timeout",
     "--request-timeout": "request_timeout",
 }
+# How an answer looks and how long it may take: an alias of a shell may have them, and be overruled. All else is whom
+# and what is asked about.
+_LAST_COUNTS = frozenset({"output", "timeout", "request_timeout"})
 _SWITCHES = {
     "-v": "verbose",
     "--verbose": "verbose",
@@ -110,6 +114,7 @@ def hoist(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     found: dict[str, str] = {name: environment[v] for v, name in _FROM_ENVIRONMENT.items() if environment.get(v)}
     switches: dict[str, bool] = {}
     rest: list[str] = []
+    typed: list[tuple[str, str]] = []
     i = 0
     while i < len(arguments):
         argument = arguments[i]
@@ -129,6 +134,7 @@ def hoist(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
                     raise usage(f"{flag} needs a value", "fingerpost --help shows the global flags")
                 value, i = arguments[i], i + 1
             found[_WITH_VALUE[flag]] = value
+            typed.append((flag, value))
         else:
             rest.append(argument)
             if argument in _VALUES_OF_OTHERS and i < len(arguments):
@@ -139,6 +145,10 @@ def hoist(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     if flags.output not in FORMATS and not flags.output.startswith("jsonpath="):
         _current.set(flags._replace(output="table"))
         raise usage(f'-o is "{flags.output}"', f"write one of {', '.join(FORMATS)} or jsonpath=EXPR")
+    for flag, value in typed:
+        check_not_empty(flag, value)
+        if (name := _WITH_VALUE[flag]) not in _LAST_COUNTS:
+            check_one(flag, [other for one, other in typed if _WITH_VALUE[one] == name])
     wait = seconds(found["timeout"], "--timeout") if "timeout" in found else None
     request = seconds(found["request_timeout"], "--request-timeout") if "request_timeout" in found else 5.0
     return flags._replace(wait=wait, request_timeout=request), rest

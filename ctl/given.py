@@ -5,6 +5,7 @@ What only a chart or a cluster can know is not here.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,7 @@ def values_files(files: Sequence[str]) -> None:
     for file in files:
         if _URL.match(file):
             continue
-        path = Path(file).expanduser()
+        path = Path(os.path.expanduser(file))
         if file == "-":
             raise usage(f"{VALUES_FLAG} is -, and values are not read from standard input", "name a file")
         if not path.exists():

@@ -6,12 +6,13 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from ctl.exits import Failed
+from ctl.exits import Code, Failed
 from ctl.flags import Flags, current
 from fingerpost import __version__
 
@@ -87,6 +88,17 @@ def fail(failure: Failed) -> None:
     note(f"error: {failure.message}")
     if failure.hint:
         note(f"hint: {failure.hint}")
+
+
+def fault(error: Exception) -> Failed:
+    """What nobody has foreseen, in one line; with -v on stderr also where it was."""
+    if current().verbose:
+        note("".join(traceback.format_exception(error)).rstrip())
+    inner: BaseException = error
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    message = f"a fault of fingerpost itself: {type(inner).__name__}: {' '.join(str(inner).split())}"
+    return Failed(Code.FAULT, message, "-v shows where it happened; please report that", "Fault")
 
 
 def note(text: str) -> None:

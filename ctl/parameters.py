@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ctl import flags
+from ctl.typed import Commands
 
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="As Helm has it; repeatable.")]
 Values = Annotated[
@@ -28,6 +29,6 @@ Watch = Annotated[
 
 def group(help_: str, cls: type[TyperGroup] | None = None, *, alone: bool = False) -> typer.Typer:
     """`alone`: the group is a command by itself, too."""
-    return typer.Typer(
+    return Commands(
         cls=cls, help=help_, no_args_is_help=not alone, add_completion=False, rich_markup_mode=None, epilog=flags.HELP
     )

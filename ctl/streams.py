@@ -53,7 +53,9 @@ def guard() -> None:
 def _guarded(stream: TextIO | None, called: str) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):  # None: the shell's `>&-`
         return stream or open(os.devnull, "w")
-    encoding, errors, lines = stream.encoding, stream.errors, stream.line_buffering
+    encoding, errors = stream.encoding, stream.errors
+    # With PYTHONUNBUFFERED the stream itself has no lines; what is wrong is to be seen when it is.
+    lines = stream.line_buffering or stream is sys.stderr
     end = _End(stream.detach(), encoding, errors, line_buffering=lines)
     end.called = called
     return end

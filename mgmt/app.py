@@ -92,15 +92,14 @@ class Server:
             scoped_from=settings.scoped_routes_from,
         )
         self._bell = Bell()
-        self._relist_folder = asyncio.Event()
         self._stopping = False
         self.authority, self._lease = authority, lease
         self.gate = Gate(settings, secrets, metrics)
         self.translator = Translator(self._place)
         self.journal = Journal(time.time_ns, Spans(tracer), lambda n, v, c: metrics.observe(n, v, cluster=c))
         self.happenings = Happenings(Events(time.time_ns))
-        self.relisting = Relisting(self._relist_folder.set, settings.cluster)
-        self._elsewhere = Elsewhere(store, self.relisting)
+        self.relisting = Relisting(settings.cluster)
+        self._elsewhere = Elsewhere(store, self.relisting, self._caught_up)
         self.publisher = ServedPublisher(
             relist=self.relisting.demand,
             now=time.time_ns,
@@ -120,6 +119,7 @@ class Server:
             is_cold=self.safe_mode.is_cold,
             leads=lambda: self.leads,
             require_approval=settings.require_approval,
+            ever=settings.state_dir / "ever-connected",
         )
         self.pipeline = Pipeline(
             self.translator,
@@ -139,6 +139,7 @@ class Server:
             on_conflict=lambda: self.statuses.clusters.put(self.ingest.states),
             on_leading=self._say_all_again,
             ever_connected=self.statuses.clusters.ever,
+            asked_redis=self._bell.ring,
             asked=self.publisher.asked,
             sighted=lambda batch: sighted(tracer, batch),
         )
@@ -212,22 +213,22 @@ class Server:
             self.happenings.looked(self.ingest.leads, self.gate.info.certificates)
             await asyncio.sleep(_ITSELF_AGAIN)
 
-    async def _list_folder_again(self) -> Never:
-        while True:
-            await self._relist_folder.wait()
-            self._relist_folder.clear()
-            if self._folder is not None:
-                await self._folder.relist()
-            self.relisting.folder_listed()
+    async def _list_folder_again(self) -> None:
+        if self._folder is not None:
+            await self._folder.relist()
 
     async def _conclude_listings(self) -> Never:
         while True:
-            cluster = await self.relisting.complete.get()
-            await self.ingest.settled()
+            cluster = await self.relisting.concluded(self.ingest.settled)
             self.publisher.relisted(cluster, self.publisher.config_version)
             self.happenings.held(self.publisher.held)
             self._bell.ring()
             await self._elsewhere.concluded(cluster, stored=self.ingest.synced)
+
+    async def _caught_up(self) -> bool:
+        """Whether all that Redis held when this was called is known here."""
+        await self.ingest.settled()
+        return self.ingest.synced
 
     async def _settle_memory(self) -> None:
         await self.publisher.ready("")
@@ -292,7 +293,7 @@ class Server:
                 stack.callback(end)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             own = [
-                tasks.create_task(self._list_folder_again(), name="mgmt.relist"),
+                tasks.create_task(self.relisting.list_folder(self._list_folder_again), name="mgmt.relist"),
                 tasks.create_task(self._conclude_listings(), name="mgmt.relisted"),
                 tasks.create_task(self._elsewhere.run(), name="mgmt.elsewhere"),
                 tasks.create_task(self.statuses.run(), name="mgmt.statuses"),

@@ -7,8 +7,8 @@ Numbers count how often a cluster was asked for, so that an answer is never take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Never, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, Never, Protocol
 
 import structlog
 
@@ -29,10 +29,18 @@ class Questions(Protocol):
     async def listings(self) -> tuple[Mapping[str, int], Mapping[str, int]]: ...
 
 
+class _Asked(NamedTuple):
+    """The number of a question, and of the demand that it is for."""
+
+    number: int
+    demand: int
+
+
 class Elsewhere:
-    def __init__(self, store: Questions, relisting: Relisting) -> None:
-        self._store, self._relisting = store, relisting
-        self._asked: dict[str, int] = {}  # by this replica
+    def __init__(self, store: Questions, relisting: Relisting, caught_up: Callable[[], Awaitable[bool]]) -> None:
+        """`caught_up` reads what others have written, and says whether it could."""
+        self._store, self._relisting, self._caught_up = store, relisting, caught_up
+        self._asked: dict[str, _Asked] = {}  # by this replica
         self._asked_here: dict[str, int] = {}  # by others, of agents that are connected here
 
     async def run(self) -> Never:
@@ -47,12 +55,14 @@ class Elsewhere:
     async def exchange(self) -> None:
         asked, answered = await self._store.listings()
         elsewhere = self._relisting.elsewhere
-        self._asked = {cluster: number for cluster, number in self._asked.items() if cluster in elsewhere}
-        for cluster in sorted(elsewhere):
-            number = self._asked.get(cluster, 0)
-            if asked.get(cluster, 0) < number or not number:  # Redis may have forgotten the question
-                self._asked[cluster] = await self._store.ask_listing(cluster)
-            elif answered.get(cluster, 0) >= number:
+        self._asked = {
+            cluster: one for cluster, one in self._asked.items() if elsewhere.get(cluster, 0) == one.demand
+        }  # what was lost after the question is not told by its answer
+        for cluster, demand in sorted(elsewhere.items()):
+            one = self._asked.get(cluster)
+            if one is None or asked.get(cluster, 0) < one.number:  # Redis may have forgotten the question
+                self._asked[cluster] = _Asked(await self._store.ask_listing(cluster), demand)
+            elif answered.get(cluster, 0) >= one.number and await self._is_known(cluster, demand):
                 del self._asked[cluster]
                 self._relisting.answered(cluster)
         for cluster in sorted(self._relisting.here):
@@ -60,6 +70,10 @@ class Elsewhere:
             if number > answered.get(cluster, 0) and number != self._asked_here.get(cluster):
                 self._asked_here[cluster] = number
                 self._relisting.demand((cluster,))
+
+    async def _is_known(self, cluster: str, demand: int) -> bool:
+        """What the answer has brought; and nothing more was lost meanwhile."""
+        return await self._caught_up() and self._relisting.elsewhere.get(cluster, 0) == demand
 
     async def concluded(self, cluster: str, *, stored: bool) -> None:
         """Its new listing is complete. An answer that cannot be given now leaves the question, which is seen again."""

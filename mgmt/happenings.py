@@ -66,8 +66,10 @@ class Happenings:
     # ---------------------------------------------------------------- holds
 
     def states(self, states: ClusterStates, *, hold: bool) -> None:
-        """Clusters that are waited for (relay.md §7.3)."""
-        waiting = frozenset(n for n, s in states.clusters.items() if hold and not s.ready and not s.skip_warming)
+        """Clusters whose agents are waited for (relay.md §7.3). That Redis is, `store` says."""
+        waiting = frozenset(
+            n for n, s in states.clusters.items() if hold and s.awaits_agent and not s.ready and not s.skip_warming
+        )
         for name in sorted(waiting - self._waiting):
             message = "what depends on it stays as it is until its agent has told everything"
             self.events.add(Kind.HELD, name, message=message)
@@ -128,7 +130,7 @@ class Happenings:
 
     def store(self, *, lost: bool) -> None:
         if lost:
-            self.events.add(Kind.STORE_LOST, message="Redis does not answer; everything goes on from memory")
+            self.events.add(Kind.STORE_LOST, message="Redis cannot be used; everything goes on from memory")
         else:
             self.events.add(Kind.STORE_BACK, message="Redis answers, and holds what this replica holds")
 

@@ -63,7 +63,8 @@ class ServedPublisher(Publisher):
 
     async def ready(self, cluster: str) -> None:
         await super().ready(cluster)
-        await self.replica.until(lambda: not self.is_behind, _PATIENCE)
+        asked = self.replica.ingest.ask_redis()
+        await self.replica.until(lambda: asked() and not self.is_behind, _PATIENCE)
 
     async def sign(self, cluster: str, id_: str, csr: bytes) -> tuple[bytes, bytes]:
         namespace, _, name = id_.partition("/")

@@ -114,7 +114,11 @@ class Admin(NamedTuple):
         except ValueError:
             message = f'admin_port is "{query["admin_port"]}", it must be a number'
             return JSONResponse({"error": message}, status_code=400)
-        token = self.agent.tokens.ensure(gateway)
+        try:
+            token = self.agent.tokens.ensure(gateway)
+        except OSError as failed:
+            message = f"the token of {gateway} cannot be kept: {failed}; make room or repair the folder, and ask again"
+            return JSONResponse({"error": message}, status_code=503)
         return JSONResponse(
             bootstrap(
                 self.agent.xds_address,

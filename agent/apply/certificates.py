@@ -123,7 +123,7 @@ class Certificates:
 
     def _pause(self) -> float:
         now = datetime.datetime.now(datetime.UTC)
-        waits = [(renew_at(f.chain) - now).total_seconds() for f in self._files.values()]
+        waits = [(renew_at(f.chain) - now).total_seconds() for g, f in self._files.items() if g in self._identities]
         return min([max(w, 0.0) for w in waits] + [_LONGEST])
 
     async def _obtain(self, gateway: str, identity: str) -> bool:
@@ -133,6 +133,8 @@ class Certificates:
         except NotIssued as refused:
             log.warning("apply.certificate.unissued", gateway=gateway, reason=str(refused))
             return False
+        if self._identities.get(gateway) != identity:  # it went meanwhile, or is to have another one
+            return True
         if problem := _unfit(chain, key, identity):
             log.error("apply.certificate.unfit", gateway=gateway, reason=problem)
             return False
@@ -140,7 +142,10 @@ class Certificates:
         self._files[gateway] = files
         key_name, chain_name, roots_name = _names(gateway)
         await self._kept.keep({key_name: files.key, roots_name: roots, chain_name: chain})
-        self._changed(gateway)
+        if gateway in self._identities:
+            self._changed(gateway)
+        else:  # it went while the files were written
+            self.forget(gateway)
         return True
 
     async def _key(self, gateway: str) -> ec.EllipticCurvePrivateKey:

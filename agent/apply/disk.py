@@ -25,6 +25,7 @@ from agent.apply.journal import Journal
 log = structlog.get_logger()
 
 INTERVAL = 0.5
+_END = 10.0  # seconds at the end for a thread that still writes
 
 
 def file_name(scope: str) -> str:
@@ -41,9 +42,9 @@ class Disk:
         self._dirty: dict[str, GatewayState | None] = {}
         self._wake = asyncio.Event()
         self._unwritten: dict[str, GatewayState] = {}  # it failed, and is tried again
-        self._writing = ""  # the gateway whose file is being replaced
-        self._meanwhile: list[bytes] = []  # the records of it since the complete one was made
+        self._meanwhile: dict[str, list[bytes]] = {}  # of files that are being replaced: records since it was begun
         self._files_lock = threading.Lock()
+        self._job: asyncio.Future[None] | None = None  # the thread that writes, or did
 
     def load(self) -> Iterator[GatewayState]:
         """What was there at the last write; a file that cannot be used is reported and left out."""
@@ -93,10 +94,14 @@ class Disk:
                 if self._unwritten:
                     self._wake.set()
         finally:
-            while self._dirty:  # the last change before the end is kept too
-                self._next()()
-            for scope in list(self._files):
-                self._close(scope)
+            try:
+                if self._job is not None:
+                    await asyncio.wait([self._job], timeout=_END)
+            finally:
+                while self._dirty:  # the last change before the end is kept too
+                    self._next()()
+                for scope in list(self._files):
+                    self._close(scope)
 
     async def flush(self) -> None:
         """One gateway after the other: a complete record of a large one takes milliseconds to make."""
@@ -104,14 +109,11 @@ class Disk:
         for _ in range(len(self._dirty)):
             if not self._dirty:
                 return
-            self._writing = next(iter(self._dirty))
-            try:
-                await asyncio.to_thread(self._next())
-            finally:
-                self._writing = ""
+            self._job = asyncio.get_running_loop().run_in_executor(None, self._next())
+            await asyncio.shield(self._job)  # cancelled, it is still being written, with what changes until it is
 
     def _next(self) -> Callable[[], None]:
-        scope, self._meanwhile = next(iter(self._dirty)), []
+        scope = next(iter(self._dirty))
         return self._write(scope, self._dirty.pop(scope), None, complete=True)
 
     def _write(
@@ -125,6 +127,8 @@ class Disk:
             self._close(scope)
             return lambda: journal.path.unlink(missing_ok=True)
         data, replace = journal.record(state, touched, complete=complete)
+        if replace:
+            self._meanwhile[scope] = []
 
         def write() -> None:
             if not data:
@@ -147,11 +151,11 @@ class Disk:
 
     def _append(self, scope: str, path: Path, data: bytes) -> None:
         with self._files_lock:
-            if scope == self._writing:
-                self._meanwhile.append(data)
+            if scope in self._meanwhile:
+                self._meanwhile[scope].append(data)
             file = self._files.get(scope)
             if file is None:
-                if scope == self._writing and not path.exists():
+                if scope in self._meanwhile and not path.exists():
                     return
                 file = self._files[scope] = os.open(path, os.O_WRONLY | os.O_APPEND)
             if os.write(file, data) < len(data):
@@ -164,7 +168,7 @@ class Disk:
             file.flush()
             os.fsync(file.fileno())
             with self._files_lock:
-                file.write(b"".join(self._meanwhile))
+                file.write(b"".join(self._meanwhile.pop(scope, ())))
                 file.flush()
                 fresh.replace(path)
                 self._close(scope)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import aclosing
 from pathlib import Path
 from typing import Never, Protocol
 
 import structlog
 
-from fingerpost.secrets.protocol import Secrets, SecretsFailed
+from fingerpost.secrets.follower import Follower
+from fingerpost.secrets.protocol import Data, Secrets, SecretsFailed
 
 log = structlog.get_logger()
 _AGAIN = 5.0
@@ -36,13 +36,20 @@ class Kept(Protocol):
 
 
 class KeptInFolder:
-    """The order of `keep` is kept: who writes a certificate last finds its key there."""
+    """The order of `keep` is kept: who writes a certificate last finds its key there. What cannot be written now is
+    held in memory, and tried again.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, again: float = _AGAIN) -> None:
         self.changed: Callable[[], None] = lambda: None  # nobody else writes there
-        self._folder = folder
+        self._folder, self._again = folder, again
+        self._unwritten: dict[str, bytes] = {}
+        self._failed = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def read(self, name: str) -> bytes | None:
+        if name in self._unwritten:
+            return self._unwritten[name]
         try:
             return (self._folder / name).read_bytes()
         except FileNotFoundError:
@@ -50,15 +57,36 @@ class KeptInFolder:
 
     async def keep(self, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
-            await asyncio.to_thread(_write, self._folder / name, data)
+            self._unwritten.pop(name, None)
+            self._unwritten[name] = data  # last
+        await self._write()
+
+    async def _write(self) -> None:
+        async with self._writing:
+            for name, data in list(self._unwritten.items()):
+                path = self._folder / name
+                try:
+                    await asyncio.to_thread(_write, path, data)
+                except OSError as failed:  # a full disk must not end the agent
+                    if not self._failed.is_set():
+                        remedy = "make room or repair the folder; it is tried again"
+                        log.warning("apply.kept.unwritten", file=str(path), error=str(failed), remedy=remedy)
+                    self._failed.set()
+                    return
+                if self._unwritten.get(name) is data:
+                    del self._unwritten[name]
+            self._failed.clear()
 
     def drop(self, names: Collection[str]) -> None:
         for name in names:
+            self._unwritten.pop(name, None)
             (self._folder / name).unlink(missing_ok=True)
 
     async def run(self) -> Never:
-        while True:  # there is nothing to do
-            await asyncio.Event().wait()
+        while True:
+            await self._failed.wait()
+            await asyncio.sleep(self._again)
+            await self._write()
 
 
 class KeptInSecret:
@@ -93,7 +121,7 @@ class KeptInSecret:
         try:
             self._files = dict(await self._secrets.get(self._name))
         except SecretsFailed as failed:
-            log.warning("apply.kept.unread", resource=self._name, reason=str(failed))
+            _complain(self._name, str(failed))
 
     async def run(self) -> Never:
         async with asyncio.TaskGroup() as group:
@@ -115,20 +143,21 @@ class KeptInSecret:
                 await asyncio.sleep(self._again)
 
     async def _follow(self) -> None:
-        async with aclosing(self._secrets.watch([self._name])) as changes:  # type: ignore[type-var]  # every watch is a generator
-            async for _ in changes:
-                try:
-                    found = dict(await self._secrets.get(self._name))
-                except SecretsFailed as failed:
-                    log.warning("apply.kept.unread", resource=self._name, reason=str(failed))
-                    continue
-                if found == self._files:
-                    continue
-                if self._may_write() and self._files:
-                    self._dirty.set()  # somebody else has changed it: what is in use counts
-                else:
-                    self._files = found
-                    self.changed()
+        await Follower(self._secrets, self._again).run([self._name], self._take, _complain)
+
+    def _take(self, _name: str, data: Data) -> None:
+        found = dict(data)
+        if found == self._files:
+            return
+        if self._may_write() and self._files:
+            self._dirty.set()  # somebody else has changed it: what is in use counts
+        else:
+            self._files = found
+            self.changed()
+
+
+def _complain(name: str, reason: str) -> None:
+    log.warning("apply.kept.unread", resource=name, reason=reason)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -31,8 +31,6 @@ class Away:
         log.warning("relay.link.lost", reason=why.message, retry_in=round(pause, 2), server=server)
 
     def finding(self, link: AgentLink) -> Finding | None:
-        if found := self._trust.finding or self._trust.away:
-            return found
-        if (seconds := link.waits()) >= _ANSWERS:
+        if (seconds := link.waits()) >= _ANSWERS:  # first: whatever kept it away before does so no longer
             return not_registered(self._settings.server_address, self._settings.cluster, seconds)
-        return self._turned_down
+        return self._trust.finding or self._trust.away or self._turned_down

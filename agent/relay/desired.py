@@ -106,8 +106,9 @@ class DesiredState:
         scope = self.scopes.setdefault(delta.scope, Scope())
         for raw in delta.pieces:
             self._arrive(raw)
-        if scope.resyncing:
+        if scope.resyncing and not delta.gone:
             return
+        scope.resyncing = False  # no digests come of what is gone
         work = scope.work
         if work is None:
             newest = scope.waiting[-1].number if scope.waiting else scope.version
@@ -190,7 +191,9 @@ class DesiredState:
         for key, new in changed.items():
             self._replace(scope, key, new, version)
         if version.gone:
-            del self.scopes[name]
+            self.resync.pop(name, None)
+            if not scope.waiting:
+                del self.scopes[name]
         elif scope.digest.total != version.after or (scope.doubted and version.keep is None):
             # Nothing of a version that does not add up is handed on before the resync has made the lists right.
             scope.unsaid.update(changed)
@@ -219,6 +222,12 @@ class DesiredState:
                 del scope.lists[key]
 
     def _start_resync(self, name: str, scope: Scope) -> None:
+        gone = [i for i, version in enumerate(scope.waiting) if version.gone]
+        if gone:  # what was before it does not matter any more
+            for _ in range(gone[-1]):
+                scope.waiting.popleft()
+            self._advance(name, scope)
+            return
         scope.work, scope.resyncing = None, True
         scope.waiting.clear()
         self.resync[name] = None

@@ -110,6 +110,8 @@ class AgentLink:
             why = _first(lost)
             if self.connections == before and why.reason is None:
                 why = await self._trust.explain(why)
+            elif why.reason is not None:  # it spoke
+                self._trust.finding = self._trust.away = None
             raise why from several
 
     async def _second(self) -> tuple[grpc.aio.Channel, Line] | None:
@@ -144,6 +146,7 @@ class AgentLink:
     async def _hold(self, channel: grpc.aio.Channel, line: Line) -> None:
         """One connection to its end."""
         self._present = channel
+        self._pull.asked.clear()  # Push waits for what this connection asks, and may begin before Pull
         leads = self._leading = self.leads()
         self._demoted.clear()
         async with channel:
@@ -177,9 +180,9 @@ class AgentLink:
             self._count(call, stream)
 
     async def _questions(self) -> None:
-        """An agent that has just started tells nothing before it knows what it is asked about: facts about those
-        Services would be missing in what it announces, and the server would take them for gone. A server that lets it
-        wait may not know of the cluster before it has heard of it.
+        """An agent tells nothing before it knows what it is asked about now: facts about those Services would be
+        missing in what it announces, and the server would take them for gone. A server that lets it wait may not know
+        of the cluster before it has heard of it.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_QUESTIONS):
@@ -190,6 +193,7 @@ class AgentLink:
         try:
             await stream.say(self._pull.begin(stream, self._hello()).SerializeToString())
             self.connections += 1
+            self._trust.away = None  # it is reached, whatever was found before that
             await stream.run(self._pull.receive, self._pull.produce)
         finally:
             self._pull.end(stream)

@@ -36,7 +36,7 @@ class Pull:
         self.desired = desired
         self._on_interest, self._interest = on_interest, Interest()
         self.on_arrivals: Callable[[Iterable[tuple[str, bytes]]], None] = lambda _: None
-        self.asked = asyncio.Event()  # the server has said which facts it needs, in the life of this process
+        self.asked = asyncio.Event()  # the server has said which facts it needs, on the present connection
         self._stream: Stream | None = None
         self._welcome = False
         self._answer_delay, self._answer_due = answer_delay, False

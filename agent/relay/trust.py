@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import random
-from contextlib import aclosing
 from typing import Any, Never, Protocol
 
 import grpc
@@ -20,6 +19,7 @@ from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
 from fingerpost.relay.reasons import REFUSED_KIND, LinkLost
 from fingerpost.relay.v1 import bootstrap_pb2 as pb
+from fingerpost.secrets.follower import AGAIN, Follower
 from fingerpost.secrets.protocol import Data, Secrets, SecretsFailed
 
 log = structlog.get_logger()
@@ -96,11 +96,12 @@ def renew_at(pair: pki.Pair, ratio: float, spread: float) -> datetime.datetime:
 class SecretTrust:
     """With TLS: what the agent's secrets hold, and what is asked of the server with it."""
 
-    def __init__(self, secrets: Secrets, plan: Plan) -> None:
+    def __init__(self, secrets: Secrets, plan: Plan, read_again: float = AGAIN) -> None:
         self.changed = asyncio.Event()
         self.finding: Finding | None = None
         self.away: Finding | None = None
         self._secrets, self._plan = secrets, plan
+        self._follower = Follower(secrets, read_again)
         self._roots, self._issued_roots = b"", b""
         self._token = ""
         self._pair: pki.Pair | None = None
@@ -189,10 +190,12 @@ class SecretTrust:
 
     def unusable(self) -> list[Finding]:
         """Secrets that are not what is in use."""
-        where, former = self._secrets.where, {self._plan.root: self._roots, self._plan.client: self._pair}
+        plan, where = self._plan, self._secrets.where
+        former = {plan.root: self._roots, plan.client: self._pair, plan.token: self._token}
+        found = {name: f"secret {name} in {where} {why}" for name, why in self._unusable.items()}
         return [
-            Finding("RelaySecretUnusable", f"secret {name} in {where} {why}; what it held before stays in use")
-            for name, why in sorted(self._unusable.items())
+            Finding("RelaySecretUnusable", f"{why}; what it held before stays in use")
+            for name, why in sorted((found | self._follower.unread).items())
             if former.get(name)
         ]
 
@@ -239,9 +242,9 @@ class SecretTrust:
         """
         for name in self._names():
             try:
-                await self._load(name)
+                self._take(name, await self._secrets.get(name))
             except SecretsFailed as failed:
-                log.warning("relay.secret.unread", resource=name, reason=str(failed))
+                _complain(name, str(failed))
 
     async def run(self) -> Never:
         async with asyncio.TaskGroup() as group:
@@ -254,15 +257,10 @@ class SecretTrust:
         return (plan.root,) if plan.relay_token else (plan.root, plan.client, plan.token)
 
     async def _follow(self) -> None:
-        async with aclosing(self._secrets.watch(self._names())) as changes:  # type: ignore[type-var]  # every watch is a generator
-            async for name in changes:
-                try:
-                    await self._load(name)
-                except SecretsFailed as failed:
-                    log.warning("relay.secret.unread", resource=name, reason=str(failed))
+        await self._follower.run(self._names(), self._take, _complain)
 
-    async def _load(self, name: str) -> None:
-        data, plan = await self._secrets.get(name), self._plan
+    def _take(self, name: str, data: Data) -> None:
+        plan = self._plan
         try:
             if name == plan.root:
                 self._take_roots(data)
@@ -375,6 +373,10 @@ class SecretTrust:
                 log.warning("relay.certificate.unrenewed", reason=lost.message)
                 lifetime = (pair.leaf.not_valid_after_utc - pair.leaf.not_valid_before_utc).total_seconds()
                 await asyncio.sleep(min(lifetime / 50, _RETRY))
+
+
+def _complain(name: str, reason: str) -> None:
+    log.warning("relay.secret.unread", resource=name, reason=reason)
 
 
 def _code_of(refused: grpc.aio.AioRpcError) -> str:

@@ -7,11 +7,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+import structlog
+
 from agent.apply.gateway import GatewayState, Key
 from agent.xds.gateway import Gateway, Surroundings
 from agent.xds.ports import Certificates, LocalEndpoints, Localities, Reports, Secrets, Store
 from agent.xds.resolver import Resolver
 from fingerpost.relay.pieces import PieceList
+
+log = structlog.get_logger()
 
 
 class Gateways:
@@ -28,7 +32,7 @@ class Gateways:
         found: Callable[[str], object],
     ) -> None:
         """`found` is called with the name of each gateway when it is first heard of: it needs a token and a
-        certificate.
+        certificate. It may raise OSError.
         """
         self.resolver = Resolver(self._hosts_changed)
         self.localities = localities
@@ -40,14 +44,19 @@ class Gateways:
     def restore(self, states: Iterable[GatewayState]) -> None:
         """What the agent had when it ended; served before anyone was asked (M-9)."""
         for state in states:
-            self._gateways[state.scope] = Gateway(state, self._around)
-            self._found(state.scope)
+            self._add(state)
 
     def get(self, name: str) -> Gateway:
         gateway = self._gateways.get(name)
-        if gateway is None:
-            gateway = self._gateways[name] = Gateway(GatewayState(name), self._around)
-            self._found(name)
+        return self._add(GatewayState(name)) if gateway is None else gateway
+
+    def _add(self, state: GatewayState) -> Gateway:
+        gateway = self._gateways[state.scope] = Gateway(state, self._around)
+        try:
+            self._found(state.scope)
+        except OSError as failed:  # a full disk must not end the agent; who asks for the token has it made
+            remedy = "make room or repair the folder; `fingerpost proxy bootstrap` tries it again"
+            log.error("xds.token.unwritten", gateway=state.scope, error=str(failed), remedy=remedy)
         return gateway
 
     def states(self) -> Mapping[str, GatewayState]:

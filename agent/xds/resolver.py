@@ -57,7 +57,7 @@ class Resolver:
         async def ask(host: str) -> None:
             try:
                 found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except OSError as failed:
+            except (OSError, UnicodeError) as failed:  # the latter: an empty label, or one over 63 characters
                 log.warning("xds.host.unresolved", host=host, error=str(failed))
                 return
             answers[host] = tuple(sorted({str(entry[4][0]) for entry in found}))

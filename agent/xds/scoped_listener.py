@@ -18,10 +18,9 @@ from envoy.type.matcher.v3 import http_inputs_pb2
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 
-from agent.xds.scopes import HEADER, MARK, REST, SEPARATOR
+from agent.xds.scopes import HEADER, LOWER, MARK, REST, SEPARATOR
 
 _EARLY = "envoy.http.early_header_mutation.header_mutation"
-_LOWER = "fingerpost.dev/host-in-lower-case"
 _LOWER_CASE = f"""\
 function envoy_on_request(handle)
   local headers = handle:headers()
@@ -68,7 +67,7 @@ def scope(manager: hcm_pb2.HttpConnectionManager, config: str, rest: bool) -> No
 
 def _lower_case() -> hcm_pb2.HttpFilter:
     guarded = extension_matcher_pb2.ExtensionWithMatcher()
-    guarded.extension_config.name = _LOWER
+    guarded.extension_config.name = LOWER
     guarded.extension_config.typed_config.CopyFrom(_lua(_LOWER_CASE))
     skipping = guarded.xds_matcher.matcher_list.matchers.add()
     upper = skipping.predicate.not_matcher.single_predicate
@@ -78,7 +77,7 @@ def _lower_case() -> hcm_pb2.HttpFilter:
     upper.value_match.safe_regex.google_re2.SetInParent()
     skipping.on_match.action.name = "skip"
     skipping.on_match.action.typed_config.CopyFrom(_pack(skip_action_pb2.SkipFilter()))
-    return hcm_pb2.HttpFilter(name=_LOWER, typed_config=_pack(guarded))
+    return hcm_pb2.HttpFilter(name=LOWER, typed_config=_pack(guarded))
 
 
 def _lua(code: str) -> any_pb2.Any:

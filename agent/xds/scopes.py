@@ -23,6 +23,7 @@ HEADER = "x-fingerpost-scope"  # the scope of a request: the listener writes it 
 SEPARATOR = "/"
 REST = "*"
 MARK = "fingerpost.dev/scoped-routes"  # metadata of every virtual host, so that the listener knows that one was found
+LOWER = "fingerpost.dev/host-in-lower-case"  # a filter; as that called MARK for requests without a route yet
 _NAME, _KEY, _CONFIG = 1, 3, 5  # fields of ScopedRouteConfiguration; a RouteConfiguration has its name in 1, too
 _REMEMBERED = 32
 _PLAIN_NAME = re.compile(r"[a-z0-9._-]+")
@@ -168,5 +169,13 @@ def _marked() -> Piece:
     return piece(Role.ITEM, "", host.SerializeToString(deterministic=True))
 
 
+def _config_tail() -> bytes:
+    config = route_pb2.RouteConfiguration(request_headers_to_remove=[HEADER])
+    for name in (LOWER, MARK):
+        config.typed_per_filter_config[name].Pack(route_components_pb2.FilterConfig(disabled=True))
+    body: bytes = config.SerializeToString(deterministic=True)
+    return body
+
+
 _MARKED = _marked()
-_CONFIG_TAIL: bytes = route_pb2.RouteConfiguration(request_headers_to_remove=[HEADER]).SerializeToString()
+_CONFIG_TAIL = _config_tail()

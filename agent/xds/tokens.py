@@ -35,7 +35,7 @@ def ensure_token(folder: Path, gateway: str) -> str:
 
 class GatewayTokens(Protocol):
     def ensure(self, gateway: str) -> str:
-        """The token of the gateway "namespace/name"."""
+        """The token of the gateway "namespace/name". Raises OSError when it cannot be kept."""
         ...
 
     def gateway_of(self, token: str) -> str | None: ...

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ctl.contexts import NO_CONTEXT, Context, load, path, save
+from ctl.contexts import NO_CONTEXT, Context, check_address, load, path, save
 from ctl.exits import Code, usage
 from ctl.flags import current
 from ctl.output import Document, as_yaml, emit
@@ -41,13 +41,14 @@ def set_context(name: str, servers: Sequence[str], agents: Sequence[str]) -> int
     contexts, flags = load(must_exist=False), current()
     known = contexts.contexts.get(name, Context())
     for server in servers:
-        _address(server, "--server")
+        check_address("--server", server)
     pairs = dict(known.agents)
     for agent in agents:
         cluster, found, address = agent.partition("=")
         if not found or not cluster:
             raise usage(f'--agent is "{agent}"', "write --agent CLUSTER=http://HOST:PORT")
-        pairs[cluster] = _address(address, "--agent")
+        check_address(f"--agent {cluster}", address)
+        pairs[cluster] = address
     fresh = Context(
         server=servers[0] if servers else known.server,
         servers=tuple(servers[1:]) if servers else known.servers,
@@ -62,12 +63,6 @@ def set_context(name: str, servers: Sequence[str], agents: Sequence[str]) -> int
     in_use = contexts.current or name
     save(msgspec.structs.replace(contexts, current=in_use, contexts={**contexts.contexts, name: fresh}))
     return _done(f"context {name} is written to {path()}", name)
-
-
-def _address(text: str, flag: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise usage(f'{flag} is "{text}"', "an address begins with http://, for instance http://127.0.0.1:9091")
-    return text
 
 
 def _done(text: str, name: str) -> int:

@@ -11,7 +11,7 @@ from ctl.commands.objects import partial
 from ctl.exits import Code, Failed
 from ctl.flags import current
 from ctl.known import check_cluster
-from ctl.output import Document, as_yaml, emit, fail, note
+from ctl.output import Document, as_yaml, emit, note
 from ctl.server import Answers, get
 from ctl.streams import unread
 from ctl.table import table
@@ -40,7 +40,7 @@ def events(cluster: str) -> int:
 
 
 def follow(cluster: str) -> int:
-    """Until Ctrl-C or --timeout. A server that is away is told once; it may have other events when it is back."""
+    """Until Ctrl-C or --timeout. A server that is away is told once, and that it is back, maybe with other events."""
     told: dict[str, int] = {}
     code, trouble, answered = int(Code.DONE), "", False
     end = None if current().wait is None else time.monotonic() + current().timeout
@@ -59,14 +59,17 @@ def follow(cluster: str) -> int:
                 said, code = "; ".join(answers.missing), int(Code.PARTIAL if answers.missing else Code.DONE)
                 if said and said != trouble:
                     note(f"warning: {said} does not answer, so its events are missing")
+                elif trouble and not said:
+                    note("all management servers answer again")
             except Failed as failure:
                 if failure.code == Code.TIMEOUT and answered:
                     break
                 if failure.code != Code.UNREACHABLE:
                     raise
                 said, code = failure.message, int(failure.code)
-                if said != trouble:
-                    fail(failure)
+                if said != trouble:  # not on stdout: with -o json only events are there
+                    note(f"error: {said}")
+                    note(f"hint: {failure.hint}")
             trouble = said
             time.sleep(_INTERVAL if end is None else max(0.0, min(_INTERVAL, end - time.monotonic())))
     except KeyboardInterrupt:

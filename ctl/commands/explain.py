@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ctl.exits import Code, usage
 from ctl.output import Document, emit
+from ctl.rolled_back import tell_rollbacks
 from ctl.server import first, post
 
 
@@ -22,11 +23,13 @@ def explain_route(url: str, method: str, headers: Sequence[str], query: Sequence
         question["gateway"] = gateway
     answers = post("/explain/route", question)
     found = first(answers)
+    rollbacks = found.get("rollbacks", ())  # an earlier server names none
+    tell_rollbacks(rollbacks)
     emit(
         Document(
             "Explanation",
             text=lambda: str(found["text"]),
-            spec=found["explanation"],
+            spec={**found["explanation"], "rollbacks": rollbacks},
             names=[g["route"]["name"] for g in found["explanation"].get("gateways", ()) if g.get("route")],
             server_version=answers.version,
             context=answers.context,

@@ -27,10 +27,9 @@ _COLUMNS = (("Listeners", "listener"), ("Routes", "routes"), ("Clusters", "clust
 
 @in_time
 def translate(source: str, target: str, management: str) -> int:
-    if not target:
-        raise usage("-o is empty", "name a folder to write to")
     place = Place(cluster=management, admin_namespace=current().admin_namespace)
     check_fleet("-f", Path(source), management)
+    _check_apart(source, target)
     made = translate_folder(Path(source), place)
     check_readable(made.manifests.findings)
     found = entries(made.outcome.scopes())
@@ -49,6 +48,14 @@ def translate(source: str, target: str, management: str) -> int:
         where = f"{problem.place}: {problem.object} " if problem.object else f"{problem.place}: "
         note(f"{problem.level.value.lower()}: {where}{problem.message}")
     return Code.FINDINGS if any(p.level is Level.ERROR for p in problems) else Code.DONE
+
+
+def _check_apart(source: str, target: str) -> None:
+    """What is written into the folder that is read would be read by the next run. Raises Failed."""
+    read, written = Path(source).resolve(), Path(target).resolve()
+    if written.is_relative_to(read):
+        where = "the folder that -f names" if written == read else f"in {source}, which -f names"
+        raise usage(f"-o is {target}, which is {where}: the next run would read it", "name a folder outside of it")
 
 
 def _finding(problem: Finding) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ctl.exits import Code, usage
-from ctl.offline.given import UNREADABLE, check_paths, stdin
+from ctl.offline.given import UNREADABLE, check_paths, named, stdin
 from ctl.output import Document, emit, note
 from mgmt.validate import Level, render, validate_path
 from mgmt.validate.sources import STDIN
@@ -19,6 +19,7 @@ _SEVERITIES = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note
 def validate(paths: Sequence[str]) -> int:
     if not paths:
         raise usage("nothing to validate", "write fingerpost validate -f FILE, -f FOLDER or -f - for standard input")
+    paths = named(paths)
     check_paths(paths)
     report = validate_path(paths, stdin=stdin(paths))
     if not report.checked and not report.failed:

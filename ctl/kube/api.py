@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from ctl.contexts import Context, usual_kubeconfig
 from ctl.exits import Code, Failed
 from ctl.flags import current
+from fingerpost.cluster.kubernetes import answers
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.kubeconfig import KubeconfigWrong, usable
 from fingerpost.cluster.protocol import ClusterFailed
@@ -113,8 +113,7 @@ class Kube:
         self.api, self.place = api, place
 
     async def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Object:
-        found: Object = json.loads(await self.api.get(path, query, accept))
-        return found
+        return await self.api.get(path, answers.mapping, query, accept)
 
     async def find(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Object | None:
         """None when there is none, or no such kind."""
@@ -128,7 +127,8 @@ class Kube:
     async def items(self, path: str, query: Mapping[str, str] | None = None, accept: str = _JSON) -> Sequence[Object]:
         """Empty where there is no such kind."""
         try:
-            return tuple((await self.get(path, query, accept))["items"] or ())  # null where there are none
+            page = await self.api.get(path, answers.page, query, accept)
+            return tuple(answers.mapping(item) for item in page.items or ())
         except ApiFailed as failed:
             if failed.status == 404:
                 return ()
@@ -136,9 +136,7 @@ class Kube:
 
     async def apply(self, path: str, obj: Object) -> Object:
         """Server-side; takes over the fields that it names."""
-        body = await self.api.patch(path, obj, APPLY, {"fieldManager": MANAGER, "force": "true"})
-        made: Object = json.loads(body)
-        return made
+        return await self.api.patch(path, obj, APPLY, answers.mapping, {"fieldManager": MANAGER, "force": "true"})
 
     async def make_namespace(self, name: str) -> bool:
         """False when it was there."""

@@ -7,6 +7,7 @@ from ctl.kube.accepted import CLUSTERS
 from ctl.kube.api import MANAGER, Kube
 from ctl.steps import Steps
 from fingerpost.api.admin.kubernetes_cluster import APPROVAL, REQUESTED_BY, Approval, approval_of
+from fingerpost.cluster.kubernetes.answers import mapping
 from fingerpost.cluster.kubernetes.api import MERGE
 
 
@@ -29,5 +30,5 @@ async def decided(kube: Kube, namespace: str, name: str, decision: Approval, ste
     else:
         # not an apply: that would give up what `register` has applied as the same manager
         body = {"metadata": {"uid": found["metadata"]["uid"], "annotations": {APPROVAL: decision.value}}}
-        await kube.api.patch(path, body, MERGE, {"fieldManager": MANAGER})
+        await kube.api.patch(path, body, MERGE, mapping, {"fieldManager": MANAGER})
         steps.done(f"KubernetesCluster {namespace}/{name} set to {decision}")

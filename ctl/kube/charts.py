@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tarfile import is_tarfile
 
@@ -15,7 +16,7 @@ _PLACES = (Path(__file__).parents[1] / "charts", Path(__file__).parents[2] / "ch
 def chart(name: str, given: str = "") -> Path:
     """`given` by a person: a folder or an archive. Raises Failed."""
     if given:
-        path = Path(given).expanduser()
+        path = Path(os.path.expanduser(given))
         flag, remedy = _FLAGS[name], "name a folder with Chart.yaml, or a .tgz"
         if not path.exists():
             raise usage(f"{flag} is {given}, and the chart {path} does not exist", remedy)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ctl.exits import Code, Failed
 from ctl.kube.api import NAMES_ONLY, Kube, Object
 from fingerpost.cluster.kubernetes.api import ApiFailed
-from fingerpost.cluster.kubernetes.discovery import ACCEPT, PATHS, Resource, served
+from fingerpost.cluster.kubernetes.discovery import ACCEPT, PATHS, Resource, groups, served
 
 _PAGE = "500"
 _AT_ONCE = 8
@@ -43,7 +43,7 @@ class Purge:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def find(self) -> Traces:
-        documents = [await self._kube.api.get(path, None, ACCEPT) for path in PATHS]
+        documents = [await self._kube.api.get(path, groups, None, ACCEPT) for path in PATHS]
         known = served(documents)
         try:
             async with asyncio.TaskGroup() as group:

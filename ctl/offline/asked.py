@@ -11,6 +11,7 @@ from ctl.exits import Code, Failed, usage
 from ctl.flags import current
 from ctl.offline.given import broken, check_fleet
 from ctl.output import Document, emit, remark
+from ctl.rolled_back import tell_rollbacks
 from fingerpost import __version__
 from fingerpost.objects import ObjectKey, canonical
 from mgmt.snapshot.outcome import Outcome
@@ -69,8 +70,7 @@ def tell(
     """What was found there, with what it was found in."""
     if warning := _another_version(there):
         remark(f"warning: {warning}")
-    for one in there.rollbacks:
-        remark(f"note: {_rolled_back(one)}")
+    tell_rollbacks(there.rollbacks)
     emit(
         Document(
             kind,
@@ -91,24 +91,16 @@ def _another_version(asked: Asked) -> str:
     return f"the server is of version {asked.server_version}, this command of {__version__}: its answer may differ"
 
 
-def _rolled_back(one: Mapping[str, Any]) -> str:
-    scope, reached = f"{one['scope']} {one['name']}", "gateways"
-    if one["scope"] == "cluster":
-        reached = "it"
-    elif not one["name"]:
-        scope = "everything"
-    what = f"{scope} is rolled back to snapshot {one['snapshot']} ({one['id']})"
-    return f"{what}; what is written since does not reach {reached} until fingerpost rollback release {one['id']}"
-
-
 _REMEDY = "fingerpost snapshot input -o json > FILE makes one"
 
 
 def _kept(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
     except OSError as e:
         raise usage(f"--snapshot is {file}: {e.strerror}", _REMEDY) from e
+    except UnicodeDecodeError as e:
+        raise usage(f"--snapshot is {file}, which holds no dump of inputs", _REMEDY) from e
     try:
         found = json.loads(text) if text.lstrip().startswith("{") else _yaml(text)
         body = found["spec"]

@@ -14,7 +14,7 @@ import msgspec
 from agent.discovery.facts import is_hidden
 from ctl.exits import usage
 from ctl.known import check_one_of
-from ctl.offline.given import broken, check_paths, check_readable, stdin
+from ctl.offline.given import broken, check_paths, check_readable, named, stdin
 from ctl.output import remark
 from fingerpost.api.core.service import Service
 from fingerpost.api.kinds import AmbiguousKind, UnknownKind, find
@@ -23,7 +23,7 @@ from fingerpost.objects import ObjectKey, canonical
 from mgmt.ingest.kinds import read_by_server
 from mgmt.snapshot.outcome import Outcome
 from mgmt.translate.routing.destination_views import SERVICE
-from mgmt.validate.manifests import read_manifests
+from mgmt.validate.manifests import Written, read_manifests
 from mgmt.validate.sources import read_sources
 
 _GIVEN = ("uid", "creationTimestamp", "generation")
@@ -36,6 +36,7 @@ def edits(
     """Files are read, `-` from stdin; what is left out is told. `cluster`: where objects of files outside of a folder
     per cluster belong; empty: the management cluster. `prune`: "", "namespace" or "cluster". Raises Failed.
     """
+    paths = named(paths)
     check_paths(paths)
     home = outcome.place.cluster
     if cluster:
@@ -64,7 +65,7 @@ def edits(
         remark(f"left out, since only agents read it: {kinds}")
     if prune:
         changes |= _pruned(outcome, manifests.objects.keys(), prune)
-    changes |= dict.fromkeys(_named(outcome, delete, cluster or home))
+    changes |= dict.fromkeys(_named(outcome, delete, cluster or home, manifests.objects))
     for where, namespace in {(k.cluster, k.namespace) for k, body in changes.items() if body and k.namespace}:
         own = ObjectKey(NAMESPACE_TYPE, where, "", namespace)
         if own not in outcome.objects and own not in changes:
@@ -120,7 +121,10 @@ def _pruned(outcome: Outcome, written: Iterable[ObjectKey], prune: str) -> Chang
     return gone
 
 
-def _named(outcome: Outcome, names: Iterable[str], cluster: str) -> Iterable[ObjectKey]:
+def _named(
+    outcome: Outcome, names: Iterable[str], cluster: str, written: Mapping[ObjectKey, Written]
+) -> Iterable[ObjectKey]:
+    """Those that would be gone. Raises Failed."""
     for text in names:
         kind, _, name = text.partition("/")
         try:
@@ -131,4 +135,7 @@ def _named(outcome: Outcome, names: Iterable[str], cluster: str) -> Iterable[Obj
         key = ObjectKey(type_, cluster, namespace, own)
         if key not in outcome.objects:
             raise usage(f"--delete is {text}: there is no {key}", f"fingerpost get {kind} lists those that are there")
+        if key in written:
+            remedy = "take it out of the files, or leave --delete away"
+            raise usage(f"--delete is {text}, and {key} is also in {written[key].file}, as one that is there", remedy)
         yield key

@@ -33,6 +33,14 @@ def check_belongs(cluster: str, given: Sequence[str]) -> None:
         raise usage("--cluster says where files belong, and there are none", "give them with -f, or leave it away")
 
 
+_CALLED_STDIN = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+
+
+def named(paths: Sequence[str]) -> list[str]:
+    """Standard input by whatever name is `-`: as a path it may be a socket or a terminal, which cannot be opened."""
+    return [STDIN if path in _CALLED_STDIN else path for path in paths]
+
+
 def stdin(paths: Sequence[str]) -> bytes:
     """Where it was asked for; one byte more than is allowed says that there are too many."""
     return sys.stdin.buffer.read(LARGEST_FILE + 1) if STDIN in paths and sys.stdin is not None else b""

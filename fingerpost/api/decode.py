@@ -101,7 +101,12 @@ def _decode_slowly(
         obj = msgspec.convert(raw, codec.model, dec_hook=decode_hook)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         found = _problems(key, Severity.INVALID, mistakes(raw, codec.model))
-        return None, found or (_problem(key, Severity.INVALID, Mistake("", "Malformed", str(error))),)
+        if not found:
+            return None, (_problem(key, Severity.INVALID, Mistake("", "Malformed", str(error))),)
+        refused = {problem.path for problem in found}
+        unknown = unknown_fields(raw, codec.tree) if codec.kind.written_by_users else ()
+        doubted = (mistake for mistake in unknown if sayable(mistake.path) not in refused)
+        return None, (found + _problems(key, Severity.WARNING, doubted))[:_MOST]
     return _finish(key, codec, obj, raw) if codec.kind.written_by_users else (obj, ())
 
 

@@ -77,7 +77,7 @@ def _without_none(info: inspect.Type) -> inspect.Type:
 
 
 def unknown_fields(value: Mapping[str, Any], tree: Message) -> Iterator[Mistake]:
-    """For a value that the decoder accepted, so its shape is known to fit."""
+    """What has another shape than the model is passed over: that is a mistake, and told as such."""
     fields = tree.fields
     for name, item in value.items():
         below = fields.get(name)
@@ -97,7 +97,7 @@ def _unknown_below(name: str, item: Any, tree: Message) -> Iterator[Mistake]:
             yield Mistake(f"{name}.{path}", code, message)
     elif type(item) is list:
         for index, element in enumerate(item):
-            for path, code, message in unknown_fields(element, tree):
+            for path, code, message in unknown_fields(element, tree) if type(element) is dict else ():
                 yield Mistake(f"{name}[{index}].{path}", code, message)
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from fingerpost.cluster.protocol import Announcement, ClusterFailed
 from fingerpost.objects import ObjectKey
+from fingerpost.statuses import conditions, items, part, text
 
 log = structlog.get_logger()
 _WRONG = {"INVALID": "Invalid", "FAILED": "Failed"}
@@ -28,21 +29,20 @@ _REMEMBERED = 10_000
 
 def of_status(before: Any, status: Mapping[str, Any]) -> Iterator[Announcement]:
     """What is new in `status`; `before` is the one that was there, None: none."""
-    had = before if isinstance(before, Mapping) else {}
-    yield from _of_state(_at(had, "common", "State"), _at(status, "common", "State"))
-    told = {(m["gateway"], m["reason"]) for m in _at(had, "arrival").get("missing", ())}
-    for missing in _at(status, "arrival").get("missing", ()):
-        code = _CODE.fullmatch(missing["reason"])
-        if code and code[1] not in _EXPECTED and (missing["gateway"], missing["reason"]) not in told:
-            yield Announcement(code[1], f"{missing['gateway']}: {code[2]}")
-    yield from _of_conditions(_conditions(had), _conditions(status))
+    yield from _of_state(part(before, "common", "State"), part(status, "common", "State"))
+    told = set(_missing(before))
+    for gateway, reason in _missing(status):  # what was found there at a start stays in it
+        code = _CODE.fullmatch(reason)
+        if code and code[1] not in _EXPECTED and (gateway, reason) not in told:
+            yield Announcement(code[1], f"{gateway}: {code[2]}")
+    yield from _of_conditions(_conditions(before), _conditions(status))
 
 
 def _of_state(had: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Announcement]:
-    approval, message = state.get("approval"), state.get("message", "")
-    if approval in _WRONG and (approval, message) != (had.get("approval"), had.get("message")):
+    approval, message = text(state, "approval"), text(state, "message")
+    if approval in _WRONG and (approval, message) != (text(had, "approval"), text(had, "message")):
         yield Announcement(_WRONG[approval], message)
-    elif approval in ("ACCEPTED", "WARNING") and had.get("approval") in _WRONG:
+    elif approval in ("ACCEPTED", "WARNING") and text(had, "approval") in _WRONG:
         yield Announcement("Accepted", message or "what was wrong is mended", warning=False)
 
 
@@ -59,15 +59,13 @@ def _of_conditions(had: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[A
         yield Announcement("Conflict", conflict.get("message", ""))
 
 
-def _at(status: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    found: Any = status
-    for name in path:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+def _missing(status: Any) -> Iterator[tuple[str, str]]:
+    """(gateway, reason)"""
+    return ((m["gateway"], m["reason"]) for m in items(part(status, "arrival"), "missing", "gateway", "reason"))
 
 
-def _conditions(status: Mapping[str, Any]) -> dict[str, Any]:
-    return {c["type"]: c for c in status.get("conditions", ()) if isinstance(c, Mapping) and "type" in c}
+def _conditions(status: Any) -> dict[str, Any]:
+    return {c["type"]: c for c in conditions(status)}
 
 
 class Announcer:

@@ -17,11 +17,15 @@ class Change(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something a person must see about the source itself: a broken file, one object in two files, a vanished root."""
+    """Something a person must see about the source itself: a broken file, one object in two files, a vanished root.
+
+    `keeps`: objects that are in force all the same, but not as they are written there.
+    """
 
     source: str  # the file, relative to the root
     code: str
     message: str
+    keeps: frozenset[ObjectKey] = frozenset()
 
 
 class Batch(NamedTuple):
@@ -144,9 +148,9 @@ class Cluster(Protocol):
         """
         ...
 
-    async def relist(self) -> None:
+    async def relist(self) -> frozenset[str]:
         """Read everything again without a cache; the next batch of every watcher has `listed`. Returns when that
-        batch is queued.
+        batch is queued: patterns of the types that could not be read now, of which older objects are told.
         """
         ...
 

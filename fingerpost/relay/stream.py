@@ -151,8 +151,12 @@ class Stream:
     async def _beats(self) -> None:
         clock, every = asyncio.get_running_loop().time, self._settings.heartbeat
         while True:
+            due = clock() + every
             await asyncio.sleep(every)
-            silence = clock() - self._heard
+            # while this process itself was busy or stopped, what had come was not read: that is no silence of the peer
+            now = clock()
+            self._heard = min(now, self._heard + max(0.0, now - due))
+            silence = now - self._heard
             if silence > every * self._settings.heartbeats_missed:
                 raise LinkLost(f"nothing heard for {silence:.1f} s")
             self._beat_due = True

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from fingerpost.cluster.kubernetes.answers import Named
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed
 from fingerpost.secrets.protocol import BLOCKLIST, Data, SecretForbidden, SecretsFailed
 
@@ -20,6 +21,7 @@ _FORBIDDEN = 403
 
 
 class _Object(msgspec.Struct, frozen=True):
+    metadata: Named  # without it nothing is known of the data
     data: dict[str, str] | None = None
 
 
@@ -39,25 +41,26 @@ class KubernetesSecrets:
 
     async def get(self, name: str) -> Data:
         try:
-            body = await self._api.get(f"{self._path(name)}/{name}")
+            said = await self._api.get(f"{self._path(name)}/{name}", _decoder.decode)
         except ApiFailed as failed:
             if failed.status == 404:
                 return {}
             kind = SecretForbidden if failed.status == _FORBIDDEN else SecretsFailed
             raise kind(f"secret {name} in {self.where} cannot be read: {failed}") from failed
-        found = _decoder.decode(body).data or {}
+        found = said.data or {}
         return dict.fromkeys(found, b"") if name == BLOCKLIST else {k: base64.b64decode(v) for k, v in found.items()}
 
     async def put(self, name: str, data: Data) -> None:
         query = {"fieldManager": self._manager, "force": "true"}
         try:
-            await self._api.patch(f"{self._path(name)}/{name}", self._object(name, data), APPLY, query)
+            await self._api.patch(f"{self._path(name)}/{name}", self._object(name, data), APPLY, _decoder.decode, query)
         except ApiFailed as failed:
             raise SecretsFailed(f"secret {name} in {self.where} cannot be written: {failed}") from failed
 
     async def create(self, name: str, data: Data) -> bool:
         try:
-            await self._api.post(self._path(name), self._object(name, data), {"fieldManager": self._manager})
+            query = {"fieldManager": self._manager}
+            await self._api.post(self._path(name), self._object(name, data), _decoder.decode, query)
         except ApiFailed as failed:
             if failed.status == 409:
                 return False

@@ -8,6 +8,7 @@ from typing import Any
 
 from fingerpost.api.admin.kubernetes_cluster import Approval
 from fingerpost.api.common import ApprovalState
+from fingerpost.api.kinds import BY_TYPE
 from fingerpost.objects import ObjectKey
 from mgmt.admin import findings as f
 from mgmt.admin.findings import finding
@@ -110,7 +111,7 @@ def _cluster(plane: Plane, name: str, state: ClusterState) -> Found:
             )
             yield finding("CHK049", name, f"{name}: asks to be accepted, {connected}")
     elif not state.replica and not plane.ingest.knows(name):
-        yield finding("CHK149", name, f"{name}: not connected to {plane.replica}, and redis is away")
+        yield finding("CHK149", name, f"{name}: not connected to {plane.replica}, and redis cannot be used")
     elif not state.replica:
         since = f"no agent for {ago(state.since, now)}" if state.since else "no agent has connected yet"
         last = f" (last seen: agent {state.version}, {state.state.value})" if state.version else ""
@@ -122,8 +123,8 @@ def _cluster(plane: Plane, name: str, state: ClusterState) -> Found:
 def _warm_up(plane: Plane) -> Found:
     for name, state in sorted(plane.ingest.states.clusters.items()):
         if not state.ready and state.state is not State.PENDING:
-            message = f"{name}: {state.state.value}, what depends on it keeps its last version"
-            yield finding("CHK051", name, message)
+            why = state.state.value if state.awaits_agent else "redis, which knows what others were told of it, is away"
+            yield finding("CHK051", name, f"{name}: {why}; what depends on it keeps its last version")
 
 
 def _redis_lines(plane: Plane, store: StoreInfo) -> list[str]:
@@ -136,8 +137,9 @@ def _redis_lines(plane: Plane, store: StoreInfo) -> list[str]:
 def _redis(plane: Plane, store: StoreInfo) -> Found:
     where = store.where
     if not plane.ingest.synced or not store.reachable:
+        why = plane.ingest.trouble or f"redis at {where} does not answer"
         since = "" if plane.ingest.reached else ", since its start"
-        message = f"redis at {where} is not reachable from {plane.replica}{since}; it goes on from memory"
+        message = f"{why}; {plane.replica} goes on from memory{since}"
         yield finding("CHK061", where, message)
         return
     if store.eviction not in _SAFE_EVICTION:
@@ -166,8 +168,9 @@ def _resources(plane: Plane) -> dict[str, Any]:
         worst = [item for state in _BAD for item in ranked[state]]
         for key, status in worst[:MOST_BAD]:
             code = _CODE_OF.get(status.approval, "CHK071")
-            hint = _release_hint(plane, key) if only_held_back(status) else ""
-            yield finding(code, str(key), f"{key} is {status.approval.value}: {status.message}", hint)
+            yield finding(
+                code, str(key), f"{key} is {status.approval.value}: {status.message}", _hint(plane, key, status)
+            )
         if len(worst) > MOST_BAD:
             code = "CHK071" if any(_CODE_OF.get(s.approval) is None for _, s in worst[MOST_BAD:]) else "CHK072"
             yield finding(code, "", f"{len(worst) - MOST_BAD} more objects; fingerpost get KIND lists them")
@@ -179,6 +182,15 @@ def _resources(plane: Plane) -> dict[str, Any]:
             yield finding("CHK075", str(about), message)
 
     return section(f.RESOURCES, info=[], tables=[table(("Approval", "Objects"), rows)], found=found())
+
+
+def _hint(plane: Plane, key: ObjectKey, status: Status) -> str:
+    """Empty: that of the code."""
+    if only_held_back(status):
+        return _release_hint(plane, key)
+    if key.type not in BY_TYPE:  # no command can be asked about it
+        return "correct apiVersion and kind where the object is written, or remove it"
+    return ""
 
 
 def _release_hint(plane: Plane, key: ObjectKey) -> str:
@@ -239,4 +251,4 @@ def _gateway(where: str, state: GatewayState, now: Callable[[], int]) -> Found:
 
 def _sources(plane: Plane) -> Found:
     for found in plane.ingest.findings:
-        yield source_finding(plane.management, *found)
+        yield source_finding(plane.management, found.source, found.code, found.message)

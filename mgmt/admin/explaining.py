@@ -9,6 +9,7 @@ import msgspec
 
 from fingerpost.relay.objects import CLUSTER_SCOPE
 from mgmt.admin.answers import Refused
+from mgmt.admin.history import active_json
 from mgmt.admin.ports import Plane
 from mgmt.explain import BadRequest, Standing, UnknownGateway, explain_route, parse_request, render
 from mgmt.publish.arrival import GatewayState
@@ -46,7 +47,14 @@ def explain(plane: Plane, raw: Mapping[str, Any]) -> dict[str, Any]:
         "text": text,
         "verdicts": verdicts,
         "explanation": msgspec.to_builtins(found),
+        "rollbacks": _rollbacks(plane, question.gateway or ""),
     }
+
+
+def _rollbacks(plane: Plane, gateway: str) -> list[dict[str, Any]]:
+    """By which the gateways that are asked about may have other objects than those that are written."""
+    active, (cluster, _, _) = plane.rollbacks.active if plane.rollbacks else (), gateway.partition("/")
+    return [active_json(one) for one in active if not cluster or one.concerns(cluster)]
 
 
 def _standings(plane: Plane) -> dict[GatewayKey, Standing]:

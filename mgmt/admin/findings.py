@@ -22,8 +22,7 @@ VERSIONS = "Versions"
 SECURITY = "Security"
 SECTIONS = (
     LICENSE, CRDS, DEPLOYMENT, CONNECTIVITY, WARM_UP, CERTIFICATES, REDIS, RESOURCES, VERSIONS, SECURITY, GUARDS,
-    GATEWAYS, SOURCES,
-)  # fmt: skip
+    GATEWAYS, SOURCES)  # fmt: skip
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +76,7 @@ CODES = MappingProxyType(
             section=DEPLOYMENT,
             severity="error",
             meaning="No pod of a Deployment is ready, so nobody does its work; or there is no Deployment at all.",
-            hint="kubectl describe shows why: an image that cannot be pulled, a right that is missing, a value of the "
-            "chart that is wrong; correct that with fingerpost install",
+            hint="kubectl describe shows why: the image, a right, a value; correct that with fingerpost install",
         ),
         "CHK041": Code(
             section=CONNECTIVITY,
@@ -204,9 +202,9 @@ CODES = MappingProxyType(
         "CHK061": Code(
             section=REDIS,
             severity="error",
-            meaning="The server cannot reach Redis. It goes on from memory and stores when Redis is back; until then a "
-            "restart would lose the latest changes.",
-            hint="start Redis or correct its address; nothing has to be done to the server",
+            meaning="The server cannot reach Redis, or Redis takes no writes. It goes on from memory and stores later; "
+            "until then a restart would lose the latest changes.",
+            hint="start Redis, correct its address, or give it memory, as the message says; the server needs nothing",
         ),
         "CHK062": Code(
             section=REDIS,
@@ -321,6 +319,12 @@ CODES = MappingProxyType(
             meaning="An object in a cluster's folder has an apiVersion or kind that nobody reads, but that is near to "
             "one that is read. It has no effect; what its file held under that name before stays in force.",
             hint="correct apiVersion and kind in the file; fingerpost validate -f checks it beforehand",
+        ),
+        "CHK096": Code(
+            section=SOURCES,
+            severity="warning",
+            meaning="A file of a cluster's folder is empty. What it held before is deleted, as with the file itself.",
+            hint="if it was emptied by accident, bring its objects back; else delete it, or write a comment into it",
         ),
         "CHK101": Code(
             section=CERTIFICATES,

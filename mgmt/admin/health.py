@@ -37,7 +37,7 @@ class Health:
 
 def _without_redis(plane: Plane) -> str:
     if plane.ingest.reached:
-        return "redis is away, going on from memory"
+        return f"{plane.ingest.trouble or 'redis is away'}; going on from memory"
     return "redis has not been reached since the start: only agents that are connected here are known"
 
 

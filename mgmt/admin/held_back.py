@@ -9,7 +9,7 @@ from fingerpost.relay.objects import CLUSTER_SCOPE
 from mgmt.admin.ports import Plane
 from mgmt.admin.reach import SERVED, Reach
 from mgmt.changes.passage import Passage
-from mgmt.pins.rollback import RECORDED, Rollback
+from mgmt.pins.rollback import RECORDED, Overlay, Rollback
 from mgmt.translate.scopes import GatewayKey
 
 
@@ -35,6 +35,14 @@ class HeldBack:
                 out |= dict.fromkeys(self._concerned(key, cluster), f"RolledBack: {by}")
         return out
 
+    def all_along(self, key: ObjectKey, cluster: str, seq: int) -> bool:
+        """Whether what is active now kept it from `cluster` already when `seq` went out."""
+        if (outputs := self._plane.outputs) is None:
+            return False
+        body = self._plane.translator.inputs.body(key)
+        then = Overlay([one for one in outputs.over(key) if one.concerns(cluster) and int(one.id) < seq])
+        return then.body(key, body) != body
+
     def until_then(self, key: ObjectKey, passage: Passage) -> dict[GatewayKey, tuple[Passage, Rollback]]:
         """Gateways that were told of the passage's change when a rollback ended: in which turn, and after which."""
         out: dict[GatewayKey, tuple[Passage, Rollback]] = {}
@@ -46,7 +54,9 @@ class HeldBack:
                 break
             for gateway in release.gateways.keys() - passage.gateways.keys() - out.keys():
                 by = next((r for r in release.released if r.covers(key) and r.concerns(gateway[0])), None)
-                if by is not None and (not serving or gateway in serving):
+                if by is None or (serving and gateway not in serving):
+                    continue
+                if not self.all_along(key, gateway[0], release.seq):  # it was told of what another one let through
                     out[gateway] = release, by
         return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,13 +10,14 @@ import msgspec
 from fingerpost.api.kinds import KINDS, AmbiguousKind, Kind, UnknownKind, find
 from fingerpost.api.likeness import did_you_mean
 from fingerpost.objects import ObjectKey
+from fingerpost.problems import Problem
 from mgmt.admin.answers import Refused
 from mgmt.admin.ports import Plane
 from mgmt.admin.reach import SERVED, Reach, arrival_json
+from mgmt.admin.unread import noted, unread
 from mgmt.ingest.kinds import REFUSED
 from mgmt.store.values import Stored
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
-from mgmt.translate.status import Status
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -100,14 +101,16 @@ def shown(plane: Plane, reach: Reach, key: ObjectKey, stored: Stored, *, detail:
         shown_status["workspace"] = status.workspace
     if key.type == KUBERNETES_CLUSTER:
         shown_status |= plane.registration(key.name)  # the translator knows nothing of its agent
+    warning = unread(plane, key)
+    if warning is not None:
+        shown_status = noted(shown_status, warning)
     if key.type in SERVED:
         shown_status["arrival"] = arrival_json(reach.arrival(key), plane.changed_at(key))
-    if detail and status is not None:
-        shown_status["problems"] = problems_json(status)
+    if detail and (status is not None or warning is not None):
+        problems = status.problems if status is not None else ()
+        shown_status["problems"] = problems_json((*problems, warning) if warning else problems)
     return {**obj, "cluster": key.cluster, "status": shown_status}
 
 
-def problems_json(status: Status) -> list[dict[str, str]]:
-    return [
-        {"severity": p.severity.name, "code": p.code, "path": p.path, "message": p.message} for p in status.problems
-    ]
+def problems_json(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [{"severity": p.severity.name, "code": p.code, "path": p.path, "message": p.message} for p in problems]

@@ -43,6 +43,9 @@ class Ingested(Protocol):
     def synced(self) -> bool: ...
 
     @property
+    def trouble(self) -> str: ...
+
+    @property
     def reached(self) -> bool: ...
 
     @property

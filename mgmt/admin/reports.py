@@ -37,7 +37,7 @@ def report(plane: Plane, reach: Reach, key: ObjectKey, status: Status | None) ->
             else {}
         )
         out["ownerWorkspace"] = status.workspace
-        out["problems"] = problems_json(status)
+        out["problems"] = problems_json(status.problems)
     if key.type in SERVED:
         view = reach.arrival(key)
         out["gateways"] = sorted("/".join(g) for g in reach.gateways(key))

@@ -36,6 +36,7 @@ _SOURCE_CODES = (
         "AllFilesGone": "CHK092",
         "UnknownKind": "CHK093",
         "WrongVersion": "CHK093",
+        "EmptyFile": "CHK096",
     }
 )
 

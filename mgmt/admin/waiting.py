@@ -14,6 +14,7 @@ from fingerpost.objects import ObjectKey
 from mgmt.admin.objects import Wanted, generation, matching, parsed
 from mgmt.admin.ports import Plane
 from mgmt.admin.reach import SERVED, Reach, arrival_json
+from mgmt.admin.unread import is_older, unread
 from mgmt.publish.arrival import ArrivalView
 from mgmt.store.values import Stored
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER, ROUTE_TABLE, VIRTUAL_GATEWAY
@@ -89,6 +90,8 @@ def verdict(plane: Plane, what: Wanted, condition: Condition) -> Verdict:
         reason = f"{what} exists in the clusters {clusters}; add --cluster with one of them"
         return Verdict(outcome=Outcome.IMPOSSIBLE, reason=reason)
     key, stored = found[0]
+    if (problem := unread(plane, key)) is not None and is_older(problem):
+        return Verdict(outcome=Outcome.IMPOSSIBLE, reason=f"{key}: {problem.message}", key=key)
     taken = _taken(plane, key, stored)
     if taken is None and key.type == KUBERNETES_CLUSTER:
         taken = _registered(plane, key)

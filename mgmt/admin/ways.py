@@ -77,7 +77,7 @@ def _clusters(plane: Plane, reach: Reach, held: HeldBack, key: ObjectKey, passag
     """Gateways that were told in this turn; of a turn with several changes those that serve the object. Also those to
     which a rollback lets it come later, or not yet.
     """
-    told = dict(passage.gateways)
+    told = {g: at for g, at in passage.gateways.items() if not held.all_along(key, g[0], passage.seq)}
     if len(passage.came) > 1 and key.type in SERVED and (serving := reach.gateways(key)):
         told = {gateway: at for gateway, at in told.items() if gateway in serving}
     found = {gateway: _gateway(plane, key, passage.seq, gateway, at) for gateway, at in told.items()}

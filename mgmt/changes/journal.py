@@ -36,7 +36,7 @@ class Journal:
         self._kept: deque[Passage] = deque()
         self._cells = 0
         self._last: dict[ObjectKey, Passage] = {}
-        self._owed: dict[GatewayKey, deque[Passage]] = {}
+        self._owed: dict[str, dict[GatewayKey, deque[Passage]]] = {}  # by cluster
         self._measured: list[tuple[str, float]] = []
 
     def translated(self, work: Translated, seq: int, stored: int) -> Passage:
@@ -54,10 +54,10 @@ class Journal:
             if gateway[1] == CLUSTER_SCOPE:
                 continue
             passage.gateways[gateway] = 0
-            owed = self._owed.get(gateway)
-            if owed is None:
-                owed = self._owed[gateway] = deque(maxlen=_AWAITED)
-            owed.append(passage)
+            there = self._owed.setdefault(gateway[0], {})
+            if gateway not in there:
+                there[gateway] = deque(maxlen=_AWAITED)
+            there[gateway].append(passage)
         self._keep(passage)
         self._spans.published(passage)
 
@@ -78,15 +78,15 @@ class Journal:
 
     def applied(self, cluster: str, scopes: Sequence[ScopeApplied]) -> None:
         """An agent's answer: up to the watermark everything is acknowledged."""
-        at = 0
+        at, there = 0, self._owed.get(cluster, {})
         for scope in scopes:
             gateway = (cluster, scope.scope)
-            owed = self._owed.get(gateway)
+            owed = there.get(gateway)
             while owed and owed[0].seq <= scope.watermark:
                 at = at or self._now()
                 passage = owed.popleft()
                 passage.gateways[gateway] = at
-                if passage.arrived(cluster):
+                if passage.arrived(there):
                     self._arrived(passage, cluster, at)
         if len(self._measured) > _AT_ONCE:
             self.measured()
@@ -99,8 +99,11 @@ class Journal:
     def gone(self, gateways: Iterable[GatewayKey]) -> None:
         """Nobody owes anything there any more."""
         for gateway in gateways:
-            for passage in self._owed.pop(gateway, ()):
+            there = self._owed.get(gateway[0], {})
+            for passage in there.pop(gateway, ()):
                 passage.gateways.pop(gateway, None)
+            if not there:
+                self._owed.pop(gateway[0], None)
 
     def measured(self) -> None:
         """Into the histogram with what has been measured."""
@@ -124,5 +127,5 @@ class Journal:
 
     @property
     def sizes(self) -> dict[str, int]:
-        owed = sum(len(waiting) for waiting in self._owed.values())
+        owed = sum(len(waiting) for there in self._owed.values() for waiting in there.values())
         return {"turns": len(self._kept), "objects": len(self._last), "cells": self._cells, "awaited": owed}

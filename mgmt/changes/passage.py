@@ -77,6 +77,6 @@ class Passage:
         """The last one of this object; it is there."""
         return next(c for c in reversed(self.came) if c.key == key)
 
-    def arrived(self, cluster: str) -> bool:
-        """Whether all gateways of the cluster that were told have it."""
-        return all(at for (home, _), at in self.gateways.items() if home == cluster)
+    def arrived(self, gateways: Iterable[GatewayKey]) -> bool:
+        """Whether all of these that were told have it."""
+        return all(self.gateways.get(gateway, -1) for gateway in gateways)

@@ -13,6 +13,7 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "transf
 _ESCAPED = frozenset('"<>^`{|} ')
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 _HEX = frozenset("0123456789abcdefABCDEF")
+_REMEDY = "; write for example https://www.shop.example/cart"
 _UNKNOWN_CLIENT = "0.0.0.0"  # noqa: S104  stands in x-forwarded-for for a client that nobody named
 
 
@@ -67,13 +68,16 @@ def parse_request(
     text = url if "://" in url else f"http://{url}"
     try:
         parts = urlsplit(text)
+    except ValueError as error:
+        raise BadRequest(f'"{url}" is no URL{_REMEDY}') from error
+    try:
         port = parts.port
     except ValueError as error:
-        raise BadRequest(f'"{url}" is no URL: {error}') from error
+        raise BadRequest(f'the port of "{url}" is no number up to 65535{_REMEDY}') from error
     if parts.scheme not in _DEFAULT_PORTS:
         raise BadRequest(f'"{url}" begins with "{parts.scheme}"; write http:// or https://')
     if not parts.hostname:
-        raise BadRequest(f'"{url}" names no host; write for example https://www.shop.example/cart')
+        raise BadRequest(f'"{url}" names no host{_REMEDY}')
     authority = parts.netloc.rpartition("@")[2]
     if port == _DEFAULT_PORTS[parts.scheme]:
         authority = without_port(authority)

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing
 
 import msgspec
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from fingerpost.cluster.protocol import Batch, Cluster, Finding
 from fingerpost.objects import ObjectKey, content_hash
@@ -22,6 +20,7 @@ from mgmt.ingest import kinds
 from mgmt.ingest.folder import ManagementFolder
 from mgmt.ingest.inputs import Inputs, Name
 from mgmt.ingest.kinds import record_key
+from mgmt.ingest.link import Link
 from mgmt.ingest.liveness import Liveness
 from mgmt.ingest.sessions import Sessions
 from mgmt.ingest.states import compute, record_of, registrations
@@ -30,8 +29,7 @@ from mgmt.ingest.values import ClusterStates, Pipeline
 from mgmt.relay.ports import Fence, Metrics, SessionInfo, Upsert
 from mgmt.store.errors import StoreChanged, StoreError, StoreUnavailable
 from mgmt.store.redis_store import RedisStore
-from mgmt.store.values import FREE, SERVER, Source, Stored, agent_source
-from mgmt.store.values import Fence as Fenced
+from mgmt.store.values import SERVER, Source, Stored, agent_source
 
 log = structlog.get_logger()
 
@@ -63,11 +61,12 @@ class Ingest:
         asked: Callable[[str], bytes | None] = lambda _: None,
         sighted: Callable[[Batch], str] = lambda _: "",
         now: Callable[[], int] = time.time_ns,
+        asked_redis: Callable[[], None] = lambda: None,
     ) -> None:
         self.inputs = Inputs()
         self.states = ClusterStates()
         self._dirty = True
-        self._complaint = ""
+        self._was_alone = True  # when Redis was lost
         self._on_leading, self._leads_until, self._lost_at = on_leading, 0.0, 0.0  # monotonic
         self._store, self._settings, self._metrics = store, settings, metrics
         self._on_states, self._ever_connected = on_states, ever_connected
@@ -78,6 +77,7 @@ class Ingest:
         )
         reads = not store.stands_in
         self._folder = ManagementFolder(self._turns, self.inputs, management, store.replica, now, sighted, reads=reads)
+        self._link = Link(store, self._turns, settings.retry_first, settings.retry_ceiling, asked_redis)
         self._liveness = Liveness(store, self.inputs, metrics, now)
 
     # ------------------------------------------------------------ for the rest of the server
@@ -90,6 +90,11 @@ class Ingest:
     def synced(self) -> bool:
         """False: Redis is away, everything goes on from memory."""
         return self._turns.synced
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not `synced`, as Redis or the way to it has said it last."""
+        return self._turns.trouble
 
     @property
     def queues(self) -> Mapping[str, int]:
@@ -142,6 +147,12 @@ class Ingest:
     def seen(self, version: int) -> None:
         """An agent holds this config_version (design D4)."""
         self._turns.saw(version)
+
+    def ask_redis(self) -> Callable[[], bool]:
+        """Whether it has been asked since now, with success or in vain: a process that was stopped for a while takes it
+        for lost, and what others have stored meanwhile is not known here.
+        """
+        return self._link.ask()
 
     async def settled(self) -> None:
         """Returns when everything accepted so far has been translated and published."""
@@ -220,11 +231,11 @@ class Ingest:
 
     # ------------------------------------------------------------ inside a turn (mgmt.ingest.turns.Hooks)
 
-    def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
+    def turn_begins(self, changes: Iterable[ObjectKey]) -> bool:
         management = self._settings.management
         types = {key.type for key in changes}
         if not (self._dirty or kinds.SESSION in types or kinds.KUBERNETES_CLUSTER in types):
-            return
+            return False
         self._dirty = False
         self.sessions.look()
         if kinds.KUBERNETES_CLUSTER in types:
@@ -232,6 +243,7 @@ class Ingest:
             for gone in [name for name in self.sessions.registered if name not in named or not named[name].accepted]:
                 self._deregistered(gone, "is accepted no longer" if gone in named else "was deleted")
             self.sessions.register(named)
+        certain = self.synced or (self.reached and self._was_alone)
         states = compute(
             self.inputs,
             management,
@@ -239,11 +251,14 @@ class Ingest:
             self.sessions.pending,
             self._liveness.alive,
             self._ever_connected,
+            lambda name: certain or self.owns(name),
         )
         if states != self.states:
             self._liveness.show(states, self.states.clusters.keys() - states.clusters.keys())
-            self.states = states
+            self.states, was = states, self.states
             self._on_states(states)
+            return _gates(states) != _gates(was)
+        return False
 
     def _deregistered(self, cluster: str, why: str) -> None:
         self.sessions.end(cluster, Reason.NOT_REGISTERED, f"KubernetesCluster {cluster} {why}")
@@ -263,10 +278,11 @@ class Ingest:
 
     def lost(self) -> None:
         """Without Redis nobody can tell who reads the management cluster, so every replica does."""
-        self._lost_at = time.monotonic()
+        self._lost_at, self._was_alone = time.monotonic(), self._liveness.alone
+        self._touch()
         if not self._folder.writes:
-            self._turns.fences[SERVER] = Fenced(SERVER, FREE)
-            self._folder.write_all()
+            self._turns.seize(SERVER)
+            self._folder.taken()
             self._on_leading()
 
     def fenced(self, source: Source) -> None:
@@ -275,6 +291,7 @@ class Ingest:
             self.sessions.end(cluster, Reason.DUPLICATE, "a newer session of this cluster is at another replica")
 
     def closing_records(self, epoch: str) -> None:
+        self._touch()
         self.sessions.announce()
         if self.owns_management:
             self._folder.write_all()
@@ -304,53 +321,11 @@ class Ingest:
     async def run(self, cluster: Cluster | None) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._turns.run(), name="ingest.turns")
-            group.create_task(self._follow(), name="ingest.tail")
+            group.create_task(self._link.run(), name="ingest.tail")
             group.create_task(self._beat(), name="ingest.lease")
             if cluster is not None:
                 group.create_task(self._folder.run(cluster), name="ingest.folder")
-
-    async def _follow(self) -> None:
-        """Tail the others' changes; when Redis is lost, come back to it."""
-        retry = retry_if_exception_type(StoreError)
-        wait = wait_exponential_jitter(multiplier=self._settings.retry_first, max=self._settings.retry_ceiling)
-        while True:
-            if self._turns.synced:
-                try:
-                    await self._tail()
-                except StoreError as e:
-                    self._turns.lose(e)
-            async for attempt in AsyncRetrying(retry=retry, wait=wait, before_sleep=self._complain):
-                with attempt:
-                    await self._regain()
-
-    def _complain(self, attempt: RetryCallState) -> None:
-        """Once per reason, not once per attempt."""
-        cause = str(attempt.outcome.exception()) if attempt.outcome is not None else ""
-        if cause != self._complaint:
-            self._complaint = cause
-            log.warning("store.link.retrying", reason=cause)
-
-    async def _tail(self) -> None:
-        """Ends with StoreError, or when a turn has found Redis away."""
-        async with asyncio.TaskGroup() as group:
-            tailing = group.create_task(self._look_at_tail(), name="ingest.tail.read")
-            await self._turns.lost.wait()
-            tailing.cancel()
-
-    async def _look_at_tail(self) -> None:
-        try:
-            async with aclosing(self._store.tail(self._turns.seq)) as tail:
-                async for seq in tail:
-                    if seq > self._turns.seq:
-                        self._turns.look()
-        except StoreError as e:
-            self._turns.lose(e)
-
-    async def _regain(self) -> None:
-        await self._store.attach(self._turns.seq)  # cheap, outside a turn: is it there at all?
-        await self._turns.exclusive(self._turns.regain)
-        if not self._turns.synced:
-            raise StoreUnavailable("redis went away again")
+                group.create_task(self._folder.compare(cluster), name="ingest.folder.compare")
 
     async def _beat(self) -> None:
         """A third of the lease between two signs of life."""
@@ -376,7 +351,7 @@ class Ingest:
             await self._turns.exclusive(lambda: self._turns.hold(fence))
             if not had:
                 log.info("ingest.management.claimed", replica=self._store.replica)
-            self._folder.write_all()
+            self._folder.taken()
         if fence is not None:
             self._leads_until = asked + self._settings.lease
             if not led:
@@ -388,6 +363,10 @@ class Ingest:
             await self._store.release(SERVER)
         except StoreError as e:
             log.info("store.lease.kept", reason=str(e))
+
+
+def _gates(states: ClusterStates) -> Mapping[str, bool]:
+    return {name: state.ready for name, state in states.clusters.items()}
 
 
 async def _nothing() -> None:

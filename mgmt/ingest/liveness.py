@@ -31,10 +31,19 @@ class Liveness:
             return True
         return replica not in self._dead and _name(replica) != _name(self._store.replica)
 
+    @property
+    def alone(self) -> bool:
+        """No other replica feeds anything: what is remembered here is the newest there is, also without Redis."""
+        records = (record for record in map(decode, self._records()) if record is not None)
+        return not any(r.replica not in ("", self._store.replica) and self.alive(r.replica) for r in records)
+
+    def _records(self) -> Iterator[Stored]:
+        for objects in self._inputs.clusters_of(SESSION).values():
+            yield from objects.values()
+
     async def look(self) -> bool:
         """Whether the answer of `alive` may have changed."""
-        named = [stored for objects in self._inputs.clusters_of(SESSION).values() for stored in objects.values()]
-        return await self._ask(named)
+        return await self._ask(list(self._records()))
 
     async def know(self, loaded: Mapping[ObjectKey, Stored]) -> None:
         await self._ask(stored for key, stored in loaded.items() if key.type == SESSION)

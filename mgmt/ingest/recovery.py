@@ -6,13 +6,13 @@ replica owns is never deleted here before that replica has said that it has writ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from fingerpost.objects import ObjectKey
 from mgmt.ingest.exchange import Store, exchange
 from mgmt.ingest.inputs import Inputs
-from mgmt.ingest.kinds import record_key, source_of
+from mgmt.ingest.kinds import SESSION, record_key, source_of
 from mgmt.ingest.pending import Pending, chunks
 from mgmt.ingest.states import Phase, decode, record_of
 from mgmt.store.values import SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write
@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
 
     `fences`: without those whose source another replica has claimed since. `adopted`: what memory has to take over.
     `doubtful`: what only this replica remembers of a source that another one owns.
-    `incomplete`: sources of ours that are still listing; compare again when they are done.
+    `incomplete`: sources of ours that are still listing; compare again when they are done, or leave.
     """
 
     seq: int
@@ -42,55 +42,70 @@ class _Plan:
         self.back: dict[Source, list[Write]] = {}
         self.restore: dict[Source, list[Write]] = {}
         self.adopt: list[ObjectKey] = []
-        self.drop: list[ObjectKey] = []
         self.incomplete: set[Source] = set()
 
     def groups(self, fences: Mapping[Source, Fence], unsaved: Pending) -> Iterator[Group]:
+        """The records come last: who begins to read in the middle of it must not take a part for all of a cluster."""
         for source in sorted(_purges(fences, unsaved)):
             yield Group(source, fences[SERVER], purge=True)
-        for source, writes in self.back.items():
-            yield from chunks(Group(source, fences[source], tuple(writes)))
         if shared := unsaved.writes.get(SHARED):
             yield from chunks(Group(SHARED, None, tuple(Write(*w) for w in shared.items())))
-        for source, writes in self.restore.items():
-            yield from chunks(Group(source, None, tuple(writes), restore=True))
+        for records in (False, True):
+            for source, writes in self.back.items():
+                yield from chunks(Group(source, fences[source], _of(writes, records)))
+            for source, writes in self.restore.items():
+                yield from chunks(Group(source, None, _of(writes, records), restore=True))
+
+
+def _of(writes: list[Write], records: bool) -> tuple[Write, ...]:
+    return tuple(write for write in writes if (write.key.type == SESSION) is records)
 
 
 async def run(
     store: Store,
     inputs: Inputs,
     held: Mapping[Source, Fence],
+    unlisted: Collection[Source],
     unsaved: Pending,
+    stored: int,
     seq: int,
     epoch: str,
     management: str,
     ttl: float,
 ) -> Outcome:
-    """Raises StoreError when Redis goes away again; it may then be run again from the start."""
-    attached = await store.attach(seq)
+    """Raises StoreError when Redis goes away again; it may then be run again from the start.
+
+    `stored`: the highest seq that Redis had as far as this replica knows, `seq`: what it has reached without it.
+    `unlisted`: sources of which this replica has heard no complete listing yet, whatever their last owner has said.
+    """
+    attached = await store.attach(stored)
+    if attached.seq < seq:
+        await store.raise_seq(seq)
     fences: dict[Source, Fence] = {}
     for source, fence in held.items():
         claimed = await (store.lease(SERVER, ttl) if source == SERVER else store.reclaim(fence))
         if claimed is not None:
             fences[source] = claimed
     there = await store.hashes()
-    plan = _compare(inputs, there, fences, unsaved, management, intact=attached.epoch == epoch)
+    plan = _compare(inputs, there, fences, unlisted, unsaved, management, intact=attached.epoch == epoch)
     written = await exchange(store, plan.groups(fences, unsaved), attached.seq)
     outrun = written.refused & fences.keys()  # claimed by another replica just now
-    refused = {source: [w.key for w in plan.restore.get(source, ())] for source in written.refused - outrun}
-    records = await store.fetch([record_key(source, management) for source in refused])
+    adopted: dict[ObjectKey, Stored | None] = {}
+    remembered = {source: [w.key for w in plan.restore.get(source, ())] for source in written.refused - outrun}
+    for source in outrun:
+        del fences[source]
+        different = await differences(store, inputs, source, management)
+        adopted.update((key, found) for key, found in different.items() if found is not None)
+        remembered[source] = [key for key, found in different.items() if found is None]
+    records = await store.fetch([record_key(source, management) for source in remembered])
     doubtful: dict[Source, frozenset[ObjectKey]] = {}
-    for source, keys in refused.items():
+    for source, keys in remembered.items():
         record = decode(records.get(record_key(source, management)))
         if record is not None and record.epoch == attached.epoch:
             plan.adopt += keys
         elif keys:
             doubtful[source] = frozenset(keys)
-    adopted: dict[ObjectKey, Stored | None] = dict.fromkeys(plan.drop)
     adopted.update(await store.fetch(plan.adopt))
-    for source in outrun:
-        del fences[source]
-        adopted.update(await differences(store, inputs, source, management))
     # what was written to our own sources meanwhile came before our claim, so the comparison has seen it
     missed = tuple(e for e in written.missed if source_of(e.key, management) not in fences)
     return Outcome(written.seq, attached.epoch, fences, missed, adopted, doubtful, frozenset(plan.incomplete))
@@ -109,6 +124,7 @@ def _compare(
     inputs: Inputs,
     there: dict[ObjectKey, bytes],
     fences: Mapping[Source, Fence],
+    unlisted: Collection[Source],
     unsaved: Pending,
     management: str,
     *,
@@ -119,12 +135,12 @@ def _compare(
         source, other = source_of(key, management), there.pop(key, None)
         if other == stored.hash or (unsaved.holds(source, key) and source == SHARED):
             continue
-        if source in fences:
+        if source in fences and source in unlisted and intact and not unsaved.holds(source, key):
+            plan.incomplete.add(source)  # ours is what we remember of its last owner's, which may have told more since
+        elif source in fences:
             plan.back.setdefault(source, []).append(Write(key, stored))
-        elif other is not None:
+        elif other is not None or intact:
             plan.adopt.append(key)
-        elif intact:
-            plan.drop.append(key)
         else:
             plan.restore.setdefault(source, []).append(Write(key, stored))
     for key in there:
@@ -133,7 +149,7 @@ def _compare(
             continue
         if source not in fences:
             plan.adopt.append(key)
-        elif _complete(inputs, source, management):
+        elif unsaved.holds(source, key) or (source not in unlisted and _complete(inputs, source, management)):
             plan.back.setdefault(source, []).append(Write(key, None))
         else:
             plan.incomplete.add(source)

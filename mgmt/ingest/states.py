@@ -111,9 +111,11 @@ def compute(
     pending: Mapping[str, int],
     alive: Callable[[str], bool],
     ever_connected: Callable[[str], bool],
+    knows: Callable[[str], bool],
 ) -> ClusterStates:
     """`named`: all that have a KubernetesCluster. `pending`: names with a connected agent that may not take part (yet),
-    and since when. `alive`: whether a replica still runs.
+    and since when. `alive`: whether a replica still runs. `knows`: whether what is remembered of a cluster is the
+    newest there is; else another replica may have told agents more, and what is missing here is not gone.
     """
     clusters: dict[str, ClusterState] = {}
     for name in sorted(named):
@@ -126,7 +128,8 @@ def compute(
         record = record_of(inputs, record_key(agent_source(name), management))
         stored = any(t != SESSION for t in inputs.types(name)) or (record is not None and record.complete)
         found = _state(record, alive, stored=stored, ever=ever_connected(name), skip=named[name].skip_warming)
-        clusters[name] = msgspec.structs.replace(found, approval=named[name].approval)
+        ready = found.ready and (named[name].skip_warming or knows(name))
+        clusters[name] = msgspec.structs.replace(found, approval=named[name].approval, ready=ready)
     for name, since in sorted(pending.items()):
         if name not in clusters:
             clusters[name] = ClusterState(state=State.PENDING, ready=True, since=since)

@@ -15,6 +15,7 @@ import structlog
 
 from fingerpost.objects import ObjectKey
 from mgmt.ingest import recovery
+from mgmt.ingest.ahead import Ahead
 from mgmt.ingest.exchange import Store, exchange
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import source_of
@@ -30,8 +31,8 @@ log = structlog.get_logger()
 class Hooks(Protocol):
     """What the rest of ingest does inside a turn."""
 
-    def turn_begins(self, changes: Iterable[ObjectKey]) -> None:
-        """These inputs are about to be translated."""
+    def turn_begins(self, changes: Iterable[ObjectKey]) -> bool:
+        """These inputs are about to be translated. Says whether that is to be done without any, too."""
 
     def fenced(self, source: Source) -> None:
         """Another replica has claimed the source."""
@@ -57,10 +58,13 @@ class Turns:
         metrics: Metrics,
     ) -> None:
         self.seq = 0
+        self.stored = 0  # the highest seq that Redis is known to have had
         self.epoch = ""
         self.synced = False
         self.lost = asyncio.Event()  # set while Redis is away
+        self.trouble = ""  # why it is
         self.fences: dict[Source, Fence] = {}
+        self.ahead = Ahead()
         # Once a turn: what has come in up to now is in it; and all of that is published.
         self.began: Callable[[], None] = lambda: None
         self.ended: Callable[[], None] = lambda: None
@@ -70,13 +74,13 @@ class Turns:
         self._unsaved = Pending()
         self._taken: dict[ObjectKey, InputChange] = {}  # from Redis, not yet translated
         self._incomplete: set[Source] = set()
+        self._unlisted: set[Source] = set()  # claimed, and not listed since
         self._left: set[Source] = set()
         self._owed: list[tuple[Source, Callable[[int], None]]] = []
         self._doubtful: dict[Source, frozenset[ObjectKey]] = {}
         self._jobs: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
         self._look = False
-        self._seen = 0
         self._published = -1
         self._stored_at = 0
 
@@ -129,8 +133,7 @@ class Turns:
 
     def saw(self, version: int) -> None:
         """An agent holds this config_version; ours must become higher if Redis does not know it."""
-        if version > max(self.seq, self._seen):
-            self._seen = version
+        if self.ahead.saw(version, self.seq):
             self.look()
 
     async def exclusive(self, job: Callable[[], Awaitable[None]]) -> None:
@@ -143,7 +146,7 @@ class Turns:
     async def claim(self, source: Source) -> None:
         """Used inside `exclusive`, whose turn then catches up. With Redis away the claim follows when it is back."""
         self._left.discard(source)
-        self.fences[source] = Fence(source, UNCLAIMED)
+        self._own(Fence(source, UNCLAIMED))
         if self.synced:
             self.fences[source] = await self._store.claim(source)
             # or an agent that brings an equal object would be told that it is there already
@@ -151,10 +154,20 @@ class Turns:
 
     async def hold(self, fence: Fence) -> None:
         """As `claim`, with a fence that was got elsewhere (a lease)."""
+        self._own(fence)
+
+    def seize(self, source: Source) -> None:
+        """As `hold`, with Redis away: nobody can be asked who has the source."""
+        self._own(Fence(source, FREE))
+
+    def _own(self, fence: Fence) -> None:
+        """What its last owner has said of its listing is not ours."""
+        self._unlisted.add(fence.source)
         self.fences[fence.source] = fence
 
     def completed(self, source: Source) -> None:
         """The source has listed everything: what Redis holds beyond that can be told from what is yet to come."""
+        self._unlisted.discard(source)
         if source in self._incomplete:
             self._incomplete.discard(source)
             self._jobs.append((self._again, asyncio.get_running_loop().create_future()))
@@ -171,7 +184,7 @@ class Turns:
         for key, stored in loaded:
             if self._inputs.put(key, stored):
                 self._pending.changes[key] = InputChange(key, stored.body)
-        self.seq, self.epoch, self.synced = max(seq, self.seq), epoch, True
+        self.seq, self.stored, self.epoch, self.synced = max(seq, self.seq), seq, epoch, True
         self.look()
 
     # ------------------------------------------------------------ the loop
@@ -184,20 +197,21 @@ class Turns:
 
     async def _turn(self) -> None:
         jobs, self._jobs = self._jobs, []
-        for job, _ in jobs:
-            await self._run(job)
+        for job, done in jobs:
+            if not done.cancelled():  # nobody waits for it any more: a claim would take from who has the source now
+                await self._run(job)
         work, self._pending = self._pending, Pending()
         self.began()
         work.changes = {**self._drain_taken(), **work.changes}
         look, self._look = self._look, False
-        self._hooks.turn_begins(work.changes)
+        anew = self._hooks.turn_begins(work.changes)
         results: list[object] = []
         self._stored_at = 0
         saved: list[tuple[Source, Callable[[int], None]]] = []
         if self.synced and (look or work.unwritten):
-            saved = await self._written(work, results)
+            saved = await self._written(work, results, anew=anew)
         else:
-            self._translate(list(work.changes.values()), results)
+            self._translate(list(work.changes.values()), results, anew=anew)
             if self.synced:
                 saved = work.callbacks
             else:
@@ -224,6 +238,7 @@ class Turns:
         for source in [s for s in self._left if s not in self._pending.writes and s not in self._unsaved.writes]:
             self._left.discard(source)
             self.fences.pop(source, None)
+            self.completed(source)  # as far as it will ever be: what Redis holds of it counts
 
     async def _run(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -231,23 +246,25 @@ class Turns:
         except StoreError as e:
             self.lose(e)
 
-    def _translate(self, changes: list[InputChange], results: list[object]) -> None:
-        if changes:
+    def _translate(self, changes: list[InputChange], results: list[object], *, anew: bool = False) -> None:
+        if changes or anew:
             results.append(self._pipeline.translate(changes))
 
-    async def _written(self, work: Pending, results: list[object]) -> list[tuple[Source, Callable[[int], None]]]:
+    async def _written(
+        self, work: Pending, results: list[object], *, anew: bool
+    ) -> list[tuple[Source, Callable[[int], None]]]:
         """The request to Redis leaves first, then the CPU translates while Redis works."""
         fenced = frozenset(self.fences)
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._write(work), name="ingest.store.write")
             await asyncio.sleep(0)
-            self._translate(list(work.changes.values()), results)
+            self._translate(list(work.changes.values()), results, anew=anew)
         outcome = writing.result()
         if outcome is None:
             self._unsaved.follow(work)
             self.seq += bool(work.changes)
             return []
-        self.seq = outcome.seq
+        self.seq = self.stored = outcome.seq
         lost = outcome.refused | work.unfenced(fenced, SHARED)
         for source in lost:
             work.forget(source)
@@ -278,6 +295,7 @@ class Turns:
         """From now on everything happens in memory, until `regain`."""
         for name in ("gloo_mesh_redis_sync_err_total", "gloo_mesh_redis_sync_err"):
             self._metrics.add(name)
+        self.trouble = str(cause)
         if self.synced or not self.lost.is_set():
             log.warning("store.link.lost", reason=str(cause))
         was, self.synced = self.synced, False
@@ -329,7 +347,7 @@ class Turns:
     async def regain(self) -> None:
         """Make Redis and memory equal again; raises StoreError when it goes away meanwhile. Used inside `exclusive`."""
         await self._recover()
-        self.synced = True
+        self.synced, self.trouble = True, ""
         self.lost.clear()
         self._metrics.set("fingerpost_store_unsynced", 0)
         self._hooks.closing_records(self.epoch)
@@ -344,9 +362,19 @@ class Turns:
     async def _recover(self) -> None:
         held = dict(self.fences)  # the beat may change them meanwhile
         outcome = await recovery.run(
-            self._store, self._inputs, held, self._unsaved, self.seq, self.epoch, self._management, self._lease
+            self._store,
+            self._inputs,
+            held,
+            self._unlisted,
+            self._unsaved,
+            self.stored,
+            self.seq,
+            self.epoch,
+            self._management,
+            self._lease,
         )
-        self.seq, self.epoch = outcome.seq, outcome.epoch
+        self.seq = self.stored = outcome.seq
+        self.epoch = outcome.epoch
         for source in self.fences.keys() - outcome.fences.keys():
             self.forget(source)
             self._hooks.fenced(source)
@@ -357,13 +385,14 @@ class Turns:
         self._absorb(Entry(key, stored) for key, stored in outcome.adopted.items())
 
     async def _rise(self) -> None:
-        if self._seen <= self.seq:
+        if not (wanted := self.ahead.wanted(self.seq, synced=self.synced)):
             return
-        wanted = self._seen + 1
-        if self.synced:
-            try:
-                self.seq = await self._store.raise_seq(wanted)
-                return
-            except StoreError as e:
-                self.lose(e)
-        self.seq = wanted
+        if not self.synced:
+            self.seq = wanted
+            return
+        try:
+            await self._store.raise_seq(wanted)
+        except StoreError as e:
+            self.lose(e)
+        else:
+            self.look()  # others may have written since we looked: `seq` rises with the next look, which brings that

@@ -78,6 +78,11 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     certificate_ends: int = 0
     approval: Approval | None = None
 
+    @property
+    def awaits_agent(self) -> bool:
+        """It has not told everything; of the others nobody can say that as long as Redis is away."""
+        return self.state in (State.COLD, State.SYNCING)
+
 
 class ClusterStates(msgspec.Struct, frozen=True, kw_only=True):
     """`clusters`: every KubernetesCluster and every Pending name. `management`.

@@ -76,8 +76,7 @@ class Holds:
                 return
         if not loss.too_large(self._settings):
             return
-        contributions = loss.lost | loss.shrunk | (held.contributions if held else frozenset())
-        self._hold(gateway_class, contributions, clusters_concerned(loss, homes))
+        self._hold(gateway_class, loss.lost | loss.shrunk, clusters_concerned(loss, homes))
 
     def moves(
         self, clusters: Collection[str], former: ResourceSet, had: Had, to: ScopeClass, there: ResourceSet | None
@@ -117,7 +116,11 @@ class Holds:
             self._hold(gateway_class, meant, frozenset(cluster_of(c) for c in meant))
 
     def _hold(self, gateway_class: ScopeClass, contributions: frozenset[str], concerned: frozenset[str]) -> None:
-        self._held[gateway_class] = Held(contributions, concerned, self._now())
+        """Beside what was lost before, which waits on for the listings that it waits for."""
+        held, waiting = self._held.get(gateway_class), concerned
+        if held is not None:
+            contributions, waiting = contributions | held.contributions, waiting | held.waiting
+        self._held[gateway_class] = Held(contributions, waiting, self._now())
         self._confirmed.discard(gateway_class)
         self._relist(concerned)
 

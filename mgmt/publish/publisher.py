@@ -23,6 +23,7 @@ from mgmt.publish.holds import Holds
 from mgmt.publish.scope import ResourceSet, Scope
 from mgmt.publish.told import Told
 from mgmt.relay.ports import NEVER, LogEntry
+from mgmt.relay.scope_frames import Keep
 from mgmt.translate.scopes import GatewayKey, ScopeClass
 from mgmt.translate.turn import Turn
 
@@ -55,6 +56,7 @@ class Publisher:
         self._withdrawn: set[GatewayKey] = set()  # gateways gone, whose agents hold what they had until a new listing
         self._warming: Mapping[ScopeClass, Mapping[str, str]] = {}
         self._kept: Mapping[str, str] = {}
+        self._shared: dict[ScopeClass, Keep] = {}  # what the gateways of a class keep
         self._cold: frozenset[str] = frozenset()
         self._homes: frozenset[str] = frozenset()
         self._ahead = 0  # a config_version that an agent holds and this replica has not reached
@@ -353,14 +355,20 @@ class Publisher:
         return cluster in self._cold
 
     def _refresh_keeps(self, version: int, touched: dict[str, None]) -> None:
-        """What each class keeps is found once, not once per gateway: a class is costly to look up."""
+        """What each class keeps is found once, not once per gateway: a class is costly to look up, and what many are
+        told is encoded once.
+        """
+        shared_before, self._shared = self._shared, {}
         for gateway_class, members in self._members.items():
-            common = dict(self._warming.get(gateway_class, {}))
-            of_guard = self._holds.reasons(gateway_class)
+            shared = Keep({**self._kept, **self._warming.get(gateway_class, {}), **self._holds.reasons(gateway_class)})
+            if shared and (before := shared_before.get(gateway_class)) == shared:
+                shared = before  # who comes later is told the very same
+            self._shared[gateway_class] = shared
             confirmed = self._holds.is_confirmed(gateway_class)
             for cluster, name in members:
                 scope = self._scopes[cluster][name]
-                keep = {**self._kept, **common, **self._kept_of_cold(cluster), **of_guard}
+                of_cold = self._kept_of_cold(cluster)
+                keep = Keep(of_cold, shared) if of_cold else shared
                 if keep != scope.keep or (confirmed and not keep) != scope.confirmed:
                     scope.keep, scope.confirmed = keep, confirmed and not keep
                     scope.republish(version)

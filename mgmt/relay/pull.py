@@ -266,7 +266,7 @@ class PullSession:
         """The next frame that this scope needs; None when the agent has, or has been sent, everything."""
         if view.gone:
             told = position.keep is None or position.keep is view.keep
-            if position.version == view.version and told:
+            if position.phase is not Phase.ASK and position.version == view.version and told:
                 return None
             position.phase, position.version, position.keep = Phase.GONE, view.version, view.keep
             return self._send(name, view.version, _gone(confirmed=view.confirmed))
@@ -315,6 +315,8 @@ class PullSession:
         )
 
     def _send(self, name: str, version: int, made: Iterable[bytes]) -> bytes:
+        """Another replica may have told the agent of a later version of a scope that has not changed here since."""
+        version = max(version, self._hello.config_version)
         scope = scope_field(name) + pb.ScopeDelta(config_version=version).SerializeToString()
         rest = deque(made)
         self._current = (scope, rest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from fingerpost.memory import give_back
@@ -24,6 +25,7 @@ ORDER: Mapping[str, int] = {"cluster": 10, "endpoints": 20, "listener": 30, "rou
 _OTHER = 50
 _UNUSED = 15.0
 _RUSH = 1 << 20  # bytes; the small bodies of an edit are not worth the pause in which memory is given back
+_BLOCK = 1 << 14  # bytes, of what is kept
 _HASHES = 16384  # hashes in one change: 256 KiB, well below a chunk
 _CHANGES = pb.ScopeDelta.CHANGES_FIELD_NUMBER
 _REMOVE = pb.ScopeDelta.REMOVE_FIELD_NUMBER
@@ -33,6 +35,24 @@ _KEEP = pb.ScopeDelta.KEEP_FIELD_NUMBER
 
 def order_of(type_: str) -> int:
     return ORDER.get(type_, _OTHER)
+
+
+class Keep(dict[str, str]):
+    """Contribution -> why an agent keeps it. It does not change: all that are told the same share it, and it is encoded
+    once. `own` goes before what many share, the `base`.
+    """
+
+    def __init__(self, own: Mapping[str, str], base: Keep | None = None) -> None:
+        super().__init__({**(base or {}), **own})
+        self._own, self._base = own, base
+
+    @cached_property
+    def blocks(self) -> tuple[bytes, ...]:
+        """Fields of a ScopeDelta. Of a contribution that comes twice an agent takes the last."""
+        out = _Bodies(_BLOCK)
+        for contribution, reason in sorted(self._own.items()):
+            out.add(_KEEP, pb.Keep(contribution=contribution, reason=reason).SerializeToString())
+        return (*(self._base.blocks if self._base is not None else ()), *out.end())
 
 
 class Known(NamedTuple):
@@ -69,7 +89,9 @@ class _Bodies:
         self._done: list[bytes] = []
 
     def add(self, number: int, raw: bytes) -> None:
-        part = field(number, raw)
+        self.put(field(number, raw))
+
+    def put(self, part: bytes) -> None:
         if self._parts and self._size + len(part) > self._chunk:
             self._cut()
         self._parts.append(part)
@@ -110,8 +132,8 @@ def ended(content: tuple[bytes, ...], ending: Ending, chunk: int) -> tuple[bytes
     """`content` and what is to be said after it."""
     out = _Bodies(chunk)
     if ending.keep is not None:
-        for contribution, reason in sorted(ending.keep.items()):
-            out.add(_KEEP, pb.Keep(contribution=contribution, reason=reason).SerializeToString())
+        for block in (ending.keep if isinstance(ending.keep, Keep) else Keep(ending.keep)).blocks:
+            out.put(block)
     first, *rest = out.end(
         pb.ScopeDelta(
             version_end=True,

@@ -11,7 +11,6 @@ import datetime
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from secrets import token_urlsafe
 from typing import Never
 
@@ -22,6 +21,7 @@ from cryptography import x509
 
 from fingerpost.relay import pki
 from fingerpost.relay.nobody import NOBODY
+from fingerpost.secrets.follower import AGAIN, Follower
 from fingerpost.secrets.protocol import BLOCKLIST, Data, SecretForbidden, Secrets, SecretsFailed
 from mgmt.relay import rotation, write_back
 
@@ -60,9 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelaySecrets:
-    """`begin` before anything else. `blocked_changed` hears of a new blocklist. `leads()`: whether it is this replica
-    that renews what is nearly over.
-    """
+    """`begin` before anything else. `blocked_changed` hears of a new blocklist."""
 
     def __init__(
         self,
@@ -71,12 +69,13 @@ class RelaySecrets:
         blocked_changed: Callable[[frozenset[str]], None] = lambda _: None,
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
         mend_after: float = MEND_AFTER,
+        read_again: float = AGAIN,
     ) -> None:
         self.plan, self.blocked_changed, self._now, self._mend_after = plan, blocked_changed, now, mend_after
-        self.unusable: dict[str, str] = {}  # why a secret is not what is in use, by its name
+        self._refused: dict[str, str] = {}  # why what was read is not in use, by its name
         self._wrong = asyncio.Event()
         self._used: dict[str, Data] = {}
-        self._secrets = secrets
+        self._secrets, self._follower = secrets, Follower(secrets, read_again)
         self._server: pki.Pair | None = None
         self._client_roots = b""
         self.roots = b""
@@ -138,6 +137,11 @@ class RelaySecrets:
             log.warning("relay.secret.unread", resource=name, reason=str(failed))
             return "", ""
 
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """Why a secret is not what is in use, by its name."""
+        return {**self._refused, **self._follower.unread}
+
     def valid(self) -> Mapping[str, tuple[datetime.datetime, datetime.datetime]]:
         """By kind: from when and until when the certificates in use are valid."""
         server, signing = self._server and self._server.leaf, self.signing and self.signing.leaf
@@ -177,27 +181,26 @@ class RelaySecrets:
         raise RuntimeError("the watch of the relay's secrets ended")
 
     async def _follow(self) -> None:
-        async with aclosing(self._secrets.watch(self._names())) as changes:  # type: ignore[type-var]  # every watch is a generator
-            async for name in changes:
-                try:
-                    data = await self._secrets.get(name)
-                except SecretsFailed as failed:
-                    log.error("relay.secret.unread", resource=name, reason=f"{failed}; the former stays in use")
-                    continue
-                try:
-                    self._use(name, data)
-                except SecretsFailed as failed:
-                    self.unusable[name] = str(failed)
-                    self._wrong.set()
-                    log.error("relay.secret.unusable", resource=name, reason=f"{failed}; the former stays in use")
+        def complain(name: str, reason: str) -> None:
+            log.error("relay.secret.unread", resource=name, reason=f"{reason}; the former stays in use")
+
+        await self._follower.run(self._names(), self._take, complain)
+
+    def _take(self, name: str, data: Data) -> None:
+        try:
+            self._use(name, data)
+        except SecretsFailed as failed:
+            self._refused[name] = str(failed)
+            self._wrong.set()
+            log.error("relay.secret.unusable", resource=name, reason=f"{failed}; the former stays in use")
 
     async def _mend(self, leads: Callable[[], bool]) -> Never:
         while True:
             await self._wrong.wait()
             await asyncio.sleep(self._mend_after)
-            for name in tuple(self.unusable) if leads() else ():
+            for name in tuple(self._refused) if leads() else ():
                 await self._write_back(name)
-            if not self.unusable:
+            if not self._refused:
                 self._wrong.clear()
 
     async def _write_back(self, name: str) -> None:
@@ -240,7 +243,7 @@ class RelaySecrets:
         elif name == BLOCKLIST:
             self._block(frozenset(key.replace(":", "").lower() for key in data))
         self._used[name] = data
-        self.unusable.pop(name, None)
+        self._refused.pop(name, None)
 
     def _take_root(self, name: str, data: Data) -> None:
         roots, signs = data.get("ca.crt", b""), rotation.in_use(data)

@@ -5,6 +5,7 @@ carry.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import grpc
 import structlog
 
 from fingerpost.http import CannotListen
+from fingerpost.patience import patience
 from fingerpost.relay.frames import parse
 from fingerpost.relay.messages import goodbye, heartbeat
 from fingerpost.relay.reasons import LinkLost, Reason, Refused
@@ -31,6 +33,7 @@ from mgmt.relay.scope_frames import Bodies
 log = structlog.get_logger()
 
 SERVICE = "fingerpost.relay.v1.Relay"
+_BROKEN_OFF = "the peer broke the stream off"
 _Context = Any  # grpc.aio.ServicerContext[bytes, bytes]; the stubs cover request and response types only in part
 
 
@@ -146,7 +149,7 @@ class RelayServer:
         session: Callable[[pb.Hello, str, Stream], Awaitable[None]],
     ) -> None:
         """Read Hello, check who speaks, run the session to its end."""
-        cluster = ""
+        cluster, end = "", None
         self._streams.add(stream)
         self._idle.clear()
         try:
@@ -154,15 +157,21 @@ class RelayServer:
             cluster = hello.cluster
             await session(hello, context.peer(), stream)
         except Refused as refusal:
+            end = LinkLost(refusal.message, reason=refusal.reason)
             if refusal.reason is Reason.UNAUTHENTICATED:
                 kind = refusal.kind if isinstance(refusal, identity.Unproved) else "identity"
                 self._metrics.add("relay_auth_failures_total", reason=kind)
             stream.finish(refusal)
-            await context.write(stream.last_word(refusal))
-            self._observe(LinkLost(refusal.message, reason=refusal.reason), cluster, context.peer())
+            with contextlib.suppress(LinkLost):
+                await stream.say(stream.last_word(refusal))
         except LinkLost as lost:
-            self._observe(lost, cluster, context.peer())
+            end = lost
+        except asyncio.CancelledError:  # by gRPC, when the call is over before anybody has read its end
+            end = LinkLost(_BROKEN_OFF)
+            raise
         finally:
+            if end is not None:
+                self._observe(end, cluster, context.peer())
             if (refused := stream.refusal) is not None and refused.reason is Reason.PROTOCOL:
                 self._metrics.add("relay_protocol_errors_total", cluster=cluster)
                 log.warning("relay.stream.refused", cluster=cluster, peer=context.peer(), reason=refused.message)
@@ -173,7 +182,7 @@ class RelayServer:
 
     async def _hello(self, context: _Context, request: Any, stream: Stream) -> pb.Hello:
         try:
-            async with asyncio.timeout(self._settings.hello_timeout):
+            async with patience(self._settings.hello_timeout):
                 frame = await context.read()
         except TimeoutError as error:
             raise Refused(Reason.PROTOCOL, "no Hello came") from error
@@ -201,9 +210,15 @@ class RelayServer:
             frame = await context.read()
             return frame if isinstance(frame, bytes) else None
 
+        async def write(frame: bytes) -> None:
+            try:
+                await context.write(frame)
+            except grpc.aio.InternalError as error:  # the call is over, and nobody has read its end yet
+                raise LinkLost(_BROKEN_OFF) from error
+
         return Stream(
             read,
-            context.write,
+            write,
             self._settings,
             heartbeat=lambda: bytes(wrap({"heartbeat": heartbeat()}).SerializeToString()),
             goodbye=lambda refusal: bytes(wrap({"goodbye": goodbye(refusal)}).SerializeToString()),

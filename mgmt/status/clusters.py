@@ -5,7 +5,6 @@ who was ever seen.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from typing import Any
 
 from fingerpost.api.admin.kubernetes_cluster import Approval
@@ -85,23 +84,3 @@ def _condition(kind: str, holds: bool, since: int) -> dict[str, Any]:
 def _time(unix_nanos: int) -> str:
     at = datetime.datetime.fromtimestamp(unix_nanos // 1_000_000_000, datetime.UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%SZ") if unix_nanos else "the start of this server"
-
-
-class EverConnected:
-    """The durable memory that safe mode needs when Redis is empty: a condition of the KubernetesCluster's status."""
-
-    def __init__(self, read: Callable[[str], Any]) -> None:
-        """`read(name)` gives the status of the KubernetesCluster as last written, None when there is none."""
-        self._read = read
-        self._seen: set[str] = set()  # a no is not kept: the status may not have been read yet
-
-    def __call__(self, name: str) -> bool:
-        if name not in self._seen:
-            status = self._read(name)
-            conditions = status.get("conditions", ()) if isinstance(status, dict) else ()
-            if any(c.get("type") == "EverConnected" and c.get("status") == "True" for c in conditions):
-                self._seen.add(name)
-        return name in self._seen
-
-    def saw(self, name: str) -> None:
-        self._seen.add(name)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Never
 
 from fingerpost.cluster.protocol import Cluster
 from fingerpost.cluster.status_writer import StatusWriter
 from fingerpost.objects import ObjectKey, canonical
+from fingerpost.statuses import part
 from mgmt.bell import Bell
 from mgmt.ingest.ingest import Ingest
 from mgmt.publish.arrival import ArrivalView, GatewayState
@@ -44,13 +46,14 @@ class Statuses:
         is_cold: Callable[[str], bool],
         leads: Callable[[], bool],
         require_approval: bool,
+        ever: Path,
     ) -> None:
-        """Raises ClusterFailed where approval is required and nobody can be asked."""
+        """`ever`: see EverConnected. Raises ClusterFailed where approval is required and nobody can be asked."""
         self._ingest, self._publisher, self._is_cold = ingest, publisher, is_cold
         self._writer, self._folder = (StatusWriter(folder, leads) if folder else None), folder
         self._home = place.cluster
         write = self._writer.put if self._writer else None
-        self.clusters = KubernetesClusters(folder, place, ingest, write, require_approval=require_approval)
+        self.clusters = KubernetesClusters(folder, place, ingest, write, require_approval=require_approval, ever=ever)
         arrivals = publisher.arrivals
         self._arrival = ArrivalStatuses(
             kinds,
@@ -87,7 +90,7 @@ class Statuses:
     def _read(self, key: ObjectKey) -> Arrival | None:
         if key.cluster != self._home:
             return UNKNOWN
-        return (self._folder.status(key) or {}).get("arrival") if self._folder else None
+        return (part(self._folder.status(key), "arrival") or None) if self._folder else None
 
     def told(self, gateway: GatewayKey) -> GatewayState | None:
         """By the replica to which its agent is connected, if that is another one."""

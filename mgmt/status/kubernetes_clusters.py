@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Never
 
 from fingerpost.cluster.protocol import Cluster, ClusterFailed
@@ -14,7 +15,8 @@ from fingerpost.objects import ObjectKey
 from mgmt.ingest.ingest import Ingest
 from mgmt.ingest.values import ClusterStates
 from mgmt.status.approvals import ApprovalRequests
-from mgmt.status.clusters import CONFLICT, EverConnected, cluster_status
+from mgmt.status.clusters import CONFLICT, cluster_status
+from mgmt.status.ever import EverConnected
 from mgmt.status.uids import ClusterUids
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
 from mgmt.translate.graph.ownership import Place
@@ -34,9 +36,10 @@ class KubernetesClusters:
         write: Callable[[ObjectKey, Mapping[str, Any] | None], None] | None,
         *,
         require_approval: bool,
+        ever: Path | None = None,
     ) -> None:
-        """Raises ClusterFailed where approval is required and nobody can be asked."""
-        self.ever = EverConnected(self._read)
+        """`ever` is a file to remember in. Raises ClusterFailed where approval is required and nobody can be asked."""
+        self.ever = EverConnected(self._read, ever)
         self._folder, self._place, self._ingest, self._write = folder, place, ingest, write
         self._own: dict[ObjectKey, Status] = {}
         outputs = folder.outputs if folder else None
@@ -66,6 +69,8 @@ class KubernetesClusters:
         for key, status in statuses.items():
             if status is None:
                 self._own.pop(key, None)
+                if key == self.key(key.name):  # elsewhere it stands for no cluster
+                    self.ever.forget(key.name)
             else:
                 self._own[key] = status
         if statuses:

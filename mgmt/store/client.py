@@ -6,7 +6,6 @@ master no longer ends its connections, which is an error like any other, and who
 
 from __future__ import annotations
 
-import asyncio
 from hashlib import sha1
 from typing import Any
 
@@ -17,6 +16,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
+from fingerpost.patience import patience
 from mgmt.store.errors import converted
 from mgmt.store.layout import SEQ
 from mgmt.store.settings import StoreSettings, parse
@@ -64,12 +64,12 @@ class Client:
 
     async def run(self, *command: Value, timeout: float | None = None) -> Any:
         with converted(self.where, self._secret_name):
-            async with asyncio.timeout(timeout or self._read_timeout):
+            async with patience(timeout or self._read_timeout):
                 return await self._redis.execute_command(*command)
 
     async def script(self, script: Script, *arguments: Value, timeout: float | None = None) -> Any:
         with converted(self.where, self._secret_name):
-            async with asyncio.timeout(timeout or self._read_timeout):
+            async with patience(timeout or self._read_timeout):
                 try:
                     return await self._redis.execute_command("EVALSHA", script.sha, 1, SEQ, *arguments)
                 except NoScriptError:
@@ -82,7 +82,7 @@ class Client:
         if not self._replicated:
             return await self.script(script, *arguments, timeout=timeout)
         with converted(self.where, self._secret_name):
-            async with asyncio.timeout(timeout + _REPLICA_MS / 1000), self._redis.client() as one:
+            async with patience(timeout + _REPLICA_MS / 1000), self._redis.client() as one:
                 try:
                     answer = await one.execute_command("EVALSHA", script.sha, 1, SEQ, *arguments)
                 except NoScriptError:
@@ -96,11 +96,10 @@ class Client:
     async def many(self, commands: list[tuple[Value, ...]], timeout: float) -> list[Any]:
         """One round trip for all of them."""
         with converted(self.where, self._secret_name):
-            async with asyncio.timeout(timeout):
-                async with self._redis.pipeline(transaction=False) as pipeline:
-                    for command in commands:
-                        pipeline.execute_command(*command)
-                    return list(await pipeline.execute())
+            async with patience(timeout), self._redis.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return list(await pipeline.execute())
 
     async def close(self) -> None:
         with converted(self.where, self._secret_name):

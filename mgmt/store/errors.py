@@ -17,6 +17,8 @@ from redis import exceptions as foreign
 
 # the client wraps some refusals into plain connection errors, so only their words tell
 _PASSWORD = ("WRONGPASS", "NOAUTH", "invalid username-password", "invalid password", "Authentication required")
+# the loop's words (uvloop's) for a connection that was reset while it lay idle, which the client passes on as they are
+_RESET = "the handler is closed"
 
 
 class StoreError(Exception):
@@ -47,6 +49,10 @@ def converted(where: str, secret_name: str) -> Iterator[None]:
         raise _ours(e, where, secret_name) from e
     except (OSError, TimeoutError) as e:
         raise StoreUnavailable(f"redis at {where} does not answer: {type(e).__name__}: {e}") from e
+    except RuntimeError as e:
+        if _RESET not in str(e):
+            raise
+        raise StoreUnavailable(f"redis at {where} does not answer: the connection was reset") from e
 
 
 def _ours(e: foreign.RedisError, where: str, secret_name: str) -> StoreError:
@@ -61,6 +67,10 @@ def _ours(e: foreign.RedisError, where: str, secret_name: str) -> StoreError:
         return StoreMisconfigured(f"redis at {where}: it has no database of that number; use a lower one")
     if "EPOCH" in text:
         return StoreChanged(f"redis at {where} has lost or changed its memory")
+    if isinstance(e, foreign.OutOfMemoryError) or "OOM command not allowed" in text:
+        return StoreUnavailable(
+            f"redis at {where} is full and takes no writes; raise its maxmemory, or take out what else is kept there"
+        )
     if isinstance(e, foreign.ReadOnlyError) or "READONLY" in text:
         return StoreUnavailable(
             f"redis at {where} is a read-only replica; promote it, or name its primary in redis_url"

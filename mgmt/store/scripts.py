@@ -12,6 +12,8 @@ _COMMON = (
     + """
 local function id(n) return string.format('%.0f', n) end
 local function current() return tonumber(redis.call('GET', P .. 'seq') or '0') end
+local function number(token) return tonumber(string.match(token or '', '(%d+)')) or 0 end
+local function fresh(held, replica) return id(math.max(number(held), current()) + 1) .. ' ' .. replica end
 """
 )
 
@@ -27,7 +29,6 @@ if not epoch or seq < least then
   redis.call('SET', P .. 'epoch', epoch)
   redis.call('SET', P .. 'seq', id(seq))
   redis.call('SET', P .. 'floor', id(seq))
-  redis.call('DEL', P .. 'fences')
 end
 return {epoch, id(seq)}
 """
@@ -122,17 +123,16 @@ return {id(seq), gap, refused, dropped, missed}
 )
 
 # ARGV: epoch, source, replica, expected token. Whoever claims last may write; returns the token and the seq to be in
-# step
-# with before using it. With an expected token it is a renewal: token "" when another one has claimed since.
+# step with before using it. With an expected token it is a renewal: token "" when another one has claimed since.
+# A claim has a higher number than all before it, also those that Redis has forgotten: what counts is the order of
+# claims, not that in which replicas come back to a Redis that lost its memory.
 CLAIM = (
     _COMMON
     + """
 if redis.call('GET', P .. 'epoch') ~= ARGV[1] then return redis.error_reply('EPOCH has changed') end
-local held = redis.call('HGET', P .. 'fences', ARGV[2])
-if ARGV[4] ~= '' and held and held ~= ARGV[4] then return {'', id(current())} end
-local old = held or '0'
-local number = (tonumber(string.match(old, '(%d+)')) or 0) + 1
-local token = id(number) .. ' ' .. ARGV[3]
+local held, expected = redis.call('HGET', P .. 'fences', ARGV[2]), ARGV[4]
+if expected ~= '' and held and held ~= expected and number(held) >= number(expected) then return {'', id(current())} end
+local token = number(expected) > 0 and expected or fresh(held, ARGV[3])
 redis.call('HSET', P .. 'fences', ARGV[2], token)
 return {token, id(current())}
 """
@@ -145,7 +145,7 @@ LEASE = (
     + """
 if redis.call('GET', P .. 'epoch') ~= ARGV[1] then return redis.error_reply('EPOCH has changed') end
 local lease = P .. 'lease:' .. ARGV[2]
-local holder, old = redis.call('GET', lease), redis.call('HGET', P .. 'fences', ARGV[2]) or '0'
+local holder, old = redis.call('GET', lease), redis.call('HGET', P .. 'fences', ARGV[2]) or ''
 local stands_in = P .. 'stands-in:' .. ARGV[2]
 if holder and holder ~= ARGV[3] and (ARGV[5] == '1' or redis.call('GET', stands_in) ~= holder) then
   return {'', id(current())}
@@ -153,7 +153,7 @@ end
 redis.call('SET', lease, ARGV[3], 'PX', ARGV[4])
 if ARGV[5] == '1' then redis.call('SET', stands_in, ARGV[3], 'PX', ARGV[4]) else redis.call('DEL', stands_in) end
 if holder and string.match(old, ' (.*)$') == ARGV[3] then return {old, id(current())} end
-local token = id((tonumber(string.match(old, '(%d+)')) or 0) + 1) .. ' ' .. ARGV[3]
+local token = fresh(old, ARGV[3])
 redis.call('HSET', P .. 'fences', ARGV[2], token)
 return {token, id(current())}
 """

@@ -72,7 +72,8 @@ def _read(file: Path, cluster: str, *, pipes: bool = False) -> Source:
     try:
         mode = os.stat(file).st_mode
         if not stat.S_ISREG(mode) and not (pipes and stat.S_ISFIFO(mode)):
-            return Source(name, cluster, None, "it is no regular file and is not read; name a file or a folder")
+            message = "it is no regular file and is not read; name a file, a folder, or - for standard input"
+            return Source(name, cluster, None, message)
         with open(file, "rb") as stream:
             return _limited(name, cluster, stream.read(LARGEST_FILE + 1))
     except OSError as error:

@@ -11,7 +11,7 @@ import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple, Protocol, Self
 
 import httpx
@@ -19,6 +19,8 @@ import httpx
 from tests.fleet.fleet_manifests import HOST, HTTP_PORT
 
 _PAUSE = 0.01
+_PORTS = (20_000, 32_000)
+_given: set[int] = set()  # by this process; who asked may not listen there yet
 
 
 async def until(what: Callable[[], Any], timeout: float = 20, why: str | Callable[[], object] = "") -> Any:
@@ -88,10 +90,15 @@ def free_block() -> Block:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Not one of those from which the system makes connections: somebody could have it before it is listened on."""
+    while True:
+        port = random.randrange(*_PORTS)
+        if port in _given:
+            continue
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _given.add(port)
+            return port
 
 
 _Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -55,7 +55,7 @@ async def test_a_frozen_server_is_done_without_and_writes_nothing_when_it_wakes(
             assert written, "the one that leads says so in the status"
 
             frozen.signal(signal.SIGCONT)
-            await until(lambda: "relay.stream.ended" in frozen.said(), 20, "it has learned that its agent is gone")
+            await until(lambda: "relay.stream.ended" in frozen.said(), 20, frozen.said)
 
             async def agree() -> bool:
                 says = [

@@ -82,6 +82,39 @@ async def test_a_redis_that_forgets_or_is_away_disturbs_nobody(tmp_path: Path) -
         await redis.stop()
 
 
+@pytest.mark.spec("M-40")
+async def test_a_full_redis_is_named_and_gets_what_it_missed(tmp_path: Path) -> None:
+    """Changes arrive all the same, a new agent is served, and nothing is taken for absent."""
+    async with running_fleet(tmp_path) as fleet, embedded_redis(tmp_path / "own") as redis:
+        fleet.write_world()
+        await fleet.backend("east")
+        server = await fleet.start_server(redis_url=redis.url)
+        east = await fleet.start_agent("east", server.relay.port)
+        fleet.start_envoy(east)
+        async with fleet.agent("west", server.relay.port) as west:
+            await fleet.answers("east", "/cart", "east 0")
+            await until(lambda: east.push.in_step and west.push.in_step, why="all is stored")
+        served = effective(east)
+        client: Any = Redis(unix_socket_path=str(redis.socket))
+        await client.config_set("maxmemory", 1)
+        fleet.write_www("/basket")
+        await fleet.answers("east", "/basket", "east 0")
+        fleet.write("west", "own.yaml", m.table("own", [m.says("/own", "from west")]))
+        async with fleet.agent("west", server.relay.port) as west:
+            await fleet.answers("east", "/own", "from west", host="own.example")
+            found = await fleet.client.json(server.admin_port, "/check")
+            assert f"redis at {redis.socket} is full and takes no writes; raise its maxmemory" in str(found)
+            assert not west.push.in_step, "nobody may be told that it is stored"
+            await client.config_set("maxmemory", 0)
+            await until(lambda: west.push.in_step, 30, "Redis has been given what it missed")
+        stored = b"".join((await _inputs(redis)).values())
+        await client.aclose()
+        assert b"/basket" in stored
+        assert b"from west" in stored
+        assert served.keys() <= effective(east).keys()
+        assert "CHK061" not in str(await fleet.client.json(server.admin_port, "/check"))
+
+
 async def test_a_restarted_server_whose_redis_was_lost_is_obeyed(tmp_path: Path) -> None:
     """Agents hold higher versions than the new Redis counts, also of gateways that do not change (design D4)."""
     async with running_fleet(tmp_path) as fleet:

@@ -19,7 +19,7 @@ from mgmt.ingest.values import State
 from mgmt.translate.graph.inputs import KUBERNETES_CLUSTER
 from tests.fleet import fleet_manifests as m
 from tests.fleet.fleet_harness import Fleet, running_fleet, state_of
-from tests.fleet.fleet_network import until
+from tests.fleet.fleet_network import free_port, until
 from tests.fleet.fleet_processes import command
 
 ROOT, TOKEN, CLIENT = "relay-root-tls-secret", "relay-identity-token-secret", "relay-client-tls-secret"
@@ -167,6 +167,31 @@ async def test_check_tells_an_agent_at_the_door_from_one_whose_name_is_taken(tmp
         _, said = await command("check", "--config", str(contexts))
         assert "CHK148 east: " in said
         assert f"belongs to the cluster with uid {agent._folder.uid}" in said
+
+
+@pytest.mark.fleet
+@pytest.mark.redis
+@pytest.mark.spec("C-14")
+async def test_check_names_no_cause_that_is_over(tmp_path: Path) -> None:
+    async with running_fleet(tmp_path, "east") as fleet:
+        await fleet.make_secrets()
+        port = free_port()
+        agent = await fleet.start_agent("east", port)
+        await until(lambda: _codes(agent) == ["RelayRefused"], why="nobody listens there")
+        fleet.write("mgmt", "workspace.yaml", m.workspace())
+        server = await fleet.start_server(relay_address=f"127.0.0.1:{port}")
+        await until(lambda: _codes(agent) == ["RelayNotRegistered"], why="the server lets it wait")
+        fleet.write("mgmt", "east.yaml", m.registered("east"))
+        await until(lambda: state_of(server, "east") is State.WARM and agent.push.in_step)
+        told = set[str]()
+        (fleet.folder("mgmt") / "east.yaml").unlink()
+        await until(lambda: _heard(agent, told) >= {"RelayNotRegistered"}, why="it was deregistered")
+        assert told == {"RelayNotRegistered"}
+
+
+def _heard(agent: Agent, told: set[str]) -> set[str]:
+    told.update(_codes(agent))
+    return told
 
 
 def _codes(agent: Agent) -> list[str]:

@@ -90,6 +90,29 @@ async def test_trace_names_the_gateways_that_a_rollback_holds_and_when_it_lets_t
         assert said.splitlines()[-1].endswith(f"after the release of rollback {name}")
 
 
+async def test_trace_says_applied_of_no_gateway_that_a_second_rollback_still_holds(tmp_path: Path) -> None:
+    async with _west_is_back(tmp_path) as (fleet, person, then, now, name):
+        second = (await person.asks("rollback", str(now), "--workspace", "all"))["spec"]["rollback"]["id"]
+        fleet.write_www("/third")
+        await until(lambda: _reasons(person, f"RolledBack: rollback {second} "), 20, "both wait")
+        assert (await person.says("rollback", "release", second))[0] == 0
+        await fleet.answers("east", "/third", "east 0")
+        await until(lambda: _has(person, "east"), why="the server has heard of it")
+        why = f"RolledBack: rollback {name} of cluster west to snapshot {then}"
+        assert await _row(person, "west") == {"name": GATEWAY, "applied": "", "reason": why}
+        said = (await person.says("trace", "routetable", "shop/www"))[1]
+        assert [cell.strip() for cell in said.splitlines()[-1].split("|")[1:]] == ["west/gw/ingress", "-", "-", why]
+        assert (await person.says("rollback", "release"))[0] == 0
+        await fleet.answers("west", "/third", "west 0")
+        await until(lambda: _has(person, "west"), why="the server has heard of it")
+        assert (await _row(person, "west"))["releasedFrom"] == name
+
+
+async def _reasons(person: Person, begin: str) -> bool:
+    found = await _rows(person)
+    return bool(found) and all(row["reason"].startswith(begin) for row in found)
+
+
 async def _rows(person: Person, table: str = "shop/www") -> list[dict[str, str]]:
     (found,) = (await person.asks("trace", "routetable", table))["items"]
     return [gateway for cluster in found["clusters"] for gateway in cluster["gateways"]]
@@ -187,6 +210,11 @@ async def test_answers_of_what_is_written_say_that_a_rollback_keeps_it_from_gate
             assert [line for line in said.splitlines() if line.startswith("note:")] == [note], words
             _, said = await person.says(*words, "-o", "json", "-q")
             assert [(r["id"], r["name"]) for r in json.loads(said)["spec"]["rollbacks"]] == [(name, "west")], words
+        words = ("explain", "route", f"http://{m.HOST}/basket/7")
+        assert note in (await person.says(*words))[1].splitlines()
+        for gateway, told in (("west", [name]), ("east", [])):
+            explained = await person.asks(*words, "--gateway", f"{gateway}/{GATEWAY}")
+            assert [r["id"] for r in explained["spec"]["rollbacks"]] == told
         for scope, what in ((("--workspace", "all"), "workspace all"), ((), "everything")):
             begun = (await person.asks("rollback", str(then), *scope))["spec"]["rollback"]["id"]
             _, said = await person.says("diff", *edit)

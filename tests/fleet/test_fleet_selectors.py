@@ -46,7 +46,8 @@ async def _start(fleet: Fleet, *more: m.Object) -> tuple[Server, Agent]:
     fleet.write_world()
     await fleet.backend("east")
     fleet.write("east", "spaces.yaml", _space("gw", mesh="on"), _space("shop"))
-    fleet.write("east", "tables.yaml", *more)
+    if more:
+        fleet.write("east", "tables.yaml", *more)
     server = await fleet.start_server()
     agent = await fleet.start_agent("east", server.relay.port)
     fleet.start_envoy(agent)

@@ -1,7 +1,7 @@
 """`python -m tests.kube`: the cluster tests. Without Go it says what was not run, and ends well.
 
 Without arguments two files run at a time, each in a network of its own; what needs a machine for itself comes after
-(marker `alone`, which everything has that runs pods).
+(marker `alone`).
 """
 
 from __future__ import annotations

@@ -53,13 +53,14 @@ def _helm(cluster: Cluster, name: str, given: dict[str, Any]) -> None:
         act(read, name, given)
 
 
-async def remove_release(cluster: Cluster) -> None:
+async def remove_release(*clusters: Cluster) -> None:
     """Back when its pods are gone. The kinds stay, and nothing happens without a release."""
-    await asyncio.to_thread(_uninstall, cluster)
+    for cluster in clusters:
+        await asyncio.to_thread(_uninstall, cluster)
 
     async def all_gone() -> bool:
-        answer = await cluster.kube.http.get(f"/api/v1/namespaces/{NAMESPACE}/pods")
-        return not answer.json()["items"]
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        return not any([(await cluster.kube.http.get(path)).json()["items"] for cluster in clusters])
 
     await until(all_gone, 60, "the pods of the release are gone")
 

@@ -154,13 +154,26 @@ _WRONG_REGISTRATIONS = [
     (("--label", "a b=c"), 2, '--label is "a b=c"'),
 ]
 _INSTALL = ("install", "--profiles", "agent", "--cluster-name", "east", "--kubecontext", "east")
+
+
+def _with(command: tuple[str, ...], flags: tuple[str, ...]) -> tuple[str, ...]:
+    """A flag that takes one value stands once."""
+    if flags[0] not in command or flags[0] == "--set":
+        return (*command, *flags)
+    at = command.index(flags[0])
+    return (*command[:at], *flags, *command[at + 2 :])
+
+
 _INPUT = [
-    *(((*REGISTER, *ADDRESS, *flags), code, said) for flags, code, said in (*_WRONG_VALUES, *_WRONG_REGISTRATIONS)),
     *(
-        ((*_INSTALL, "--set", "glooAgent.relay.serverAddress=a:1", *flags), code, said)
+        (_with((*REGISTER, *ADDRESS), flags), code, said)
+        for flags, code, said in (*_WRONG_VALUES, *_WRONG_REGISTRATIONS)
+    ),
+    *(
+        (_with((*_INSTALL, "--set", "glooAgent.relay.serverAddress=a:1"), flags), code, said)
         for flags, code, said in _WRONG_VALUES
     ),
-    ((*_INSTALL, "--cluster-name", "Prod_1"), 2, '--cluster-name is "Prod_1", it must be 1 to 63 lower-case'),
+    (_with(_INSTALL, ("--cluster-name", "Prod_1")), 2, '--cluster-name is "Prod_1", it must be 1 to 63 lower-case'),
     ((*_INSTALL, "--release-name", "A_B"), 2, '--release-name is "A_B", which is no name of a release'),
     (_INSTALL, 2, "glooAgent.relay.serverAddress is empty and no management server is in this release"),
 ]

@@ -34,7 +34,10 @@ LATER = {
     "RefNotFound": (".*", "needs other objects"),
     "RouteMisconfigured": (".*", "costs the route only, the others are served (routing.md §13)"),
     "TlsModeUnfit": (".*", "costs the listener only (R-22)"),
-    "InvalidHost": (r"spec\.listeners\[.*", "costs the entry of the listener only (routing.md §3.6)"),
+    "InvalidHost": (
+        r"spec\.(listeners|options\.eastWestGateways)\[.*",
+        "costs the entry of the listener only (routing.md §3.6); below two lists a rule costs too much",
+    ),
     "OutOfRange": (r"spec\.listeners\[.*\.maximumProtocolVersion", "costs the listener only (routing.md §3.5)"),
 }
 # What the API server cannot say within its limits for the cost of a rule, or counts otherwise.

@@ -69,7 +69,10 @@ async def test_a_leader_writes_what_it_serves_before_another_one_may(tmp_path: P
 
 
 def _pace(agent: Agent, interval: float) -> None:
-    agent._keeper._objects._interval = interval  # type: ignore[attr-defined]
+    """By itself at most every five seconds (relay.md §2.2)."""
+    objects = agent._keeper._objects  # type: ignore[attr-defined]
+    assert objects._interval == 5.0
+    objects._interval = interval
 
 
 async def _specs(fleet: KubeFleet) -> list[Any]:

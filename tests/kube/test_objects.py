@@ -220,6 +220,31 @@ async def test_what_somebody_makes_just_before_us_stays_theirs(
     assert (found["spec"]["hosts"], found["metadata"].get("labels")) == (["theirs.example"], None)
 
 
+@pytest.mark.spec("R-182")
+async def test_what_somebody_puts_there_just_before_we_remove_ours_stays(
+    istio: ApiServer, kube: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kube.apply(namespace("swapped"))
+    ours, theirs = _virtual_service("swapped", "ours.example"), _virtual_service("swapped", "theirs.example")
+    look, looks = Applying._look, 0
+
+    async def looked(self: Applying, path: str, key: ObjectKey) -> None:
+        nonlocal looks
+        looks += 1
+        await look(self, path, key)
+        if looks == 1:
+            await kube.delete(ours)
+            await kube.apply(theirs, manager="somebody")
+
+    async with rigged(istio) as rig:
+        await rig.arrived(rig.want(ours))
+        monkeypatch.setattr(Applying, "_look", looked)
+        rig.want(gone=(_key(ours),))
+        await until(lambda: looks > 1, 15, "it was refused, and looks again")
+    found = await kube.get(theirs)
+    assert (found["spec"]["hosts"], found["metadata"].get("labels")) == (["theirs.example"], None)
+
+
 async def _hosts(kube: KubeClient, obj: dict[str, Any], hosts: list[str]) -> bool:
     return not await _gone(kube, obj) and (await kube.get(obj))["spec"]["hosts"] == hosts
 

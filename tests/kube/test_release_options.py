@@ -114,8 +114,8 @@ async def _warm(two: Two, name: str) -> bool:
 @pytest.mark.spec("M-29")
 async def test_an_option_needs_its_values_and_secrets_and_no_more(two: Two, name: str) -> None:
     option = OPTIONS[name]
+    await remove_release(*two)
     for cluster, called in ((two.management, "mgmt"), (two.east, "east")):
-        await remove_release(cluster)
         await cluster.kube.delete(*(_secret(one, {}) for one in (ROOT, SERVED, SIGNING, CLIENT, TOKEN)))
         made = _brought(called)
         for one in option.brought:

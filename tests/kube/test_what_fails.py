@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.fleet.failing_plane import CLUSTERS, unharmed
 from tests.fleet.fleet_network import until
 from tests.kube.kube_fleet import KubeFleet, running_kube_fleet
 
+_LIMIT = 900 * 1024  # of one object; an API server takes a little more
 _BODY = 600 * 1024  # three of these are more than an API server takes in one object
 
 
@@ -46,7 +48,9 @@ async def too_large_an_output(fleet: KubeFleet) -> AsyncIterator[None]:
 
     async def is_split() -> bool:
         found = (await fleet.kubes["east"].http.get("/apis/internal.gloo.solo.io/v2/xdsconfigs")).json()
-        return len(found["items"]) > 1
+        sizes = [len(json.dumps(item)) for item in found["items"]]
+        assert all(size < _LIMIT for size in sizes), sizes
+        return len(sizes) > 1
 
     await until(is_split, 40, "more than one object holds it")
     yield

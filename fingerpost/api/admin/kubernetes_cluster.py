@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from fingerpost.api.base import ApiStruct, ObjectMeta
 from fingerpost.api.common import Condition, Status
+from fingerpost.statuses import conditions, part
 
 # The annotation that holds the UID of kube-system of the first cluster that came under this name (relay.md §4.3).
 CLUSTER_UID = "relay.gloo.solo.io/cluster-uid"
@@ -29,18 +30,17 @@ def approval_of(annotations: Mapping[str, str]) -> Approval | None:
     return Approval(said) if said in tuple(Approval) else Approval.PENDING
 
 
-def state_of(status: Mapping[str, Any]) -> Mapping[str, Any]:
+def state_of(status: Any) -> Mapping[str, Any]:
     """`approval` and `message`, of a status as it is written."""
-    found: Mapping[str, Any] = (status.get("common") or {}).get("State") or {}
-    return found
+    return part(status, "common", "State")
 
 
-def holding(status: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+def holding(status: Any, kind: str) -> list[dict[str, Any]]:
     """The conditions of this type that hold."""
-    return [c for c in status.get("conditions") or () if c["type"] == kind and c["status"] == "True"]
+    return [c for c in conditions(status) if c["type"] == kind and c["status"] == "True"]
 
 
-def is_accepted(status: Mapping[str, Any]) -> bool:
+def is_accepted(status: Any) -> bool:
     """By an agent that is connected now: the status of one that has just gone says ACCEPTED too."""
     good = state_of(status).get("approval") == "ACCEPTED"
     return bool(good and holding(status, "Connected") and holding(status, "Warm"))

@@ -129,11 +129,12 @@ class DirectoryCluster:
         finally:
             self._feeds.remove(feed)
 
-    async def relist(self) -> None:
+    async def relist(self) -> frozenset[str]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._relists.append(done)
         self._woken.set()
         await done
+        return frozenset({"*"} if self._folder.root_missing else ())
 
     async def release(self) -> int:
         """A person says that what is gone may go; the answer is the number of objects let go."""
@@ -154,7 +155,11 @@ class DirectoryCluster:
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """Raises ClusterFailed."""
-        return await asyncio.to_thread(self._statuses.write, key, status)
+        written = await asyncio.to_thread(self._statuses.write, key, status)
+        if key in self._folder.bodies:
+            return written
+        self._statuses.drop(key)  # the object went meanwhile, and perhaps before the file was there
+        return False
 
     def hear_statuses(self, heard: Callable[[ObjectKey], None]) -> None:
         """Of objects that appear: with the former one of the name its status has gone. Nobody else writes statuses."""
@@ -275,6 +280,9 @@ class DirectoryCluster:
             noted = self._records.take()
             try:
                 await asyncio.to_thread(self._records.write, noted)
+            except asyncio.CancelledError:  # nobody will know whether it was written, so the last write has it again
+                self._records.put_back(noted)
+                raise
             except ClusterFailed as failed:
                 self._records.put_back(noted)
                 self._unsaved.set()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fingerpost.cluster.directory.holdings import Holdings
 from fingerpost.cluster.directory.identity import identify, stamped
-from fingerpost.cluster.directory.manifest import ManifestObject
+from fingerpost.cluster.directory.manifest import DUPLICATE, ManifestObject
 from fingerpost.cluster.directory.reading import Reading
 from fingerpost.cluster.directory.records import FileRecord, Records, Remembered
 from fingerpost.cluster.directory.tree import Signature, Tree
@@ -88,7 +88,8 @@ class Folder:
     def take(self, reading: Reading) -> None:
         path = reading.path
         if reading.unreadable is not None:
-            self._note_findings(path, (reading.unreadable,))
+            kept = frozenset(one.key for one in self._holdings.objects(path))
+            self._note_findings(path, (reading.unreadable._replace(keeps=kept),))
             return
         if reading.manifest is None:
             self._gone(path)
@@ -96,11 +97,11 @@ class Folder:
         manifest, last = reading.manifest, self._holdings.objects(path)
         if reading.signature is not None:
             self._signatures[path] = reading.signature
-        self._note_findings(path, manifest.findings)
         objects = manifest.over(last)
         if last and not objects and path not in self.uncertain:
             self.uncertain.add(path)  # truncated just now, or emptied for good?
             return
+        self._note_findings(path, manifest.told(last))
         self._keep(path, objects)
 
     def conclude(self, readings: Iterable[Reading]) -> None:
@@ -164,16 +165,22 @@ class Folder:
         if self._findings is None:
             found = [*self._about_the_whole()]
             for path in sorted(self._file_findings):
-                found += self._file_findings[path]
+                found += (self._of_now(path, one) for one in self._file_findings[path])
             for key, sources in sorted(self._holdings.duplicates.items()):
                 for other in sources[1:]:
                     message = (
                         f"file {other}: {key} is also in file {sources[0]}, which was seen first and stays in force; "
                         "remove one of the two"
                     )
-                    found.append(Finding(other, "DuplicateObject", message))
+                    found.append(Finding(other, DUPLICATE, message, frozenset({key})))
             self._findings = tuple(found)
         return self._findings
+
+    def _of_now(self, path: str, finding: Finding) -> Finding:
+        """Another file may have taken over what this one kept."""
+        in_force = self._holdings.in_force
+        mine = frozenset(key for key in finding.keeps if key in in_force and in_force[key].source == path)
+        return finding if mine == finding.keeps else finding._replace(keeps=mine)
 
     def _about_the_whole(self) -> Iterable[Finding]:
         held = self.held

@@ -25,6 +25,7 @@ from fingerpost.problems import sayable
 NAMESPACE_TYPE = "core/Namespace"
 SECRET_TYPE = "core/Secret"
 NAME_LABEL = "kubernetes.io/metadata.name"
+DUPLICATE = "DuplicateObject"  # the code of such a finding
 _CLUSTER_SCOPED = frozenset(
     {
         NAMESPACE_TYPE,
@@ -67,7 +68,8 @@ class ManifestObject(NamedTuple):
 class Manifest(NamedTuple):
     """`broken`: nothing could be read. `flawed`: some documents could not, so absence from `objects` proves nothing.
 
-    `doubted`: apiVersion or kind is probably misspelled, so an object of that name may have been meant.
+    `doubted`: apiVersion or kind is probably misspelled, so an object of that name may have been meant. The findings of
+    these keep the doubted key.
     """
 
     objects: tuple[ManifestObject, ...]
@@ -89,6 +91,22 @@ class Manifest(NamedTuple):
             if key not in given and (self.flawed or (key.namespace, key.name) in names)
         }
         return (*given.values(), *kept.values())
+
+    def told(self, last: Iterable[ManifestObject]) -> tuple[Finding, ...]:
+        """`findings`, each with the objects of `last` that stay in force because of it."""
+        before = tuple(last)
+        sound = {one.key for one in self.objects} - self.doubted
+        older = {one.key for one in before}.intersection(one.key for one in self.over(before)) - sound
+        meant = {(key.namespace, key.name) for key in self.doubted}
+        rest = frozenset(key for key in older if (key.namespace, key.name) not in meant)
+
+        def keeps(found: Finding) -> frozenset[ObjectKey]:
+            if found.code == DUPLICATE:
+                return found.keeps
+            names = {(key.namespace, key.name) for key in found.keeps}
+            return frozenset(key for key in older if (key.namespace, key.name) in names) if names else rest
+
+        return tuple(found._replace(keeps=keeps(found)) for found in self.findings)
 
 
 class _Refused(Exception):
@@ -120,7 +138,7 @@ def read_manifest(source: str, data: bytes, cluster: str) -> Manifest:
                 continue
             if one.key in objects:
                 message = f"{where}: {one.key} is in this file twice; the first stays in force, remove one of them"
-                findings.append(Finding(source, "DuplicateObject", message))
+                findings.append(Finding(source, DUPLICATE, message, frozenset({one.key})))
                 continue
             objects[one.key] = one
             if (wrong := doubt(item["apiVersion"], item["kind"])) is not None:
@@ -128,7 +146,7 @@ def read_manifest(source: str, data: bytes, cluster: str) -> Manifest:
                     f"{where}: {one.key} has no effect: {wrong.message}; correct {wrong.path}, until then what the "
                     "file held under this name stays in force"
                 )
-                findings.append(Finding(source, wrong.code, message))
+                findings.append(Finding(source, wrong.code, message, frozenset({one.key})))
                 doubted.add(one.key)
     return Manifest(tuple(objects.values()), tuple(findings), flawed=flawed, doubted=frozenset(doubted))
 

@@ -58,6 +58,9 @@ def _unusable(path: str, code: str, reason: str, remedy: str) -> Contents:
 
 def reading(found: Contents, cluster: str) -> Reading:
     manifest = None if found.data is None else read_manifest(found.path, found.data, cluster)
+    if found.data is not None and not found.data.strip():
+        message = f"file {found.path} is empty: it holds no document; if that is meant, write a comment into it"
+        manifest = Manifest((), (Finding(found.path, "EmptyFile", message),))
     return Reading(found.path, manifest, found.signature, found.unreadable)
 
 

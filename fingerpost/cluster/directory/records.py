@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -77,7 +78,11 @@ _decoder = msgspec.json.Decoder(list[_StoredObject])
 
 
 class Records:
-    """`note_*`, `take` and `put_back` belong to the event loop; `open` and `write` may run in a thread, one by one."""
+    """`note_*`, `take` and `put_back` belong to the event loop; `open` and `write` may run in a thread.
+
+    `close` waits for a write: its thread goes on when nobody waits for it any more, and a database that is closed under
+    it takes the process along.
+    """
 
     def __init__(self, folder: Path, cluster: str, *, keep_secrets: bool) -> None:
         self._path = folder / FILE_NAME
@@ -85,6 +90,7 @@ class Records:
         self._keep_secrets = keep_secrets
         self._noted = Noted({}, {})
         self._db: sqlite3.Connection | None = None
+        self._using = threading.Lock()
 
     @property
     def dirty(self) -> bool:
@@ -157,15 +163,16 @@ class Records:
         return ManifestObject(ObjectKey(one.type, self._cluster, one.namespace, one.name), bytes(one.content), one.spec)
 
     def write(self, noted: Noted) -> None:
-        """Raises ClusterFailed. May run in a thread, one at a time."""
-        if self._db is None:
-            return
-        try:
-            self._write(self._db, noted)
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("rollback")
-            raise ClusterFailed(f"the state of the folder in {self._path} cannot be written: {error}") from error
+        """Raises ClusterFailed. May run in a thread."""
+        with self._using:
+            if self._db is None:
+                return
+            try:
+                self._write(self._db, noted)
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("rollback")
+                raise ClusterFailed(f"the state of the folder in {self._path} cannot be written: {error}") from error
 
     def _write(self, db: sqlite3.Connection, noted: Noted) -> None:
         db.execute("begin immediate")
@@ -197,9 +204,10 @@ class Records:
         )
 
     def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        with self._using:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
 
 
 def _split(noted: dict[_K, _V | None]) -> tuple[list[_K], list[tuple[_K, _V]]]:

@@ -16,6 +16,7 @@ from fingerpost.cluster.protocol import ClusterFailed
 from fingerpost.objects import ObjectKey, canonical, content_hash
 
 _NO_NAMESPACE = "_"  # no namespace can have this name
+_LONGEST = 245  # with what `write` puts around it, a name of a file has 255 bytes, which file systems take
 
 
 class StatusFiles:
@@ -36,7 +37,7 @@ class StatusFiles:
                 raise ClusterFailed(
                     f'no status can be kept for {key}: "{part}" is no name of a file; rename the object'
                 )
-        return f"{self._folder}/{group}_{kind}/{key.namespace or _NO_NAMESPACE}/{key.name}.json"
+        return f"{self._folder}/{group}_{kind}/{key.namespace or _NO_NAMESPACE}/{_file_name(key.name)}.json"
 
     def write(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """True when the file was written."""
@@ -71,9 +72,9 @@ class StatusFiles:
         return None
 
     def drop(self, key: ObjectKey) -> None:
-        """The object is gone, and its status with it."""
+        """The object is gone, and its status with it. What cannot be deleted stays: nobody waits for it."""
         self._known.pop(key, None)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(OSError, ClusterFailed):
             os.unlink(self._path(key))
 
     def _body(self, key: ObjectKey) -> bytes | None:
@@ -82,3 +83,8 @@ class StatusFiles:
             body = file.read()
         self._known[key] = content_hash(body) if body is not None else None
         return body
+
+
+def _file_name(name: str) -> str:
+    """Objects may have longer names than files. No name of an object with a status has an underscore."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 33]}_{content_hash(name.encode()).hex()[:32]}"

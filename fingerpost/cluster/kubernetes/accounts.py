@@ -24,10 +24,13 @@ class _Review(msgspec.Struct, frozen=True):
     status: _Status = _Status()
 
 
+_reviews = msgspec.json.Decoder(_Review)
+
+
 async def reviewed(api: Api, token: str) -> Account | None:
     """None: the API server does not know the token, or it is no service account's. Raises ApiFailed."""
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
-    status = msgspec.json.decode(await api.post(_PATH, asked), type=_Review).status
+    status = (await api.post(_PATH, asked, _reviews.decode)).status
     if not status.authenticated or not status.user.username.startswith(_ACCOUNT):
         return None
     namespace, _, name = status.user.username.removeprefix(_ACCOUNT).partition(":")

@@ -1,4 +1,4 @@
-"""The connection to an API server: raw JSON in and out, and the client's errors turned into ours.
+"""The connection to an API server: JSON in and out, and the client's errors turned into ours.
 
 It knows nothing of kinds, and `credentials` knows as whom it asks.
 """
@@ -6,20 +6,23 @@ It knows nothing of kinds, and `credentials` knows as whom it asks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
 
 from fingerpost import __version__
+from fingerpost.cluster.kubernetes.answers import mapping
 from fingerpost.cluster.kubernetes.credentials import Credentials, credentials
 from fingerpost.cluster.protocol import ClusterFailed
 
+_T = TypeVar("_T")
 _TIMEOUT = 30.0  # of one request that is no watch
 _UNKNOWN_CALLER = 401
+_UNCHANGED = 304
 _SLACK = 15.0  # beyond the time after which the API server ends a watch by itself
 _LINE = 2**21  # bytes: half the longest event of a watch, which is one line and holds an object
 _AGENT = f"fingerpost/{__version__}"
@@ -40,8 +43,17 @@ class ApiFailed(ClusterFailed):
         return self.status == 410 or self.reason == "Expired"
 
 
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    def header(self, name: str) -> str:
+        return str(self.headers.get(name, ""))
+
+
 class Api:
-    """Use `connected`. Who asks decides what is tried again."""
+    """Use `connected`. Who asks decides what is tried again. An answer for which `decode` raises ValueError is none."""
 
     def __init__(self, chosen: Credentials) -> None:
         self._credentials, self.where = chosen, chosen.host.rstrip("/")
@@ -49,23 +61,34 @@ class Api:
         connector = aiohttp.TCPConnector(limit=0, ssl=chosen.tls)
         self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=_LINE)
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json") -> bytes:
-        status, body, _ = await self._ask("GET", path, query, {"Accept": accept})
-        return body if status else b""
+    async def get(
+        self,
+        path: str,
+        decode: Callable[[bytes], _T],
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> _T:
+        return self._decoded(path, decode, await self._ask("GET", path, query, {"Accept": accept}))
 
-    async def get_unless(self, path: str, etag: str, accept: str) -> tuple[bytes | None, str]:
-        """(body, etag); no body when it is what bore this etag before."""
-        status, body, headers = await self._ask("GET", path, None, {"Accept": accept, "If-None-Match": etag})
-        return (None if status == 304 else body), str(headers.get("Etag", ""))
+    async def get_unless(
+        self, path: str, decode: Callable[[bytes], _T], etag: str, accept: str
+    ) -> tuple[_T | None, str]:
+        """(answer, etag); no answer when it is what bore this etag before."""
+        answer = await self._ask("GET", path, None, {"Accept": accept, "If-None-Match": etag})
+        return (None if answer.status == _UNCHANGED else self._decoded(path, decode, answer)), answer.header("Etag")
 
-    async def patch(self, path: str, body: Any, kind: str, query: Mapping[str, str] | None = None) -> bytes:
-        return (await self._ask("PATCH", path, query, {"Content-Type": kind}, body))[1]
+    async def patch(
+        self, path: str, body: Any, kind: str, decode: Callable[[bytes], _T], query: Mapping[str, str] | None = None
+    ) -> _T:
+        return self._decoded(path, decode, await self._ask("PATCH", path, query, {"Content-Type": kind}, body))
 
-    async def post(self, path: str, body: Any, query: Mapping[str, str] | None = None) -> bytes:
-        return (await self._ask("POST", path, query, {"Content-Type": "application/json"}, body))[1]
+    async def post(
+        self, path: str, body: Any, decode: Callable[[bytes], _T], query: Mapping[str, str] | None = None
+    ) -> _T:
+        return self._decoded(path, decode, await self._ask("POST", path, query, {}, body))
 
     async def delete(self, path: str, body: Any = None) -> None:
-        await self._ask("DELETE", path, None, {}, body)
+        self._decoded(path, mapping, await self._ask("DELETE", path, None, {}, body))
 
     @asynccontextmanager
     async def watching(self, path: str, query: Mapping[str, str], seconds: int) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -100,12 +123,22 @@ class Api:
 
     async def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str], body: Any = None
-    ) -> tuple[int, bytes, Mapping[str, str]]:
+    ) -> _Answer:
         async with self._answer(method, path, query or {}, headers, body, _TIMEOUT) as response:
             read = await response.read()
-            if response.status >= 300 and response.status != 304:
+            if response.status >= 300 and response.status != _UNCHANGED:
                 raise _failed(self.where, path, response.status, read, response.headers)
-            return response.status, read, response.headers
+            return _Answer(response.status, read, response.headers)
+
+    def _decoded(self, path: str, decode: Callable[[bytes], _T], answer: _Answer) -> _T:
+        try:
+            return decode(answer.body)
+        except (ValueError, RecursionError) as error:
+            came = f"{len(answer.body)} bytes of {answer.header('Content-Type') or 'no named type'}"
+            raise ApiFailed(
+                f"the API server at {self.where} answers {path} with {came} that are not what was asked for ({error}); "
+                "if a proxy stands in front of it, let that pass this through, or name the API server itself"
+            ) from error
 
     @asynccontextmanager
     async def _answer(

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from fingerpost.cluster.kubernetes import answers
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed
 from fingerpost.cluster.kubernetes.discovery import Resource
 from fingerpost.cluster.kubernetes.reflector import missing
@@ -36,9 +37,9 @@ class Applying:
 
     async def own(self, resource: Resource) -> list[bytes]:
         selector = ",".join(f"{name}={value}" for name, value in self.marks.items())
-        page = msgspec.json.decode(await self._api.get(resource.where(), {"labelSelector": selector}))
+        page = await self._api.get(resource.where(), answers.page, {"labelSelector": selector})
         head = {"apiVersion": resource.api_version, "kind": resource.type.rpartition("/")[2]}
-        return [canonical(trim(resource.type, {**head, **item})) for item in page["items"]]
+        return [canonical(trim(resource.type, {**head, **answers.mapping(item)})) for item in page.items or ()]
 
     async def apply(self, resource: Resource, key: ObjectKey, obj: Mapping[str, Any], held: bytes | None) -> bytes:
         """The trimmed body as the API server has it now; `held` as the watch has told it last. Raises NotWritten."""
@@ -61,7 +62,7 @@ class Applying:
         """False when there is one of that name, whoever made it. Raises NotWritten."""
         body = {**obj, "apiVersion": resource.api_version, "kind": key.kind}
         try:
-            await self._api.post(resource.where(key.namespace), body, {"fieldManager": self._manager})
+            await self._api.post(resource.where(key.namespace), body, answers.stored, {"fieldManager": self._manager})
         except ApiFailed as error:
             if error.status == _CONFLICT:
                 return False
@@ -74,7 +75,7 @@ class Applying:
         body = {"apiVersion": resource.api_version, "kind": key.kind, "metadata": named}
         path = resource.where(key.namespace, key.name)
         try:
-            await self._api.patch(path, body, APPLY, {"fieldManager": self._manager})
+            await self._api.patch(path, body, APPLY, answers.stored, {"fieldManager": self._manager})
         except ApiFailed as error:
             if not (missing(error) or error.status == _CONFLICT):
                 raise
@@ -101,7 +102,7 @@ class Applying:
         """Learn the uid of what is there. Raises NotWritten when it is somebody else's."""
         self._uids.pop(key, None)
         try:
-            found = msgspec.json.decode(await self._api.get(path))
+            found = await self._api.get(path, answers.stored)
         except ApiFailed as error:
             if missing(error):
                 return
@@ -123,7 +124,7 @@ class Applying:
         }
         # what nobody had made when we looked may be somebody's now: without force that is a conflict
         query = {"fieldManager": self._manager, "force": "true" if uid else "false"}
-        found = msgspec.json.decode(await self._api.patch(path, body, APPLY, query))
+        found = await self._api.patch(path, body, APPLY, answers.stored, query)
         self._uids[key] = found["metadata"]["uid"]
         return canonical(trim(key.type, found))
 

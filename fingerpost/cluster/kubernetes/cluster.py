@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from fingerpost.cluster.kubernetes.accounts import reviewed
+from fingerpost.cluster.kubernetes.answers import stored
 from fingerpost.cluster.kubernetes.api import Api, ApiFailed, connected
 from fingerpost.cluster.kubernetes.applying import Applying
 from fingerpost.cluster.kubernetes.discovery import Resource
@@ -66,8 +67,8 @@ class KubernetesCluster:
     def watch(self, types: Collection[str] | None = None) -> AsyncIterator[Batch]:
         return self._mirror.watch(types)
 
-    async def relist(self) -> None:
-        await self._mirror.relist()
+    async def relist(self) -> frozenset[str]:
+        return await self._mirror.relist()
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         """Raises ClusterFailed; nothing happens when the object is gone or bears this status already."""
@@ -150,8 +151,7 @@ class KubernetesCluster:
         pause = 0.2
         while not self._uid:
             try:
-                found = msgspec.json.decode(await self._api.get(_KUBE_SYSTEM))
-                self._uid = found["metadata"]["uid"]
+                self._uid = (await self._api.get(_KUBE_SYSTEM, stored))["metadata"]["uid"]
             except ApiFailed as error:
                 reason = (
                     f"{error}; grant get on it: its uid stands for the cluster"

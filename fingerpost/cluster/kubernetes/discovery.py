@@ -7,7 +7,7 @@ is then unknown, which is not the same as nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -73,19 +73,19 @@ class _Group(msgspec.Struct, frozen=True):
     versions: tuple[_Version, ...] = ()
 
 
-class _Groups(msgspec.Struct, frozen=True):
-    items: tuple[_Group, ...] = ()
+class Groups(msgspec.Struct, frozen=True):
+    items: tuple[_Group, ...]  # without them nothing is known, which is not the same as nothing
 
 
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Groups)
+groups = msgspec.json.Decoder(Groups).decode
 
 
-def served(documents: Iterable[bytes]) -> Served:
+def served(documents: Iterable[Groups]) -> Served:
     """Of several versions the one that the server prefers; only what can be listed and watched."""
     resources: dict[str, Resource] = {}
     stale: set[str] = set()
     for document in documents:
-        for group in _decoder.decode(document).items:
+        for group in document.items:
             name = group.metadata.name
             for version in group.versions:
                 if version.freshness != "Current":

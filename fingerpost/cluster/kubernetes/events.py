@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from fingerpost.cluster.kubernetes.answers import stored
 from fingerpost.cluster.kubernetes.api import Api
 from fingerpost.cluster.kubernetes.discovery import Resource
 from fingerpost.cluster.protocol import Announcement
@@ -41,4 +42,4 @@ async def record(api: Api, manager: str, resource: Resource, key: ObjectKey, hel
         "note": said.note.encode()[:_LONGEST].decode(errors="ignore"),
         "regarding": regarding,
     }
-    await api.post(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event)
+    await api.post(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event, stored)

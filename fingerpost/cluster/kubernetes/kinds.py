@@ -8,7 +8,7 @@ from typing import Never
 
 from fingerpost.cluster.kubernetes import discovery
 from fingerpost.cluster.kubernetes.api import Api, ApiFailed
-from fingerpost.cluster.kubernetes.discovery import Served
+from fingerpost.cluster.kubernetes.discovery import Groups, Served
 
 _PAUSE = 2.0  # unchanged, the answer is an empty 304
 _SETTLING = 0.5  # after a CRD has come or gone
@@ -20,7 +20,7 @@ class Kinds:
     def __init__(self, api: Api, serves: Callable[[Served], None], trouble: Callable[[str], None]) -> None:
         self._api, self._serves, self._trouble = api, serves, trouble
         self._etags = dict.fromkeys(discovery.PATHS, "")
-        self._documents: dict[str, bytes] = {}
+        self._documents: dict[str, Groups] = {}
         self._news = True  # not yet handed on
         self._look = asyncio.Event()
 
@@ -48,6 +48,8 @@ class Kinds:
 
     async def _read(self) -> None:
         for path in discovery.PATHS:
-            body, self._etags[path] = await self._api.get_unless(path, self._etags[path], discovery.ACCEPT)
-            if body is not None:
-                self._documents[path], self._news = body, True
+            found, self._etags[path] = await self._api.get_unless(
+                path, discovery.groups, self._etags[path], discovery.ACCEPT
+            )
+            if found is not None:
+                self._documents[path], self._news = found, True

@@ -32,7 +32,7 @@ def usable(given: str, context: str = "") -> tuple[str, str]:
     them: those that are not there do not count, and of all that is said twice the first counts, as for kubectl.
     Raises KubeconfigWrong.
     """
-    named = [Path(one).expanduser() for one in given.split(os.pathsep) if one]
+    named = [Path(os.path.expanduser(one)) for one in given.split(os.pathsep) if one]
     there = [one for one in named if one.exists()]
     if not there:
         one = f"the kubeconfig {named[0]} does not exist" if len(named) == 1 else f"no kubeconfig of {given} exists"

@@ -104,11 +104,11 @@ class Lease:
     async def _try(self) -> bool:
         """Whether this process holds the Lease. Raises ApiFailed."""
         try:
-            found = _decoder.decode(await self._api.get(f"{self._path}/{self._name}"))
+            found = await self._api.get(f"{self._path}/{self._name}", _decoder.decode)
         except ApiFailed as failed:
             if failed.status != _NOT_FOUND:
                 raise
-            return await self._written(self._api.post(self._path, self._object(_Lease(_Metadata()))))
+            return await self._written(self._api.post(self._path, self._object(_Lease(_Metadata())), _decoder.decode))
         now, version = time.monotonic(), found.metadata.resource_version
         if self._seen[0] != version:
             self._seen = version, now
@@ -117,7 +117,13 @@ class Lease:
         if holder and holder != self._identity and now < self._seen[1] + lasts:
             return False
         return await self._written(
-            self._api.patch(f"{self._path}/{self._name}", self._object(found), MERGE, {"fieldManager": self._identity})
+            self._api.patch(
+                f"{self._path}/{self._name}",
+                self._object(found),
+                MERGE,
+                _decoder.decode,
+                {"fieldManager": self._identity},
+            )
         )
 
     async def _written(self, request: Any) -> bool:
@@ -158,9 +164,10 @@ class Lease:
         self._until = 0.0
         try:
             async with asyncio.timeout(self._times.retry):
-                found = _decoder.decode(await self._api.get(f"{self._path}/{self._name}"))
+                found = await self._api.get(f"{self._path}/{self._name}", _decoder.decode)
                 if found.spec.holder_identity == self._identity:
                     body = self._object(found, holder="")
-                    await self._api.patch(f"{self._path}/{self._name}", body, MERGE, {"fieldManager": self._identity})
+                    query = {"fieldManager": self._identity}
+                    await self._api.patch(f"{self._path}/{self._name}", body, MERGE, _decoder.decode, query)
         except (ApiFailed, TimeoutError) as failed:
             log.info("lease.kept", resource=self._name, reason=str(failed) or "no answer in time")

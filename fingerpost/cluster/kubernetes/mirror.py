@@ -75,10 +75,14 @@ class Mirror:
         finally:
             self._feeds.remove(feed)
 
-    async def relist(self) -> None:
-        able = [reflector for scope, (reflector, _) in self._reflectors.items() if scope not in self._failed]
-        await asyncio.gather(*(reflector.relist() for reflector in able))
+    async def relist(self) -> frozenset[str]:
+        asked: set[Reflector[Change]] = set()
+        while able := {r for scope, (r, _) in self._reflectors.items() if scope not in self._failed} - asked:
+            asked |= able
+            await asyncio.gather(*(reflector.relist() for reflector in able))
+            # one that has ended meanwhile may have a successor, which reads another version of the kind
         self._tell_all()
+        return frozenset(scope.resource.type for scope in self._failed if scope in self._listed)
 
     def want(self, type_: str, names: Collection[tuple[str, str]]) -> None:
         """(namespace, name) of what is read by name only."""
@@ -225,7 +229,8 @@ class Mirror:
         self._reflectors[scope] = (reflector, task)
 
     def _end(self, scope: Scope) -> None:
-        _, task = self._reflectors.pop(scope)
+        reflector, task = self._reflectors.pop(scope)
+        reflector.end()
         task.cancel()
         self._listed.discard(scope)
         self._failed.pop(scope, None)

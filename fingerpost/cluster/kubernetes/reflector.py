@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, Never, Protocol, TypeVar
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
+from fingerpost.cluster.kubernetes import answers
 from fingerpost.cluster.kubernetes.api import Api, ApiFailed, status_of
 from fingerpost.cluster.kubernetes.discovery import Resource
 
@@ -57,15 +58,8 @@ class Sink(Protocol[_K]):
     def recovered(self, scope: Scope) -> None: ...
 
 
-class _Meta(msgspec.Struct, frozen=True, rename="camel"):
-    resource_version: str = ""
-    # "continue" is a keyword
-    more: str = msgspec.field(default="", name="continue")
-
-
-class _List(msgspec.Struct, frozen=True):
-    metadata: _Meta = _Meta()
-    items: list[msgspec.Raw] = []
+class _Bookmark(msgspec.Struct, frozen=True):
+    metadata: answers.ListMeta
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -73,13 +67,14 @@ class _Event(msgspec.Struct, frozen=True):
     object: msgspec.Raw
 
 
-_lists: msgspec.json.Decoder[_List] = msgspec.json.Decoder(_List)
+_bookmarks: msgspec.json.Decoder[_Bookmark] = msgspec.json.Decoder(_Bookmark)
 _events: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
-_objects: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 
 class Reflector(Generic[_K]):
-    """`run` never returns; `relist` waits for a listing that began after the call."""
+    """`run` never returns. What `relist` gives is done with a listing that began after the call, or when nobody wants
+    to know of this any more, which `end` says. A failure does not end it: who asked would take it for a listing.
+    """
 
     def __init__(self, api: Api, scope: Scope, sink: Sink[_K], *, first: float = 0.1, ceiling: float = 15.0) -> None:
         self.scope = scope
@@ -88,11 +83,22 @@ class Reflector(Generic[_K]):
         self._asked: list[asyncio.Future[None]] = []
         self._anew = asyncio.Event()
 
-    async def relist(self) -> None:
+    def relist(self) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asked.append(done)
         self._anew.set()
-        await done
+        return done
+
+    def end(self) -> None:
+        """Whoever waits need not; `run` is to be cancelled."""
+        self._answer(len(self._asked))
+
+    def _answer(self, count: int) -> None:
+        """Those who asked first."""
+        asked, self._asked = self._asked[:count], self._asked[count:]
+        for future in asked:
+            if not future.done():
+                future.set_result(None)
 
     async def run(self) -> Never:
         while True:
@@ -130,25 +136,19 @@ class Reflector(Generic[_K]):
         The objects of a page are read one by one: decoded they are many times as large.
         """
         self._anew.clear()
-        asked, self._asked = self._asked, []
+        asked = len(self._asked)
         objects: list[_K] = []
         more = version = ""
-        try:
-            while True:
-                query = {**self.scope.query, "limit": str(_PAGE), **({"continue": more} if more else {})}
-                page = _lists.decode(await self._api.get(self.scope.path, query))
-                objects += [self._sink.read(self.scope, _objects.decode(item)) for item in page.items]
-                version, more = page.metadata.resource_version or version, page.metadata.more
-                if not more:
-                    break
-        except BaseException:
-            self._asked += asked
-            raise
+        while True:
+            query = {**self.scope.query, "limit": str(_PAGE), **({"continue": more} if more else {})}
+            page = await self._api.get(self.scope.path, answers.page, query)
+            objects += [self._sink.read(self.scope, answers.mapping(item)) for item in page.items or ()]
+            version, more = page.metadata.resource_version or version, page.metadata.more
+            if not more:
+                break
         self._sink.listed(self.scope, objects)
         self._sink.recovered(self.scope)
-        for future in asked:
-            if not future.done():
-                future.set_result(None)
+        self._answer(asked)
         return version
 
     async def _follow(self, begin: str) -> None:
@@ -181,10 +181,9 @@ class Reflector(Generic[_K]):
                 if event.type == "ERROR":
                     reason, message, code = status_of(bytes(event.object))
                     raise ApiFailed(f"the watch of {self.scope} ended: {message}", code, reason)
-                obj = _objects.decode(event.object)
                 if event.type != "BOOKMARK":
-                    self._sink.changed(self.scope, obj, gone=event.type == "DELETED")
-                yield obj["metadata"].get("resourceVersion", version)
+                    self._sink.changed(self.scope, answers.item(event.object), gone=event.type == "DELETED")
+                yield _bookmarks.decode(event.object).metadata.resource_version or version
 
 
 def missing(error: ApiFailed) -> bool:

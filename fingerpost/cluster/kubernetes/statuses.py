@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fingerpost.cluster.kubernetes.answers import stored
 from fingerpost.cluster.kubernetes.api import APPLY, Api, ApiFailed
 from fingerpost.cluster.kubernetes.discovery import Resource
 from fingerpost.cluster.kubernetes.reflector import missing
@@ -77,14 +78,14 @@ class Statuses:
         given = {"apiVersion": resource.api_version, "kind": key.kind, "metadata": named, "status": status}
         query = {"fieldManager": self._manager, "force": "true"}
         try:
-            answer = await self._api.patch(resource.where(key.namespace, key.name) + "/status", given, APPLY, query)
+            path = resource.where(key.namespace, key.name) + "/status"
+            found = await self._api.patch(path, given, APPLY, stored, query)
         except ApiFailed as error:
             if error.status == _CONFLICT:
                 self._overtaken(key, seen)
             elif not missing(error):
                 raise
             return False
-        found = msgspec.json.decode(answer)
         made = canonical(found.get("status") or {})
         self._kept[key] = (wanted, made)
         if self._seen.get(key) == seen:  # else the watch was faster than this answer, and may know what came after it

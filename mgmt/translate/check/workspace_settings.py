@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from fingerpost.api.admin.workspace_settings import EastWestGatewaySelector, WorkspaceObjectSelector, WorkspaceSettings
 from fingerpost.crd.rules import workspace_settings as rules
 from fingerpost.problems import Reporter
+from mgmt.translate.check.addresses import is_ip
 from mgmt.translate.check.rules import check_client_mode, check_port, check_port_number, refuse
 from mgmt.translate.routing.hosts import host_problem
 
 _CODE = "SelectsNothing"
+_NO_ADDRESS = (
+    "is neither an IP nor a host name without wildcard; write the address of the gateway, such as 192.0.2.1 or "
+    "lb.example.com"
+)
 
 
 def check(settings: WorkspaceSettings, report: Reporter) -> None:
@@ -51,6 +56,8 @@ def _check_gateway(report: Reporter, path: str, gateway: EastWestGatewaySelector
         where = f"{path}.hostInfoOverrides[{i}]"
         if not info.addr:
             refuse(report, f"{where}.addr", "is missing; write the address of the gateway")
+        elif not is_ip(info.addr) and ("*" in info.addr or host_problem(info.addr)):
+            report.invalid(f"{where}.addr", "InvalidHost", f'"{info.addr}" {_NO_ADDRESS}')
         if not info.port:
             refuse(report, f"{where}.port", "is missing; write the port of the gateway")
         check_port_number(report, f"{where}.port", info.port)

@@ -7,7 +7,8 @@ never read as an empty one. Only asked while a cluster is cold, so it may look a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 
 from fingerpost.objects import ObjectKey
 from fingerpost.relay.pieces import KEEP_CLUSTER
@@ -17,6 +18,8 @@ from mgmt.translate.graph.ownership import OwnershipGraph
 from mgmt.translate.graph.tables import TableGraph
 from mgmt.translate.scopes import Composer, ObjectClass, ScopeClass
 from mgmt.translate.workspace.ownership import workspace_clusters
+
+_NAMED = 3  # clusters in one reason; `check` names all
 
 
 class Warmup:
@@ -42,10 +45,13 @@ class Warmup:
         own, depends = self._workspace_dependencies()
         context = Context.untracked()
 
+        @cache  # of thousands of objects most have the same owner and carriers
+        def missing(owner: str, cluster: str, carriers: tuple[str, ...]) -> str:
+            needed = depends.get(owner, frozenset()).union(*(own.get(w, frozenset()) for w in carriers))
+            return _some((needed | {cluster}) & cold)
+
         def waiting(key: ObjectKey, *carriers: str) -> str:
-            owner = self._owners.owner(context, key)
-            needed = depends.get(owner or "", frozenset()).union(*(own.get(w, frozenset()) for w in carriers))
-            return ", ".join(sorted((needed | {key.cluster}) & cold))
+            return missing(self._owners.owner(context, key) or "", key.cluster, carriers)
 
         homes = {f"{KEEP_CLUSTER}{name}": f"WaitingForCluster: {name}" for name in sorted(cold)}
         out: dict[ScopeClass, dict[str, str]] = {}
@@ -68,3 +74,9 @@ class Warmup:
             if at in out and any(needed):
                 out[at][obj.contribution] = f"WaitingForCluster: {next(filter(None, needed))}"
         return out
+
+
+def _some(cold: Collection[str]) -> str:
+    """Not all of many: each of a fleet that comes back would change the words for every object."""
+    first = sorted(cold)[:_NAMED]
+    return ", ".join(first) + (" and others" if len(cold) > _NAMED else "")

@@ -110,6 +110,7 @@ class Fed:
         self.findings: Sequence[Finding] = ()
         self.seq = 0
         self.synced = self.reached = True
+        self.trouble = ""
         self.owns_management = True
         self.mine = {"east", "west"}
 

@@ -45,10 +45,10 @@ async def test_a_server_without_redis_is_ready_and_says_how_much_it_knows() -> N
     world = World()
     world.fed.synced = False
     check = (await world.get("/readyz"))["checks"][1]
-    assert (check["ok"], check["message"]) == (False, "redis is away, going on from memory")
+    assert (check["ok"], check["message"]) == (False, "redis is away; going on from memory")
     world.fed.reached = False
     assert (await world.get("/readyz"))["checks"][1]["message"].startswith("redis has not been reached since the start")
-    assert (await findings(world))["CHK061"]["message"].endswith("since its start; it goes on from memory")
+    assert (await findings(world))["CHK061"]["message"].endswith("mgmt-0 goes on from memory, since its start")
 
 
 @pytest.mark.spec("C-47")
@@ -142,8 +142,9 @@ async def test_check_reports_a_redis_that_may_evict() -> None:
     found = await findings(world)
     assert "allkeys-lru" in found["CHK062"]["message"]
     assert "CHK063" in found
-    world.fed.synced = False
-    assert "CHK061" in await findings(world)
+    world.fed.synced, world.fed.trouble = False, "redis at 127.0.0.1:6379 is full"
+    message = (await findings(world))["CHK061"]["message"]
+    assert message == "redis at 127.0.0.1:6379 is full; mgmt-0 goes on from memory"
     world.fed.synced = True
     world.store = StoreInfo(where="127.0.0.1:6379", reachable=False)
     assert "CHK061" in await findings(world)
@@ -164,6 +165,7 @@ async def test_check_lists_bad_objects_kinds_without_meaning_and_broken_files() 
         Finding("shop/a.yaml", "NotYaml", "line 3 is no YAML"),
         Finding("", "AllFilesGone", "all files went at once"),
         Finding("b.yaml", "UnknownKind", "file b.yaml: did you mean RouteTable?"),
+        Finding("c.yaml", "EmptyFile", "file c.yaml is empty"),
     )
     found = await findings(world)
     assert "RouteTable shop/www" in found["CHK071"]["message"]
@@ -172,6 +174,21 @@ async def test_check_lists_bad_objects_kinds_without_meaning_and_broken_files() 
     assert "fingerpost release mgmt" in found["CHK092"]["hint"]
     assert found["CHK093"]["message"] == "file b.yaml: did you mean RouteTable?"
     assert (found["CHK093"]["severity"], found["CHK093"]["object"]) == ("warning", "b.yaml")
+    assert (found["CHK096"]["message"], found["CHK096"]["severity"]) == ("file c.yaml is empty", "warning")
+
+
+async def test_the_hint_about_an_object_of_an_unknown_kind_sends_nobody_to_describe() -> None:
+    world = World()
+    obj = world.body(WWW)
+    obj["spec"]["http"] = 3
+    slip = ObjectKey("networking.gloo.solo.io/RouteTabel", "mgmt", "shop", "slip")
+    meta = {"name": "slip", "namespace": "shop"}
+    world.put({WWW: obj, slip: {"apiVersion": "networking.gloo.solo.io/v2", "kind": "RouteTabel", "metadata": meta}})
+    async with world.client() as client:
+        sections = (await client.get("/check")).json()["sections"]
+    hints = {f["object"]: f["hint"] for s in sections for f in s["findings"] if f["code"] == "CHK071"}
+    assert hints[str(slip)] == "correct apiVersion and kind where the object is written, or remove it"
+    assert "fingerpost describe" in hints[str(WWW)]
 
 
 async def test_a_held_loss_is_reported_and_a_person_can_release_it() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from admin_world import NOW, SECOND, TABLE, WWW, World, warm
 
 from fingerpost.api.admin.kubernetes_cluster import Approval
+from fingerpost.cluster.protocol import Finding
 from fingerpost.objects import ObjectKey, canonical
 from fingerpost.relay.applied import ScopeException
 from mgmt.ingest.values import ClusterState, ClusterStates, State
@@ -96,6 +97,31 @@ async def test_what_can_never_hold_is_said_at_once() -> None:
     assert workspace["reason"] == "gateways never serve the kind Workspace; wait --for accepted instead"
     assert accepted["outcome"] == "done"
     assert (invalid["outcome"], "INVALID" in invalid["reason"]) == ("impossible", True)
+
+
+async def test_an_edit_that_cannot_be_read_is_not_taken_for_there() -> None:
+    world = World()
+    world.answer("east")
+    world.answer("west")
+    assert (await world.get("/wait", **QUERY))["outcome"] == "done"
+    said = "file www.yaml, line 71: the flow sequence has no end"
+    world.fed.findings = (Finding("www.yaml", "NotYaml", said, frozenset({WWW})),)
+    for condition in ("applied", "accepted"):
+        found = await world.get("/wait", **(QUERY | {"for": condition}))
+        assert (found["outcome"], said in found["reason"]) == ("impossible", True)
+    query = {"kind": "routetable", "namespace": "shop", "name": "www"}
+    (shown,) = (await world.get("/objects", **query))["items"]
+    state = shown["status"]["common"]["State"]
+    warning = f"an older version is in force, since what is written cannot be used: {said}"
+    assert (state["approval"], state["message"]) == ("WARNING", warning)
+    (shown,) = (await world.get("/objects", **query, detail="true"))["items"]
+    assert shown["status"]["problems"] == [{"severity": "WARNING", "code": "NotYaml", "path": "", "message": warning}]
+    twice = "file www.yaml, document 2 (line 9): RouteTable shop/www is in this file twice; the first stays in force"
+    world.fed.findings = (Finding("www.yaml", "DuplicateObject", twice, frozenset({WWW})),)
+    (shown,) = (await world.get("/objects", **query))["items"]
+    assert shown["status"]["common"]["State"]["message"] == twice
+    world.fed.findings = (Finding("new.yaml", "NotYaml", "file new.yaml, line 1: it is wrong"),)
+    assert (await world.get("/wait", **QUERY))["outcome"] == "done", "another file"
 
 
 async def test_an_object_that_appears_later_is_waited_for() -> None:

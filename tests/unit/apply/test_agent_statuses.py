@@ -97,3 +97,12 @@ async def test_nothing_is_written_of_an_object_that_went() -> None:
         statuses.take({(STATUS, name_of(other)): pieces})
         await until(lambda: other in cluster.there)
         assert cluster.written == [FOUND, FOUND]
+
+
+@pytest.mark.parametrize("there", [[], "x", {"arrival": []}, {"arrival": "x"}, {"arrival": None}])
+async def test_what_is_no_arrival_does_not_stay(there: Any) -> None:
+    cluster = _Cluster()
+    cluster.there[KEY] = there
+    with _writing(cluster) as statuses:
+        statuses.take(_found(FOUND))
+        await until(lambda: cluster.written == [FOUND])

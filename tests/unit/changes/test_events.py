@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
 from fingerpost.relay.applied import ScopeApplied, ScopeException
 from mgmt.changes.events import Events
 from mgmt.happenings import Happenings
@@ -85,6 +87,14 @@ def test_holds_of_warm_up_and_of_guards_begin_and_end() -> None:
     for now in ({}, {"east/gw/one": held}, {"east/gw/one": held}, {}):
         world.happenings.held(now)
     assert world.new() == [("Held", "east", "gw/one"), ("Released", "east", "gw/one")]
+
+
+@pytest.mark.parametrize("state", [State.REGISTERED, State.CACHED, State.WARM])
+def test_that_redis_is_waited_for_is_no_hold_of_each_cluster(state: State) -> None:
+    world = World()
+    states = ClusterStates(clusters={"east": ClusterState(state=state, ready=False)})
+    world.happenings.states(states, hold=True)
+    assert world.new() == []
 
 
 def test_the_first_certificate_is_no_rotation() -> None:

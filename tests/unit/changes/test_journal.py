@@ -86,6 +86,18 @@ def test_a_change_is_applied_in_a_cluster_when_its_last_gateway_has_it() -> None
     assert passage.gateways == {EAST: 101 * SECOND, EAST2: 102 * SECOND, WEST: 0}
 
 
+def test_a_change_is_applied_in_a_cluster_of_whose_gateways_one_was_told() -> None:
+    world = World()
+    world.turn(6, change("a"))
+    world.applied(EAST, 6)
+    world.applied(EAST2, 6)
+    world.turn(7, change("b"), told=[EAST])
+    world.clock += SECOND
+    world.applied(EAST, 7)
+    world.journal.measured()
+    assert [cluster for _, _, cluster in world.measured] == ["east", "east"]
+
+
 def test_each_change_of_a_turn_is_measured_from_when_it_was_seen() -> None:
     world = World()
     world.turn(7, change("a", 98 * SECOND), change("b", 99 * SECOND), change("c", 0), told=[WEST])
@@ -121,6 +133,10 @@ def test_a_gateway_that_is_gone_owes_nothing() -> None:
     assert passage is not None
     assert list(passage.gateways) == [EAST]
     assert world.journal.sizes["awaited"] == 1
+    world.turn(8, change("b"), told=[WEST])
+    world.applied(WEST, 8)
+    world.journal.measured()
+    assert [cluster for _, _, cluster in world.measured] == ["west"], "it may come again"
 
 
 def test_memory_is_bounded_by_turns_and_by_gateways_that_never_answer() -> None:

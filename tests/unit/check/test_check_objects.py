@@ -212,6 +212,25 @@ def test_options_of_settings() -> None:
     ]
 
 
+@pytest.mark.parametrize("addr", ["192.0.2.1", "2001:db8::1", "lb.example.com", "lb.example.com."])
+def test_the_address_of_an_east_west_gateway_is_an_ip_or_a_host_name(addr: str) -> None:
+    assert findings("wss", {"options": override(addr)}) == []
+
+
+@pytest.mark.parametrize(
+    "addr", ["lb..example", ".", f"{'x' * 64}.example", "*.example", "192.0.2.300", "a:443", "a b"]
+)
+def test_what_cannot_be_dialled_is_no_address_of_an_east_west_gateway(addr: str) -> None:
+    ((severity, path, message),) = findings("wss", {"options": override(addr)})
+    assert (severity, path) == (Severity.INVALID, "spec.options.eastWestGateways[0].hostInfoOverrides[0].addr")
+    assert f'"{addr}"' in message
+    assert "write the address of the gateway, such as" in message
+
+
+def override(addr: str) -> dict[str, Any]:
+    return {"eastWestGateways": [{"hostInfoOverrides": [{"addr": addr, "port": 443}]}]}
+
+
 @pytest.mark.spec("P-101")
 @pytest.mark.parametrize(
     ("selector", "refused"),

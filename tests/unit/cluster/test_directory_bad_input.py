@@ -84,6 +84,33 @@ async def test_a_misspelled_kind_is_a_finding_and_takes_nothing_away(
         assert [hosts(o) for o in watcher.objects.values() if o["kind"] != "Namespace"] == [["edited.example.com"]]
 
 
+async def test_a_finding_names_the_objects_that_stay_in_force_because_of_it(place: Place) -> None:
+    place.write("a.yaml", table("a") + "---\n" + table("b"))
+    async with place.cluster() as cluster:
+        watcher = Watcher(cluster.watch())
+        await watcher.next()
+        wrong = {
+            "broken: [": {"NotYaml": {"a", "b"}},
+            f"{table('a')}---\nkind: RouteTable\n": {"FieldMissing": {"b"}},
+            table("a").replace("RouteTable", "RouteTabel") + "---\n" + table("b"): {"UnknownKind": {"a"}},
+            f"{table('a')}---\n{table('b')}---\n{table('b', 'edited.example.com')}": {"DuplicateObject": {"b"}},
+        }
+        for text, told in wrong.items():
+            place.write("a.yaml", text)
+            await watcher.until(lambda told=told: _kept(watcher) == told)  # type: ignore[misc]  # mypy: a default
+        place.write("b.yaml", table("b"))
+        place.write("a.yaml", "broken: [")
+        await watcher.until(lambda: _kept(watcher) == {"NotYaml": {"a", "b"}, "DuplicateObject": {"b"}})
+        place.write("a.yaml", table("a"))
+        await watcher.until(lambda: not watcher.findings)
+        place.write("a.yaml", "broken: [")
+        await watcher.until(lambda: _kept(watcher) == {"NotYaml": {"a"}})
+
+
+def _kept(watcher: Watcher) -> dict[str, set[str]]:
+    return {found.code: {key.name for key in found.keeps} for found in watcher.findings}
+
+
 def test_objects_of_others_are_no_findings() -> None:
     text = "apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {name: a, namespace: shop}\n---\n"
     text += "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a, namespace: shop}\n"
@@ -190,6 +217,46 @@ async def test_a_state_that_is_no_database_is_put_aside(place: Place) -> None:
     assert (place.state / "folder.sqlite.broken").exists()
     with contextlib.closing(sqlite3.connect(place.state / "folder.sqlite")) as db:
         assert db.execute("select path from file").fetchall() == [("a.yaml",)]
+
+
+@pytest.mark.parametrize("length", [245, 246, 253])
+async def test_an_object_with_a_long_name_has_a_status_and_can_go(place: Place, length: int) -> None:
+    names = ["x" * length, "x" * (length - 1) + "y"]
+    place.write("a.yaml", "---\n".join(map(table, names)))
+    keys = [ObjectKey("networking.gloo.solo.io/RouteTable", "c1", "shop", name) for name in names]
+    async with place.cluster() as cluster:
+        watcher = Watcher(cluster.watch())
+        await watcher.next()
+        for number, key in enumerate(keys):
+            assert await cluster.write_status(key, {"number": number})
+        assert [cluster.status(key) for key in keys] == [{"number": 0}, {"number": 1}]
+        place.write("a.yaml", table("b"))
+        await watcher.until(lambda: watcher.named("b") and watcher.objects.keys().isdisjoint(keys))
+        assert [cluster.status(key) for key in keys] == [None, None]
+
+
+async def test_a_status_that_cannot_be_deleted_stops_nothing(place: Place) -> None:
+    place.write("a.yaml", table("a"))
+    key = ObjectKey("networking.gloo.solo.io/RouteTable", "c1", "shop", "a")
+    async with place.cluster() as cluster:
+        watcher = Watcher(cluster.watch())
+        await watcher.next()
+        (place.state / "status" / "networking.gloo.solo.io_RouteTable" / "shop" / "a.json").mkdir(parents=True)
+        with pytest.raises(ClusterFailed, match="make room or repair the folder"):
+            await cluster.write_status(key, {})
+        place.write("a.yaml", table("b"))
+        await watcher.until(lambda: watcher.named("b") and not watcher.named("a"))
+
+
+async def test_an_object_whose_name_no_file_can_have_can_go(place: Place) -> None:
+    role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: .hidden}\nrules: []\n"
+    place.write("a.yaml", role)
+    async with place.cluster() as cluster:
+        watcher = Watcher(cluster.watch())
+        await watcher.next()
+        assert watcher.named(".hidden")
+        place.write("a.yaml", table("b"))
+        await watcher.until(lambda: watcher.named("b") and not watcher.named(".hidden"))
 
 
 async def test_a_status_never_leaves_its_folder(place: Place, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -203,6 +205,24 @@ async def test_a_file_emptied_or_deleted_takes_its_objects_along(place: Place, h
         assert cluster.status(ObjectKey(TABLE, "c1", "shop", "a")) is None
 
 
+async def test_a_file_that_holds_nothing_at_all_is_told_of(place: Place) -> None:
+    place.write("a.yaml", table("a"))
+    place.write("b.yaml", table("b"))
+    async with place.cluster() as cluster:
+        watcher = Watcher(cluster.watch())
+        await watcher.next()
+        place.write("a.yaml", "\n")
+        await watcher.until(lambda: watcher.named("a") is None and watcher.codes == ["EmptyFile"])
+        assert watcher.findings[0].message.startswith("file a.yaml is empty: it holds no document")
+        place.write("a.yaml", "# nothing\n")
+        await watcher.until(lambda: watcher.codes == [])
+        place.write("a.yaml", "")
+        await watcher.until(lambda: watcher.codes == ["EmptyFile"])
+        place.write("a.yaml", table("a"))
+        await watcher.until(lambda: watcher.named("a") is not None)
+        assert watcher.codes == []
+
+
 async def test_generation_counts_changes_of_the_spec_only(place: Place) -> None:
     place.write("a.yaml", table("a"))
     async with place.cluster() as cluster:
@@ -299,6 +319,37 @@ async def test_state_inside_the_root_is_not_watched(tmp_path: Path) -> None:
         await watcher.next()
         assert watcher.named("a")
         assert watcher.named("b") is None
+
+
+async def test_a_status_that_is_being_written_goes_with_its_object(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gone = threading.Event(), threading.Event()
+    replace = os.replace
+
+    def late(old: str | Path, new: str | Path) -> None:
+        if str(new).endswith("/shop/a.json"):
+            begun.set()
+            assert gone.wait(10)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", late)
+    key = ObjectKey(TABLE, "c1", "shop", "a")
+    place.write("a.yaml", table("a"))
+    async with place.cluster() as cluster, asyncio.TaskGroup() as tasks:
+        watcher = Watcher(cluster.watch())
+        await watcher.next()
+        writing = tasks.create_task(cluster.write_status(key, {"state": "ACCEPTED"}), name="write")
+        assert await asyncio.to_thread(begun.wait, 10)
+        place.write("a.yaml", table("b"))
+        await watcher.until(lambda: watcher.named("a") is None)
+        gone.set()
+        written = await writing
+        assert (cluster.status(key), written) == (None, False)
+        place.write("a.yaml", table("a"))
+        await watcher.until(lambda: watcher.named("a"))
+        assert cluster.status(key) is None
+        assert await cluster.write_status(key, {"state": "ACCEPTED"})
 
 
 async def test_status_is_written_only_when_it_differs(place: Place) -> None:

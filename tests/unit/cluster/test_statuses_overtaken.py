@@ -24,16 +24,19 @@ class Api:
         self.meanwhile: Callable[[], None] = lambda: None
         self.taken: list[str] = []
 
-    async def patch(self, path: str, body: Mapping[str, Any], *_: object) -> bytes:
+    async def patch(
+        self, path: str, body: Mapping[str, Any], kind: str, decode: Callable[[bytes], Any], query: object
+    ) -> Any:
         assert body["metadata"]["resourceVersion"] == str(self.version), "a real one answers 409"
         self.version += 1
         self.taken.append(body["status"]["state"])
         answer = json.dumps(self.object(body["status"])).encode()
         self.meanwhile()
-        return answer
+        return decode(answer)
 
     def object(self, status: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        metadata = {"name": KEY.name, "namespace": KEY.namespace, "generation": 1, "resourceVersion": str(self.version)}
+        metadata = {"name": KEY.name, "namespace": KEY.namespace, "generation": 1, "uid": "one"}
+        metadata |= {"resourceVersion": str(self.version)}
         return {"metadata": metadata, **({"status": status} if status else {})}
 
 

@@ -48,8 +48,8 @@ class Served:
 
 
 @contextmanager
-def serving(world: World) -> Iterator[Served]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def serving(world: World, port: int = 0) -> Iterator[Served]:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(world.app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
         )

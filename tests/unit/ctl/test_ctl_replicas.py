@@ -46,7 +46,15 @@ def test_replicas_that_do_not_see_each_other_are_not_believed_about_agents_of_ot
     servers(one, two)
     codes = [f["code"] for f in json.loads(fingerpost("check", "-o", "json").out)["findings"]]
     assert set(codes) == {"CHK061"}
+    for world, mine, other, where in ((one, "east", "west", two), (two, "west", "east", one)):
+        elsewhere = ClusterState(state=State.WARM, ready=False, replica=where.plane.replica)
+        world.fed.states = ClusterStates(clusters={mine: warm(world.plane.replica), other: elsewhere})
+    assert {f["code"] for f in json.loads(fingerpost("check", "-o", "json").out)["findings"]} == {"CHK061"}
     servers(one)
+    said = fingerpost("check").out
+    assert "west: redis, which knows what others were told of it, is away; what depends on it keeps its last" in said
+    world.fed.states = ClusterStates(clusters={"east": warm(one.plane.replica), "west": unseen})
+    one.fed.states = world.fed.states
     found = json.loads(fingerpost("check", "-o", "json").out)["findings"]
     assert [(f["code"], f["object"]) for f in found if f["object"] == "west"] == [
         ("CHK149", "west"),

@@ -53,6 +53,16 @@ def test_a_mute_server_keeps_no_command_beyond_its_time(
     assert "hint: give a longer --timeout" in done.err
 
 
+@pytest.mark.parametrize("order", [("diff", "--delete", "rt/a/b"), ("whatif", "--without", "east"), ("conflicts",)])
+def test_work_that_waits_for_an_answer_tells_who_gave_none(
+    servers: Start, fingerpost: Run, mute: str, order: tuple[str, ...]
+) -> None:
+    servers(silent=(mute,))
+    done = fingerpost(*order, "--timeout", "700ms")
+    assert done.code == 4
+    assert f"error: no answer of the management server at {mute} within 0.7s\n" in done.err
+
+
 @pytest.mark.spec("C-2")
 def test_those_who_answer_in_time_are_heard(servers: Start, fingerpost: Run, mute: str) -> None:
     servers(healthy(), silent=(mute,))

@@ -89,15 +89,27 @@ def test_again_gives_the_same_files_and_takes_away_what_is_gone(fingerpost: Run,
     assert not list((tmp_path / "out").rglob("istio"))
 
 
+def test_what_is_written_is_no_part_of_what_is_read(folders: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "link").symlink_to(folders)
+    there = contents(folders)
+    for target in (folders, folders / "out", tmp_path / "link" / "a" / "out"):
+        assert run(["translate", "-f", str(folders), "-o", str(target)]) == 2
+        said = capsys.readouterr().err
+        assert (f"error: -o is {target}, which is " in said, "name a folder outside of it" in said) == (True, True), (
+            said
+        )
+    assert contents(folders) == there
+    assert run(["translate", "-f", str(folders), "-o", f"{folders}-out"]) == 0
+
+
 def test_a_folder_with_other_files_is_left_alone(fingerpost: Run, folders: Path, tmp_path: Path) -> None:
-    done = fingerpost("translate", "-f", str(folders), "-o", str(folders))
-    assert (done.code, done.out) == (7, "")
-    assert "name a new or empty folder" in done.err
     other = tmp_path / "other"
     other.mkdir()
     (other / "files.txt").write_text("files.txt\nmine.txt\n")
     (other / "mine.txt").write_text("mine")
-    assert fingerpost("translate", "-f", str(folders), "-o", str(other)).code == 7
+    done = fingerpost("translate", "-f", str(folders), "-o", str(other))
+    assert (done.code, done.out) == (7, "")
+    assert "name a new or empty folder" in done.err
     assert contents(other).keys() == {"files.txt", "mine.txt"}
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,20 @@ from typing import Any
 import pytest
 
 Run = Callable[..., Any]
+
+
+def test_standard_input_may_be_called_by_its_path_whatever_it_is(environment: dict[str, str]) -> None:
+    """A socket, as some runners of pipelines have it, cannot be opened by a path."""
+    root = Path(__file__).parents[3]
+    for order in (["validate"], ["diff", "--fleet", str(root / "examples")]):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall((root / "examples/mgmt/route-www.yaml").read_bytes())
+            ours.shutdown(socket.SHUT_WR)
+            command = [sys.executable, "-m", "ctl", *order, "-f", "/dev/stdin", "-o", "json"]
+            done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, env=environment, timeout=60)
+        spec = json.loads(done.stdout)["spec"]
+        assert spec.get("checked") == 1 or spec["empty"], done
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n---\n"])

@@ -17,6 +17,7 @@ from admin_world import NOW, SECOND, World, warm
 from terminal import read_until
 
 from mgmt.ingest.values import ClusterState, ClusterStates, State
+from tests.unit.ctl.conftest import serving
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -95,3 +96,18 @@ def test_a_silent_server_is_told_and_a_given_timeout_ends_it(fingerpost: Any, se
     assert result.code == 3
     assert result.err.count("no management server answers") == 1  # the same again is not told again
     assert fingerpost("get", "rt", "a/b/c", "-w").code == 2
+
+
+def test_events_tell_once_that_a_server_is_away_and_that_it_is_back(
+    environment: dict[str, str], servers: Any, closed_port: str
+) -> None:
+    servers(silent=(closed_port,))
+    with started(environment | {"PYTHONUNBUFFERED": "1"}, "events", "--watch", "-o", "json") as process:
+        assert f"error: no management server answers at {closed_port}" in process.stderr.readline()
+        assert process.stderr.readline().startswith("hint: ")
+        with serving(healthy(), int(closed_port.rpartition(":")[2])):
+            assert process.stderr.readline() == "all management servers answer again\n"
+        assert "error: no management server answers" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 3
+        assert all("apiVersion" not in json.loads(line) for line in process.stdout), "events alone, each on a line"

@@ -16,8 +16,10 @@ from mgmt.ingest.kinds import KUBERNETES_CLUSTER, SESSION
 from mgmt.ingest.running import running
 from mgmt.ingest.values import InputChange
 from mgmt.relay.ports import Fence, NoMetrics, SessionInfo, Upsert
+from mgmt.store.errors import StoreUnavailable
 from mgmt.store.redis_store import RedisStore
 from mgmt.store.settings import StoreSettings
+from mgmt.store.values import Attached
 
 TABLE = "networking.gloo.solo.io/RouteTable"
 SERVICE = "core/Service"
@@ -74,6 +76,7 @@ class Folder:
     def __init__(self) -> None:
         self._queues: list[asyncio.Queue[Batch]] = []
         self.objects: dict[ObjectKey, bytes] = {}
+        self.unread: frozenset[str] = frozenset()
 
     async def watch(self, types: Collection[str] | None = None) -> AsyncIterator[Batch]:
         queue: asyncio.Queue[Batch] = asyncio.Queue()
@@ -82,8 +85,9 @@ class Folder:
         while True:
             yield await queue.get()
 
-    async def relist(self) -> None:
+    async def relist(self) -> frozenset[str]:
         self._send(Batch(tuple(Change(k, v) for k, v in self.objects.items()), True, (), 1))
+        return self.unread
 
     async def write_status(self, key: ObjectKey, status: Mapping[str, Any]) -> bool:
         raise AssertionError("ingest writes no status")
@@ -118,7 +122,8 @@ class Folder:
 class Replica:
     """One ingest on one Redis, running."""
 
-    def __init__(self, url: str, name: str, folder: Folder | None, **settings: Any) -> None:
+    def __init__(self, url: str, name: str, folder: Folder | None, *, retry: float = 0.01, **settings: Any) -> None:
+        """`retry`: seconds to the second attempt after Redis was lost."""
         timing = {"block": 0.05, "write_timeout": 0.3, "read_timeout": 0.5, "dial_timeout": 0.5, **settings}
         self.store = RedisStore(StoreSettings(url=url, **timing), name)
         self.recorder = Recorder()
@@ -128,7 +133,7 @@ class Replica:
         self.ingest = Ingest(
             self.store,
             self.recorder,
-            IngestSettings(lease=0.6, retry_first=0.01, retry_ceiling=0.05),
+            IngestSettings(lease=0.6, retry_first=retry, retry_ceiling=max(retry, 0.05)),
             NoMetrics(),
             on_leading=self._leads,
             ever_connected=self.ever.__contains__,
@@ -143,6 +148,29 @@ class Replica:
 
     def _leads(self) -> None:
         self.began_to_lead += 1
+
+    def cut(self) -> Callable[[], None]:
+        """It alone has lost Redis, until what is returned is called."""
+        attach, gone = self.store.attach, True
+
+        async def attempt(seq: int) -> Attached:
+            if gone:
+                raise StoreUnavailable("cut off")
+            return await attach(seq)
+
+        def heal() -> None:
+            nonlocal gone
+            gone = False
+            self.ingest.ask_redis()
+
+        self.store.attach = attempt  # type: ignore[method-assign]
+        self.ingest._turns.lose(StoreUnavailable("cut off"))
+        return heal
+
+    async def tables(self) -> dict[str, str]:
+        """What Redis holds: name -> body."""
+        inputs = (await self.store.load()).inputs
+        return {k.name: stored.body.decode() for k, stored in inputs.items() if k.type == TABLE}
 
     async def stop(self) -> None:
         await self._stack.aclose()

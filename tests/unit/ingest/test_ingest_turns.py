@@ -306,6 +306,23 @@ async def test_the_seq_rises_above_what_an_agent_has_seen(start: Any) -> None:
     assert await east.push_stored({"www": 2}) == seq + 1
 
 
+@pytest.mark.spec("M-13")
+async def test_what_others_write_while_the_seq_rises_is_not_missed(start: Any) -> None:
+    a, b = await start("a/1"), await start("b/1")
+    east = (await Agent("east").connect(b)).warm()
+    raise_seq = a.store.raise_seq
+
+    async def beside_it(at_least: int) -> int:
+        await east.push_stored({"www": 1})
+        return await raise_seq(at_least)
+
+    a.store.raise_seq = beside_it
+    a.ingest.seen(9000)
+    await until(lambda: a.recorder.published[-1] > 9000)
+    assert a.objects() == {"east/shop/www": "1"}, "what is published at that number holds it"
+    await until(lambda: b.ingest.seq == a.ingest.seq)
+
+
 async def test_pins_are_inputs_that_every_replica_gets(start: Any) -> None:
     a, b = await start("a/1"), await start("b/1")
     a.ingest.pin({"hold/east/www": b'{"reason":"warm-up"}', "x": b"{}"})

@@ -6,6 +6,9 @@ import pytest
 from publish_support import EAST, WEST, Plane, gateway_class, tables
 
 from fingerpost.relay.pieces import KEEP_CLUSTER
+from fingerpost.relay.v1 import relay_pb2 as pb
+from mgmt.relay.scope_frames import Keep
+from mgmt.translate.turn import Turn
 
 ONE = gateway_class("one")
 
@@ -35,3 +38,28 @@ def test_what_agents_are_asked_for_is_partial_while_a_cluster_is_cold() -> None:
     plane.publisher.set_cold((), {"mgmt", "east", "west"})
     assert not plane.publisher.interest("west").partial
     assert plane.woken == ["west", "west"]
+
+
+@pytest.mark.spec("M-45")
+def test_gateways_that_are_told_the_same_share_it() -> None:
+    """It may be long, and is encoded once for all of them."""
+    plane = Plane()
+    plane.publisher.set_cold({"east"}, {"mgmt", "east", "west", "north"})
+    plane.serve(ONE, tables(2), gateways=(EAST, WEST, ("north", "gw/ingress")))
+    plane.publisher.publish(Turn(warming={ONE: {tables(1)[0]: "WaitingForCluster: east"}}), 5)
+    west, north = plane.scope(WEST).keep, plane.scope(("north", "gw/ingress")).keep
+    assert west == {tables(1)[0]: "WaitingForCluster: east"}
+    assert west is north
+    assert plane.scope(EAST).keep == {**plane.scope(EAST).keep, **west}
+    late = ("south", "gw/ingress")
+    plane.serve(ONE, tables(2), gateways=(EAST, WEST, ("north", "gw/ingress"), late))
+    assert plane.scope(late).keep is west, "also who comes later"
+    assert isinstance(west, Keep)
+    assert west.blocks is west.blocks
+    cold = plane.scope(EAST).keep
+    assert isinstance(cold, Keep)
+    assert cold.blocks[: len(west.blocks)] == west.blocks, "what it keeps besides is said after that"
+    said = [k for block in cold.blocks for k in pb.ScopeDelta.FromString(block).keep]
+    assert {k.contribution: k.reason for k in said} == cold
+    (told,) = west.blocks
+    assert pb.ScopeDelta.FromString(told).keep[0].contribution == tables(1)[0]

@@ -83,6 +83,19 @@ def test_every_cluster_concerned_has_to_agree() -> None:
     assert held(plane) == frozenset()
 
 
+def test_a_later_loss_does_not_let_go_an_earlier_one() -> None:
+    plane = Plane()
+    easts, wests = [table(n, "east") for n in range(25)], [table(n, "west") for n in range(12)]
+    plane.serve(ONE, easts + wests, gateways=(EAST,))
+    plane.serve(ONE, wests)
+    plane.serve(ONE, ())
+    assert plane.relists == [frozenset({"east"}), frozenset({"west"})]
+    plane.agree("west")
+    assert set(easts) <= held(plane)
+    plane.agree("east")
+    assert held(plane) == frozenset()
+
+
 def test_a_listing_that_brings_everything_back_heals_without_a_confirmation() -> None:
     plane = serving(20)
     plane.serve(ONE, ())

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
+import pytest
+
 from agent.relay.desired import DesiredState
 from agent.relay.facts import Fact
 from agent.relay.link import AgentIdentity, AgentLink
@@ -23,6 +25,7 @@ from fingerpost.relay.reasons import LinkLost, Reason, Refused
 from fingerpost.relay.settings import RelaySettings
 from mgmt.publish.told import Told
 from mgmt.relay.ports import Changed, Fence, LogEntry, Name, SessionInfo, Upsert
+from mgmt.relay.pull import PullSession
 from tests.splicing import diff
 
 FAST = RelaySettings(
@@ -128,6 +131,18 @@ class FakeIngest:
 
     async def close(self, cluster: str, fence: Fence) -> None:
         self.closed += 1
+
+
+def on_want(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Once: when an agent's Want has come, and has not been answered."""
+    original = PullSession._want
+
+    def want(self: PullSession, hashes: set[bytes]) -> None:
+        monkeypatch.setattr(PullSession, "_want", original)
+        happens()
+        original(self, hashes)
+
+    monkeypatch.setattr(PullSession, "_want", want)
 
 
 def numbered(count: int, text: str = "route") -> list[Piece]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Collection, Mapping
+
+import pytest
 
 from fingerpost.relay.reasons import Reason
 from mgmt.elsewhere import Elsewhere
@@ -47,24 +50,34 @@ class Agent:
 
 class Replica:
     def __init__(self, questions: Questions) -> None:
-        self.relisting = Relisting(lambda: None, "mgmt")
-        self.elsewhere = Elsewhere(questions, self.relisting)
+        self.relisting = Relisting("mgmt")
+        self.synced = True
+        self.elsewhere = Elsewhere(questions, self.relisting, self._caught_up)
+
+    async def _caught_up(self) -> bool:
+        return self.synced
 
     def connect(self, cluster: str) -> Agent:
         agent = Agent()
         self.relisting.opened(cluster, Fence(1), agent, ("v1/Service",))
         return agent
 
-    def concluded(self) -> list[str]:
-        found = []
-        while not self.relisting.complete.empty():
-            found.append(self.relisting.complete.get_nowait())
+    async def concluded(self) -> list[str]:
+        found: list[str] = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(0.01):  # what is complete is there at once
+                    found.append(await self.relisting.concluded(_settled))
         return found
+
+
+async def _settled() -> None:
+    """No turn is under way."""
 
 
 async def _answer(replica: Replica, cluster: str, *, stored: bool = True) -> None:
     replica.relisting.listed(cluster, "v1/Service")
-    assert replica.concluded() == [cluster]
+    assert await replica.concluded() == [cluster]
     await replica.elsewhere.concluded(cluster, stored=stored)
 
 
@@ -77,10 +90,10 @@ async def test_the_replica_that_has_the_agent_is_asked_and_its_answer_counts() -
         await replica.elsewhere.exchange()
     assert agent.asked == 1, "one question, one listing"
     assert questions.asked == {"west": 1}, "the management folder each replica reads itself"
-    assert one.concluded() == []
+    assert await one.concluded() == []
     await _answer(other, "west")
     await one.elsewhere.exchange()
-    assert one.concluded() == ["west"]
+    assert await one.concluded() == ["west"]
     await asyncio.gather(one.elsewhere.exchange(), other.elsewhere.exchange())
     assert agent.asked == 1
 
@@ -97,12 +110,12 @@ async def test_a_later_question_is_not_answered_by_an_earlier_listing() -> None:
     await _answer(other, "west")
     await one.elsewhere.exchange()
     await third.elsewhere.exchange()
-    assert (one.concluded(), third.concluded()) == (["west"], [])
+    assert (await one.concluded(), await third.concluded()) == (["west"], [])
     await other.elsewhere.exchange()
     assert agent.asked == 2
     await _answer(other, "west")
     await third.elsewhere.exchange()
-    assert third.concluded() == ["west"]
+    assert await third.concluded() == ["west"]
 
 
 async def test_a_question_or_an_answer_that_redis_has_lost_comes_again() -> None:
@@ -125,7 +138,7 @@ async def test_a_question_or_an_answer_that_redis_has_lost_comes_again() -> None
     assert agent.asked == 3
     await _answer(other, "west")
     await one.elsewhere.exchange()
-    assert one.concluded() == ["west"]
+    assert await one.concluded() == ["west"]
 
 
 async def test_an_agent_that_comes_here_meanwhile_is_asked_here() -> None:
@@ -136,6 +149,60 @@ async def test_an_agent_that_comes_here_meanwhile_is_asked_here() -> None:
     agent = one.connect("west")
     assert agent.asked == 1
     one.relisting.listed("west", "v1/Service")
-    assert one.concluded() == ["west"]
+    assert await one.concluded() == ["west"]
     await one.elsewhere.exchange()
-    assert not one.concluded()
+    assert not await one.concluded()
+
+
+async def test_what_is_lost_after_a_question_was_asked_is_asked_for_again() -> None:
+    questions = Questions()
+    one, other = Replica(questions), Replica(questions)
+    agent = other.connect("west")
+    one.relisting.demand(("west",))
+    await one.elsewhere.exchange()
+    await other.elsewhere.exchange()
+    one.relisting.demand(("west",))
+    await _answer(other, "west")
+    await one.elsewhere.exchange()
+    assert await one.concluded() == [], "that listing had begun before"
+    await other.elsewhere.exchange()
+    assert agent.asked == 2
+    await _answer(other, "west")
+    await one.elsewhere.exchange()
+    assert await one.concluded() == ["west"]
+
+
+async def test_what_the_turn_of_a_listing_loses_waits_for_another_listing() -> None:
+    replica = Replica(Questions())
+    agent = replica.connect("west")
+    replica.relisting.demand(("west",))
+    replica.relisting.listed("west", "v1/Service")
+
+    async def loses() -> None:
+        replica.relisting.demand(("west",))
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await replica.relisting.concluded(loses)
+    assert agent.asked == 2
+    replica.relisting.listed("west", "v1/Service")
+    assert await replica.concluded() == ["west"]
+
+
+async def test_a_listing_of_the_folder_does_not_answer_what_was_demanded_meanwhile() -> None:
+    replica, begun, goes_on = Replica(Questions()), asyncio.Queue[int](), asyncio.Queue[int]()
+
+    async def relist() -> None:
+        begun.put_nowait(1)
+        await goes_on.get()
+
+    listing = asyncio.create_task(replica.relisting.list_folder(relist))
+    replica.relisting.demand(("mgmt",))
+    await begun.get()
+    replica.relisting.demand(("mgmt",))
+    goes_on.put_nowait(1)
+    await begun.get()
+    assert await replica.concluded() == []
+    goes_on.put_nowait(1)
+    assert await replica.relisting.concluded(_settled) == "mgmt"
+    listing.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -87,6 +88,40 @@ async def test_three_missed_heartbeats_end_the_stream() -> None:
         await stream.run(lambda frame: None, lambda: None)
     assert len(sent) >= 2
     assert all(pb.PushRequest.FromString(f).HasField("heartbeat") for f in sent)
+
+
+async def test_who_was_busy_itself_does_not_take_that_for_silence() -> None:
+    beat = pb.PushRequest(heartbeat=heartbeat()).SerializeToString()
+    frames: asyncio.Queue[bytes] = asyncio.Queue()
+    loop, stalls = asyncio.get_running_loop(), 0
+
+    def stall() -> None:
+        """A heartbeat has come, and for ten of them nobody reads."""
+        nonlocal stalls
+        frames.put_nowait(beat)
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            pass
+        stalls += 1
+        loop.call_later(0.02, stall)
+
+    async def read() -> bytes | None:
+        frame = await frames.get()
+        for _ in range(9):  # gRPC hands it on over several rounds of the loop
+            await asyncio.sleep(0)
+        return frame
+
+    async def write(_frame: bytes) -> None:
+        return
+
+    settings = RelaySettings(heartbeat=0.05)
+    stream = Stream(read, write, settings, heartbeat=lambda: beat, goodbye=lambda _: b"")
+    held = asyncio.create_task(stream.run(lambda frame: None, lambda: None))
+    loop.call_later(0.04, stall)
+    await until(lambda: stalls >= 3 or held.done())
+    assert not held.done(), held.exception()
+    held.cancel()
+    await asyncio.wait([held])
 
 
 async def test_a_link_that_breaks_while_it_is_cancelled_is_not_held_any_longer() -> None:

@@ -16,7 +16,7 @@ from fingerpost.relay.reasons import Reason, Refused
 from mgmt.relay import identity
 from mgmt.relay.pull import PullSession
 from tests.unit.relay.conftest import World
-from tests.unit.relay.support import FAST, ROUTES, View, body_piece, numbered, running, until
+from tests.unit.relay.support import FAST, ROUTES, View, body_piece, numbered, on_want, running, until
 
 GW = "shop/gw"
 OTHER = ("routes", "https")
@@ -291,14 +291,8 @@ async def test_want_for_forgotten_pieces_ends_in_a_resync(world: World, monkeypa
     agent = world.agent()
     async with running(agent):
         await until(lambda: agent.has(world.publisher))
-        original = PullSession._want
-
-        def want(self: PullSession, hashes: set[bytes]) -> None:
-            monkeypatch.setattr(PullSession, "_want", original)
-            world.publisher.publish(GW, {ROUTES: PieceList(numbered(5, "newest"))})
-            original(self, hashes)
-
-        monkeypatch.setattr(PullSession, "_want", want)
+        newest = {ROUTES: PieceList(numbered(5, "newest"))}
+        on_want(monkeypatch, lambda: world.publisher.publish(GW, newest))
         world.publisher.publish(GW, {ROUTES: PieceList(numbered(7, "lost"))})
         await until(lambda: agent.has(world.publisher))
     assert agent.desired.resyncs == 1
@@ -349,21 +343,6 @@ async def test_keep_confirmed_interest_and_gone(world: World) -> None:
         assert len(agent.desired.pieces) == 0
 
 
-async def test_a_confirmation_that_comes_later_reaches_the_agent_of_a_gateway_that_is_gone(world: World) -> None:
-    world.publisher.publish(GW, {ROUTES: PieceList(numbered(3))})
-    agent = world.agent()
-    async with running(agent):
-        await until(lambda: agent.has(world.publisher))
-        view = world.publisher.views[GW]
-        view.gone, view.keep, view.confirmed = True, {}, False
-        world.publisher.publish(GW, {ROUTES: None})
-        await until(lambda: not agent.desired.scopes)
-        assert agent.confirmed[-1] is False
-        view.keep, view.confirmed = {}, True  # the version stays
-        world.publisher.wake()
-        await until(lambda: agent.confirmed[-1])
-
-
 async def test_reports_and_certificates(world: World) -> None:
     agent = world.agent()
     report = ScopeApplied(
@@ -398,3 +377,18 @@ async def test_restored_state_needs_no_objects(world: World) -> None:
         assert started.versions == [(GW, 1, {})]
         assert started.has(world.publisher)
     assert started.link.bytes_in < 1_000
+
+
+@pytest.mark.spec("M-17")
+async def test_a_scope_of_another_replica_that_has_changed_later_there_is_made_equal(world: World) -> None:
+    """This replica has not changed the scope for long, but it has reached the version that the agent was told."""
+    world.publisher.publish(GW, {ROUTES: PieceList(numbered(3))})
+    agent = world.agent()
+    agent.desired.restore(GW, 50, {ROUTES: PieceList(numbered(2, "later"))}, {})
+    world.publisher.config_version = 60
+    async with running(agent):
+        await until(lambda: agent.has(world.publisher))
+        assert agent.losses == []
+        world.publisher.publish(GW, {ROUTES: PieceList(numbered(4))})
+        await until(lambda: agent.has(world.publisher))
+        assert [version for _, version, _ in agent.versions] == [50, 61]

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from agent.relay import link
-from agent.relay.facts import TypeFacts
+from agent.relay.facts import Fact, TypeFacts
 from fingerpost.objects import content_hash
 from fingerpost.relay.interest import Interest
 from fingerpost.relay.v1 import relay_pb2 as pb
+from tests.fleet.fleet_network import Tap
 from tests.unit.relay.conftest import World
 from tests.unit.relay.support import Agent, facts, running, until
 
@@ -124,3 +125,32 @@ def _lost(
         return pb.PushRequest(heartbeat=pb.Heartbeat())
 
     return made
+
+
+@pytest.mark.spec("M-50")
+async def test_an_agent_that_is_back_takes_back_nothing_that_is_asked_for_by_now(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it was away it let go of what was asked for no more; by now it is asked for again."""
+    monkeypatch.setattr(link, "_QUESTIONS", 60.0)
+    world.publisher.wanted = Interest(services=("ns/n0", "ns/n1", "ns/n2"))
+    opened = asyncio.Event()
+
+    async def late(cluster: str) -> None:
+        await opened.wait()
+
+    async with Tap(world.relay.port).running() as road:
+        agent = Agent(f"127.0.0.1:{road.port}")
+        agent.pull._on_interest = lambda asked, _digest: agent.push.update(facts(TYPE, 3) if asked.services else [])
+        agent.push.complete({TYPE, "v1/Service"})
+        async with running(agent):
+            await until(lambda: agent.push.in_step and len(world.ingest.held.get(TYPE, ())) == 3)
+            monkeypatch.setattr(world.publisher, "known", late)  # Pull is answered later than Push
+            road.cut()
+            agent.push.update(Fact(TYPE, fact.namespace, fact.name, None) for fact in facts(TYPE, 3))
+            await until(lambda: agent.link.connections > 1 and agent.link.reached)
+            assert not agent.push.asks, "nothing is announced yet"
+            opened.set()
+            await until(lambda: agent.push.in_step and agent.pull.connected)
+    assert [removes for _, _, removes in world.ingest.accepts if removes] == []
+    assert len(world.ingest.held[TYPE]) == 3

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+import structlog
 from cryptography import x509
 from xds_certificates import Signer
 from xds_support import GATEWAY
 
-from agent.apply.certificates import Certificates, spiffe
+from agent.apply.certificates import Certificates, identity_of, spiffe
 from agent.apply.kept import KeptInFolder
+from agent.xds.ports import CertificateFiles
+from fingerpost.background import background
+from tests.unit.relay.support import until
 
 IDENTITY = spiffe("cluster.local", "ingress", "gw")
 
@@ -20,7 +26,8 @@ IDENTITY = spiffe("cluster.local", "ingress", "gw")
 class Running:
     def __init__(self, folder: Path, signer: Signer) -> None:
         self.news: asyncio.Queue[str] = asyncio.Queue()
-        self.certificates = Certificates(KeptInFolder(folder), signer, self.news.put_nowait, retry=0.01)
+        self.kept = KeptInFolder(folder, again=0.01)
+        self.certificates = Certificates(self.kept, signer, self.news.put_nowait, retry=0.01)
 
     async def next(self) -> x509.Certificate:
         async with asyncio.TaskGroup() as tasks:
@@ -74,3 +81,84 @@ async def test_forgetting_a_gateway_deletes_its_key(tmp_path: Path) -> None:
     await running.next()
     running.certificates.forget(GATEWAY)
     assert os.listdir(tmp_path) == []
+
+
+class Answered(Signer):
+    """`meanwhile` happens after a request and before its answer."""
+
+    meanwhile: Callable[[], None]
+
+    async def request(self, id_: str, csr: bytes) -> tuple[bytes, bytes]:
+        answer = await super().request(id_, csr)
+        self.meanwhile()
+        return answer
+
+
+class Written(KeptInFolder):
+    """`meanwhile` happens before the last file is there."""
+
+    meanwhile: Callable[[], None]
+
+    async def keep(self, files: Mapping[str, bytes]) -> None:
+        self.meanwhile()
+        await super().keep(files)
+
+
+@pytest.mark.parametrize("when", ["asked", "written"])
+async def test_a_gateway_forgotten_while_its_certificate_is_made_stays_forgotten(tmp_path: Path, when: str) -> None:
+    signer, kept = Answered(3600), Written(tmp_path)
+    news: asyncio.Queue[str] = asyncio.Queue()
+    certificates = Certificates(kept, signer, news.put_nowait)
+    signer.meanwhile = kept.meanwhile = lambda: None
+    (signer if when == "asked" else kept).meanwhile = lambda: certificates.forget(GATEWAY)
+    certificates.want(GATEWAY, IDENTITY)
+    certificates.want("ingress/other", IDENTITY)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(certificates.run(), name="certificates")
+        async with asyncio.timeout(10):
+            assert await news.get() == "ingress/other"
+        task.cancel()
+    assert signer.asked == [GATEWAY, "ingress/other"]
+    assert certificates.of(GATEWAY) is None
+    assert {name.partition(".")[0] for name in os.listdir(tmp_path)} == {"ingress_other"}
+
+
+async def test_another_identity_wanted_during_a_request_is_asked_for_at_once(tmp_path: Path) -> None:
+    signer = Answered(3600)
+    told: asyncio.Queue[CertificateFiles | None] = asyncio.Queue()
+    certificates = Certificates(
+        KeptInFolder(tmp_path), signer, lambda gateway: told.put_nowait(certificates.of(gateway))
+    )
+    another = spiffe("cluster.local", "ingress", "other")
+    signer.meanwhile = lambda: certificates.want(GATEWAY, another)
+    certificates.want(GATEWAY, IDENTITY)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(certificates.run(), name="certificates")
+        async with asyncio.timeout(10):
+            files = await told.get()
+        task.cancel()
+    assert files is not None
+    assert identity_of(files.chain) == another
+    assert signer.asked == [GATEWAY] * 2
+
+
+async def test_a_certificate_that_cannot_be_written_is_served_and_kept_later(tmp_path: Path) -> None:
+    running = Running(tmp_path, Signer(3600))
+    in_the_way = tmp_path / "ingress_gw.crt.new"
+    in_the_way.mkdir()
+    running.certificates.want(GATEWAY, IDENTITY)
+    with structlog.testing.capture_logs() as logs:
+        await running.next()
+        await running.kept.keep({})  # tried again
+    held = running.certificates.of(GATEWAY)
+    assert held is not None
+    assert running.kept.read("ingress_gw.crt") == held.chain
+    assert [(line["event"], line["file"]) for line in logs] == [
+        ("apply.kept.unwritten", str(tmp_path / "ingress_gw.crt"))
+    ], "once, however often it is tried"
+    async with background({"kept": running.kept.run()}):
+        in_the_way.rmdir()
+        await until((tmp_path / "ingress_gw.crt").exists)
+    again = Running(tmp_path, Signer(None))
+    again.certificates.want(GATEWAY, IDENTITY)
+    assert again.certificates.of(GATEWAY) == held

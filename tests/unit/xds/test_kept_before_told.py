@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from xds_support import GATEWAY, Rule, routes, table
 
 from agent.apply.disk import Disk
 from agent.apply.gateway import GatewayState
+from tests.unit.relay.support import until
 
 pytestmark = pytest.mark.spec("M-9")
 
@@ -139,3 +143,54 @@ async def test_the_last_small_record_does_not_leave_the_file_open(tmp_path: Path
     assert not disk._files
     (kept,) = Disk(tmp_path).load()
     assert kept.version == 1
+
+
+async def test_what_still_waits_for_a_thread_at_the_end_is_written(tmp_path: Path) -> None:
+    loop, gate = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    disk, state = Disk(tmp_path, interval=0), GatewayState(GATEWAY)
+    list(disk.load())
+    busy = loop.run_in_executor(None, gate.wait)
+    running = asyncio.create_task(disk.run())
+    _changed(disk, state, 1, "a")
+    await until(lambda: not disk._dirty)
+    running.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait([running, busy])
+    (kept,) = Disk(tmp_path).load()
+    assert (kept.version, kept.wanted) == (1, state.wanted)
+
+
+@pytest.mark.parametrize("cancelled", [1, 2])
+async def test_what_changes_while_the_file_is_replaced_at_the_end_is_kept_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cancelled: int
+) -> None:
+    loop, held, gate, fsync = asyncio.get_running_loop(), threading.Event(), threading.Event(), os.fsync
+
+    def slow(file: int) -> None:
+        fsync(file)
+        if threading.current_thread() is not threading.main_thread():
+            held.set()
+            gate.wait()
+
+    disk, state, other = Disk(tmp_path, interval=0), GatewayState(GATEWAY), GatewayState("ingress/other")
+    list(disk.load())
+    _changed(disk, state, 1, "a")
+    await disk.flush()
+    disk._journals[GATEWAY]._tail = 2 << 20
+    monkeypatch.setattr(os, "fsync", slow)
+    running = asyncio.create_task(disk.run())
+    _changed(disk, state, 2, "a", "b")
+    await until(held.is_set)
+    _changed(disk, state, 3, "a", "b", "c")
+    _changed(disk, other, 1, "a")
+    for _ in range(cancelled):
+        running.cancel()
+        await asyncio.sleep(0)
+    _changed(disk, state, 4, "d")
+    gate.set()
+    await asyncio.wait([running])
+    await loop.shutdown_default_executor()
+    kept = {found.scope: (found.version, found.wanted) for found in Disk(tmp_path).load()}
+    assert kept == {GATEWAY: (4, state.wanted), other.scope: (1, other.wanted)}

@@ -97,6 +97,19 @@ async def test_a_host_name_is_resolved_in_the_background_and_a_name_without_answ
         task.cancel()
 
 
+async def test_a_name_that_no_dns_server_can_be_asked_for_is_one_without_answer() -> None:
+    news: asyncio.Queue[Collection[str]] = asyncio.Queue()
+    resolver = Resolver(news.put_nowait)
+    wrong = ("gw..example", ".", f"{'x' * 64}.example")
+    assert [resolver.addresses(host) for host in (*wrong, "localhost")] == [()] * 4
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(resolver.run(), name="resolver")
+        async with asyncio.timeout(10):
+            assert await news.get() == {"localhost"}
+        assert [resolver.addresses(host) for host in wrong] == [()] * 3
+        task.cancel()
+
+
 async def test_nothing_is_joined_or_parsed_without_a_proxy(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> bytes:
         raise AssertionError("joined without a proxy")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
+import httpx
 import pytest
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from xds_certificates import self_signed
 from xds_support import GATEWAY, Rig, destination, listener, stream
 
+from agent.admin.app import admin_app
 from agent.xds.ports import CertificateFiles
-from agent.xds.tokens import ensure_token
+from agent.xds.tokens import Tokens, ensure_token
 from agent.xds.wire import CDS, SDS
 
 
@@ -45,6 +50,30 @@ async def test_tokens_can_be_read_by_their_owner_only(rig: Rig) -> None:
     rig.push(destination("cart"))
     [file] = (rig.folder / "tokens").iterdir()
     assert (file.name, file.stat().st_mode & 0o777) == ("ingress_gw", 0o600)
+
+
+async def test_a_token_that_cannot_be_kept_ends_nothing_and_is_made_when_there_is_room(rig: Rig) -> None:
+    tokens = rig.folder / "tokens"
+    tokens.write_text("no folder")
+    rig.push(destination("cart"))
+    tokens.unlink()
+    own = Tokens(tokens).ensure(GATEWAY)
+    answer = discovery_pb2.DiscoveryResponse.FromString(await stream(rig.port, own, request()))
+    assert len(answer.resources) == 1
+
+
+async def test_who_asks_for_a_bootstrap_is_told_that_the_token_cannot_be_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "tokens"
+    folder.write_text("no folder")
+    agent: Any = SimpleNamespace(tokens=Tokens(folder), xds_address="127.0.0.1:1", cluster="east")
+    transport = httpx.ASGITransport(admin_app(agent, lambda: b""), client=("127.0.0.1", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
+        full = await client.get("/bootstrap", params={"gateway": GATEWAY})
+        folder.unlink()
+        assert (await client.get("/bootstrap", params={"gateway": GATEWAY})).status_code == 200
+    assert full.status_code == 503
+    assert f"the token of {GATEWAY} cannot be kept" in full.json()["error"]
+    assert str(folder) in full.json()["error"]
 
 
 async def test_only_secrets_that_the_gateways_listeners_name_are_served(rig: Rig) -> None:

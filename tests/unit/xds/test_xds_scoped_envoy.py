@@ -96,6 +96,23 @@ async def test_every_rule_about_hosts_holds_in_both_forms(rig: Rig, echo: Backen
             assert [tried for tried, status in answers if status == "200"] == [path], host
 
 
+async def test_a_request_that_has_its_scope_passes_no_filter_of_ours(rig: Rig, echo: Backend) -> None:
+    port = free_port()
+    rig.local["shop", "cart"] = [Spot("127.0.0.1", echo.port)]
+    rig.push(destination("cart") | site(port, Form.SCOPED, rules("a.example", "*")))
+    async with rig.envoy() as envoy:
+        await rig.live()
+
+        async def run_by(host: str, path: str) -> int:
+            assert (await raw(port, f"GET {path}/ HTTP/1.1", f"host: {host}")).split()[1] == "200", host
+            stats = (await envoy.get("/stats?filter=lua.executions")).splitlines()
+            return sum(int(line.rpartition(" ")[2]) for line in stats)
+
+        assert await run_by("a.example", "/a.example") == 0
+        assert await run_by("A.example", "/a.example") == 2  # it is lowered, and looked at whether that was enough
+        assert await run_by("other.example", "/any") == 3
+
+
 @BOTH
 async def test_a_host_without_a_wildcard_to_go_to_is_a_404(rig: Rig, echo: Backend, form: Form) -> None:
     port = free_port()
