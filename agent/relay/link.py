@@ -40,6 +40,17 @@ class AgentIdentity(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = "gloo-mesh-mgmt-server.gloo-mesh"
 
 
+class _Heard:
+    """That the server has answered a connection: each of its streams, where it has both."""
+
+    def __init__(self) -> None:
+        self.push, self.pull = asyncio.Event(), asyncio.Event()
+
+    async def all(self) -> None:
+        await self.push.wait()
+        await self.pull.wait()
+
+
 class AgentLink:
     """`run` never returns. `lost(why, pause)` hears of every loss."""
 
@@ -95,13 +106,17 @@ class AgentLink:
         try:
             line = await self._trust.line()
             async with asyncio.TaskGroup() as group:
-                held = group.create_task(self._hold(self._channel(line), line), name="relay.connection")
+                heard, patience = _Heard(), self._settings.hello_timeout
+                held = group.create_task(self._hold(self._channel(line), line, heard), name="relay.connection")
                 while True:
                     await self._trust.changed.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(patience):
+                            await heard.all()  # else its Hello may come after that of the next one, and end that
                     if (fresh := await self._second()) is not None:
-                        former, held = held, group.create_task(self._hold(*fresh), name="relay.connection")
-                        # A third Hello could overtake the second one, which would then end it.
-                        await asyncio.wait([former], timeout=self._settings.hello_timeout)
+                        former, heard = held, _Heard()
+                        held = group.create_task(self._hold(*fresh, heard), name="relay.connection")
+                        await asyncio.wait([former], timeout=patience)
                         former.cancel()
         except BaseExceptionGroup as several:
             lost, bugs = several.split(LinkLost)
@@ -143,7 +158,7 @@ class AgentLink:
             return grpc.aio.insecure_channel(self._address, options=options)
         return grpc.aio.secure_channel(self._address, line.credentials, options=options)
 
-    async def _hold(self, channel: grpc.aio.Channel, line: Line) -> None:
+    async def _hold(self, channel: grpc.aio.Channel, line: Line, heard: _Heard) -> None:
         """One connection to its end."""
         self._present = channel
         self._pull.asked.clear()  # Push waits for what this connection asks, and may begin before Pull
@@ -153,9 +168,11 @@ class AgentLink:
             try:
                 async with asyncio.TaskGroup() as group:
                     if leads:
-                        group.create_task(self._push_once(channel, line), name="relay.push")
+                        group.create_task(self._push_once(channel, line, heard.push), name="relay.push")
                         group.create_task(self._end_of_leading(), name="relay.role")
-                    group.create_task(self._pull_once(channel, line), name="relay.pull")
+                    else:
+                        heard.push.set()
+                    group.create_task(self._pull_once(channel, line, heard.pull), name="relay.pull")
             except BaseExceptionGroup as several:
                 lost, bugs = several.split(LinkLost)
                 if bugs is not None or lost is None:
@@ -167,10 +184,12 @@ class AgentLink:
         await self._demoted.wait()
         raise LinkLost("another agent of this cluster leads now")
 
-    async def _push_once(self, channel: grpc.aio.Channel, line: Line) -> None:
+    async def _push_once(self, channel: grpc.aio.Channel, line: Line, heard: asyncio.Event) -> None:
         await self._push.ready()
         await self._questions()
-        call, stream = self._open(channel, _PUSH, pb.PushRequest, line)
+        if channel is not self._present:
+            raise LinkLost("a newer connection has taken over")
+        call, stream = self._open(channel, _PUSH, pb.PushRequest, line, heard)
         self._asked_at = asyncio.get_running_loop().time()
         try:
             await stream.say(self._push.begin(stream, self._hello()).SerializeToString())
@@ -188,8 +207,8 @@ class AgentLink:
             async with asyncio.timeout(_QUESTIONS):
                 await self._pull.asked.wait()
 
-    async def _pull_once(self, channel: grpc.aio.Channel, line: Line) -> None:
-        call, stream = self._open(channel, _PULL, pb.PullRequest, line)
+    async def _pull_once(self, channel: grpc.aio.Channel, line: Line, heard: asyncio.Event) -> None:
+        call, stream = self._open(channel, _PULL, pb.PullRequest, line, heard)
         try:
             await stream.say(self._pull.begin(stream, self._hello()).SerializeToString())
             self.connections += 1
@@ -212,7 +231,9 @@ class AgentLink:
             features=FEATURES,
         )
 
-    def _open(self, channel: grpc.aio.Channel, method: str, request: Any, line: Line) -> tuple[Any, Stream]:
+    def _open(
+        self, channel: grpc.aio.Channel, method: str, request: Any, line: Line, heard: asyncio.Event
+    ) -> tuple[Any, Stream]:
         call: Any = channel.stream_stream(method, None, None)(
             None, metadata=(("x-cluster-id", self._identity.cluster), *line.metadata)
         )
@@ -222,6 +243,7 @@ class AgentLink:
                 frame = await call.read()
             except _BROKEN as error:
                 raise _lost(error) from error
+            heard.set()
             return frame if isinstance(frame, bytes) else None
 
         async def write(frame: bytes) -> None:

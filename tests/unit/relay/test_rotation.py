@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -156,6 +156,30 @@ async def test_twenty_renewals_without_a_gap(tmp_path: Path) -> None:
                 await until(renewed, 60)
         assert (watch.gaps, client.agent.losses) == (0, [])
         assert server.failures("token") == server.failures("identity") == 0
+
+
+@pytest.mark.spec("M-35")
+async def test_no_other_connection_before_the_present_one_has_said_all_its_hellos(tmp_path: Path) -> None:
+    """Else its Push, which comes later, ends the newer one's."""
+    async with Server(tmp_path / "mgmt", Plan()).running() as server:
+        await enroll(server, tmp_path / "east")
+        east = Client(tmp_path / "east", server)
+        link, begun = east.agent.link, 0
+
+        async def slow() -> None:
+            """The first one's Push says Hello after the second one's, if that comes about within a second."""
+            nonlocal begun
+            begun += 1
+            if begun == 1:
+                with suppress(TimeoutError):
+                    await until(server.connected, 1)
+
+        link._questions = slow
+        async with east.running():
+            await until(lambda: east.connected)
+            east.trust.changed.set()
+            await until(lambda: begun == 2 and east.connected and east.agent.push.in_step)
+        assert (link.connections, east.agent.losses) == (2, [])
 
 
 @pytest.mark.spec("M-34", "M-38")
