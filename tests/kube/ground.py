@@ -1,19 +1,21 @@
 """The network of the cluster tests: which addresses stand for what. Made by `python -m tests.kube`.
 
 192.0.2.0/24 is local as it is, for what runs beside the clusters; so are the addresses of Services and of load
-balancers, where a forwarder listens. Pods have namespaces of their own on a bridge.
+balancers, where a forwarder listens. Pods have namespaces of their own on a bridge. Its link address is given: a bridge
+without one takes the lowest of its pods, and when that pod goes, the others reach nobody until they have asked again,
+which takes half a minute.
 """
 
 from __future__ import annotations
 
-BRIDGE = "pods"
+BRIDGE, BRIDGE_ADDRESS = "pods", "02:00:00:00:00:01"
 GATEWAY, POD_MASK = "10.1.0.1", 16
 COMMANDS = f"""
 link set lo up
 addr add 192.0.2.0/24 dev lo
 addr add 10.0.0.0/16 dev lo
 addr add 10.2.0.0/16 dev lo
-link add {BRIDGE} type bridge
+link add {BRIDGE} address {BRIDGE_ADDRESS} type bridge
 addr add {GATEWAY}/{POD_MASK} dev {BRIDGE}
 link set {BRIDGE} up
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ import pytest_asyncio
 from tests.fleet.fleet_network import until
 from tests.kube import pods_app
 from tests.kube.cluster import Cluster, running_cluster
+from tests.kube.ground import BRIDGE
 from tests.kube.kube_client import Object, namespace, service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,6 +55,29 @@ async def pods(cluster: Cluster, where: str, name: str) -> list[Object]:
     answer = await cluster.kube.http.get(f"/api/v1/namespaces/{where}/pods", params={"labelSelector": f"app={name}"})
     found: list[Object] = answer.json()["items"]
     return found
+
+
+async def test_pods_find_their_gateway_where_it_was_whoever_goes() -> None:
+    """By its link address: what they remember of another one is wrong for half a minute."""
+
+    async def address() -> str:
+        shown = await asyncio.create_subprocess_exec(
+            "ip", "-json", "link", "show", BRIDGE, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await shown.communicate()
+        found: str = json.loads(said)[0]["address"]
+        return found
+
+    async def ip(*words: str) -> None:
+        assert await (await asyncio.create_subprocess_exec("ip", *words)).wait() == 0
+
+    before = await address()
+    await ip("link", "add", "low", "address", "02:00:00:00:00:00", "type", "veth", "peer", "name", "low-pod")
+    await ip("link", "set", "low", "master", BRIDGE, "up")
+    try:
+        assert await address() == before
+    finally:
+        await ip("link", "delete", "low")
 
 
 def is_ready(pod: Object) -> bool:
