@@ -6,6 +6,7 @@ It owns the tasks that keep memory, Redis and the other replicas in step. It tra
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
@@ -66,6 +67,7 @@ class Ingest:
         self.inputs = Inputs()
         self.states = ClusterStates()
         self._dirty = True
+        self._alone_at = -math.inf  # monotonic; when no other replica ran, and all that others had written was read
         self._was_alone = True  # when Redis was lost
         self._on_leading, self._leads_until, self._lost_at = on_leading, 0.0, 0.0  # monotonic
         self._store, self._settings, self._metrics = store, settings, metrics
@@ -229,7 +231,7 @@ class Ingest:
         if (session := self.sessions.get(cluster, fence)) is not None:
             self.sessions.closed(session)
 
-    # ------------------------------------------------------------ inside a turn (mgmt.ingest.turns.Hooks)
+    # ------------------------------------------------------------ inside a turn (mgmt.ingest.values.Hooks)
 
     def turn_begins(self, changes: Iterable[ObjectKey]) -> bool:
         management = self._settings.management
@@ -278,7 +280,9 @@ class Ingest:
 
     def lost(self) -> None:
         """Without Redis nobody can tell who reads the management cluster, so every replica does."""
-        self._lost_at, self._was_alone = time.monotonic(), self._liveness.alone
+        self._lost_at = time.monotonic()
+        recently = self._lost_at - self._alone_at < self._settings.lease  # or it was stopped, and others have come
+        self._was_alone = recently and self._liveness.alone
         self._touch()
         if not self._folder.writes:
             self._turns.seize(SERVER)
@@ -356,6 +360,10 @@ class Ingest:
             self._leads_until = asked + self._settings.lease
             if not led:
                 self._on_leading()
+        if self._liveness.alone:
+            await self.settled()
+            if self.synced:
+                self._alone_at = asked
 
     async def stop(self) -> None:
         """Give the management source back, so that another replica need not wait for the lease to end."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
 
 import structlog
 
@@ -20,28 +19,12 @@ from mgmt.ingest.exchange import Store, exchange
 from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import source_of
 from mgmt.ingest.pending import Pending
-from mgmt.ingest.values import InputChange, Pipeline, origin_of, with_origin
+from mgmt.ingest.values import Hooks, InputChange, Pipeline, origin_of, with_origin
 from mgmt.relay.ports import Metrics
 from mgmt.store.errors import StoreError
 from mgmt.store.values import FREE, SHARED, UNCLAIMED, Entry, Fence, Source, Stored, WriteResult
 
 log = structlog.get_logger()
-
-
-class Hooks(Protocol):
-    """What the rest of ingest does inside a turn."""
-
-    def turn_begins(self, changes: Iterable[ObjectKey]) -> bool:
-        """These inputs are about to be translated. Says whether that is to be done without any, too."""
-
-    def fenced(self, source: Source) -> None:
-        """Another replica has claimed the source."""
-
-    def lost(self) -> None:
-        """Redis has just gone away."""
-
-    def closing_records(self, epoch: str) -> None:
-        """All that this replica holds is in Redis; say so with `epoch`."""
 
 
 class Turns:
@@ -346,6 +329,7 @@ class Turns:
 
     async def regain(self) -> None:
         """Make Redis and memory equal again; raises StoreError when it goes away meanwhile. Used inside `exclusive`."""
+        await self._read()
         await self._recover()
         self.synced, self.trouble = True, ""
         self.lost.clear()
@@ -354,6 +338,16 @@ class Turns:
         self._owed, self._unsaved = self._unsaved.callbacks, Pending()
         self._wake.set()
         log.info("store.link.regained", seq=self.seq)
+
+    async def _read(self) -> None:
+        """What others have written, before anything is written: a Redis that is full takes no writes, but answers."""
+        outcome = await exchange(self._store, (), self.stored)
+        if not outcome.gap:
+            self.seq, self.stored = max(self.seq, outcome.seq), outcome.seq
+            self._absorb(e for e in outcome.missed if self._is_news(source_of(e.key, self._management), e.key))
+
+    def _is_news(self, source: Source, key: ObjectKey) -> bool:
+        return source not in self.fences and not self._unsaved.holds(source, key)
 
     async def _again(self) -> None:
         if self.synced:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from fingerpost.api.admin.kubernetes_cluster import Approval
 from fingerpost.objects import ObjectKey
+from mgmt.store.values import Source
 
 
 class InputChange(NamedTuple):
@@ -92,3 +93,19 @@ class ClusterStates(msgspec.Struct, frozen=True, kw_only=True):
 
     clusters: Mapping[str, ClusterState] = {}
     management: ClusterState = ClusterState(state=State.REGISTERED, ready=False)
+
+
+class Hooks(Protocol):
+    """What the rest of ingest does inside a turn."""
+
+    def turn_begins(self, changes: Iterable[ObjectKey]) -> bool:
+        """These inputs are about to be translated. Says whether that is to be done without any, too."""
+
+    def fenced(self, source: Source) -> None:
+        """Another replica has claimed the source."""
+
+    def lost(self) -> None:
+        """Redis has just gone away."""
+
+    def closing_records(self, epoch: str) -> None:
+        """All that this replica holds is in Redis; say so with `epoch`."""

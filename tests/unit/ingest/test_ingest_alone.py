@@ -12,7 +12,7 @@ from ingest_support import TABLE, Agent, Replica, until
 
 from mgmt.ingest.kinds import SESSION
 from mgmt.store.embedded import EmbeddedRedis
-from mgmt.store.errors import StoreError
+from mgmt.store.errors import StoreError, StoreUnavailable
 from mgmt.store.values import Attached, Group, WriteResult, agent_source
 
 pytestmark = pytest.mark.redis
@@ -184,3 +184,53 @@ async def test_what_redis_forgot_comes_back_with_the_records_last(start: Any) ->
         assert written.count((cluster, TABLE)) == source
         last = max(i for i, one in enumerate(written) if one == (cluster, TABLE))
         assert written.index((cluster, SESSION)) > last
+
+
+@pytest.mark.spec("M-17")
+async def test_a_redis_that_is_full_is_read_all_the_same(start: Any, redis: EmbeddedRedis) -> None:
+    """What another replica has stored and told is not taken back because this one cannot write."""
+    a, b = await start("a/1"), await start("b/1", retry=60.0)
+    east, west = (await Agent("east").connect(a)).warm(), (await Agent("west").connect(b)).warm()
+    await east.push_stored({"www": 1})
+    await west.push_stored({"www": 1})
+    await _lose_redis(redis, b)
+    await until(lambda: a.ingest.synced)
+    await east.push_stored({"www": 2})
+    await a.store._client.run("CONFIG", "SET", "maxmemory", 1)
+    asked = b.ingest.ask_redis()
+    await until(asked, patience=5)
+    assert not b.ingest.synced, "it takes no writes"
+    assert b.objects() == {"east/shop/www": "2", "west/shop/www": "1"}
+    west.push({"www": 3})
+    await until(lambda: b.objects()["west/shop/www"] == "3")
+    await a.store._client.run("CONFIG", "SET", "maxmemory", 0)
+    b.ingest.ask_redis()
+    await until(lambda: b.ingest.synced)
+    await until(lambda: a.objects() == {"east/shop/www": "2", "west/shop/www": "3"})
+    assert b.objects() == a.objects()
+
+
+@pytest.mark.spec("M-40")
+async def test_who_outlives_another_is_alone_only_when_all_of_it_is_read(start: Any) -> None:
+    a, b = await start("a/1"), await start("b/1", retry=60.0)
+    east = (await Agent("east").connect(a)).warm()
+    await east.push_stored({"www": 1})
+    await until(lambda: b.state("east") == "Warm")
+    beating, write = b.store.beating, b.store.write
+    full = False
+
+    async def beats(replicas: Any) -> Any:
+        nonlocal full
+        found = await beating(replicas)
+        full = a.store.replica not in found
+        return found
+
+    async def refused(groups: tuple[Group, ...], known: int) -> WriteResult:
+        if full:
+            raise StoreUnavailable("full")
+        return await write(groups, known)
+
+    b.store.beating, b.store.write = beats, refused
+    await a.stop()
+    await until(lambda: not b.ingest.synced and b.state("east") == "Cached")
+    assert not b.ingest.states.clusters["east"].ready, "what the other one has stored last may not have been read"

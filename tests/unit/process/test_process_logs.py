@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,20 @@ async def test_all_lines_are_json_also_when_handshakes_fail(tmp_path: Path, monk
         lines = process.said().splitlines()
         assert [line for line in lines if not line.startswith("{")] == []
         assert all("msg" in json.loads(line) for line in lines)
+
+
+def test_what_a_library_says_is_a_line_of_json_with_the_replica() -> None:
+    script = (
+        "import logging; from fingerpost import log; log.configure(replica='r1', logger='mgmt')\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: logging.getLogger('asyncio').exception('never retrieved\\nfuture: %r', 3)\n"
+    )
+    (line,) = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stderr.splitlines()
+    said = json.loads(line)
+    assert (said["msg"], said["logger"], said["replica"]) == ("never retrieved\nfuture: 3", "asyncio", "r1")
+    assert said["exception"].endswith("ZeroDivisionError: division by zero")
 
 
 def answer_to_plaintext(port: int) -> bytes:
