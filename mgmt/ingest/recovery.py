@@ -15,7 +15,7 @@ from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import SESSION, record_key, source_of
 from mgmt.ingest.pending import Pending, chunks
 from mgmt.ingest.states import Phase, decode, record_of
-from mgmt.store.values import SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write
+from mgmt.store.values import FREE, SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write
 
 
 class Outcome(NamedTuple):
@@ -83,6 +83,8 @@ async def run(
         await store.raise_seq(seq)
     fences: dict[Source, Fence] = {}
     for source, fence in held.items():
+        if fence.token.startswith(FREE) and attached.epoch != epoch:
+            fence = Fence(source, FREE)  # noqa: PLW2901 - claims of now are not numbered by what was known before
         claimed = await (store.lease(SERVER, ttl) if source == SERVER else store.reclaim(fence))
         if claimed is not None:
             fences[source] = claimed

@@ -22,7 +22,7 @@ from mgmt.ingest.pending import Pending
 from mgmt.ingest.values import Hooks, InputChange, Pipeline, origin_of, with_origin
 from mgmt.relay.ports import Metrics
 from mgmt.store.errors import StoreError
-from mgmt.store.values import FREE, SHARED, UNCLAIMED, Entry, Fence, Source, Stored, WriteResult
+from mgmt.store.values import FREE, SHARED, UNCLAIMED, Entry, Fence, Source, Stored, WriteResult, free
 
 log = structlog.get_logger()
 
@@ -59,6 +59,7 @@ class Turns:
         self._incomplete: set[Source] = set()
         self._unlisted: set[Source] = set()  # claimed, and not listed since
         self._left: set[Source] = set()
+        self._claimed_at: dict[Source, int] = {}  # `stored`, as it was then
         self._owed: list[tuple[Source, Callable[[int], None]]] = []
         self._doubtful: dict[Source, frozenset[ObjectKey]] = {}
         self._jobs: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
@@ -129,6 +130,7 @@ class Turns:
     async def claim(self, source: Source) -> None:
         """Used inside `exclusive`, whose turn then catches up. With Redis away the claim follows when it is back."""
         self._left.discard(source)
+        self._claimed_at[source] = self.stored
         self._own(Fence(source, UNCLAIMED))
         if self.synced:
             self.fences[source] = await self._store.claim(source)
@@ -160,7 +162,8 @@ class Turns:
         """Nothing more comes from the source; its fence is given back once what it brought is written."""
         self._left.add(source)
         if (fence := self.fences.get(source)) is not None and fence.token == UNCLAIMED:
-            self.fences[source] = Fence(source, FREE)  # the agent may have gone to another replica meanwhile
+            # the agent may have gone to another replica meanwhile
+            self.fences[source] = Fence(source, free(self._claimed_at[source]))
 
     def begin(self, loaded: Iterable[tuple[ObjectKey, Stored]], seq: int, epoch: str) -> None:
         """What Redis held at the start; the first turn translates it and catches up."""

@@ -125,14 +125,19 @@ return {id(seq), gap, refused, dropped, missed}
 # ARGV: epoch, source, replica, expected token. Whoever claims last may write; returns the token and the seq to be in
 # step with before using it. With an expected token it is a renewal: token "" when another one has claimed since.
 # A claim has a higher number than all before it, also those that Redis has forgotten: what counts is the order of
-# claims, not that in which replicas come back to a Redis that lost its memory.
+# claims, not that in which replicas come back to a Redis that lost its memory. Expected "-N": unless there was a claim
+# after the seq N.
 CLAIM = (
     _COMMON
     + """
 if redis.call('GET', P .. 'epoch') ~= ARGV[1] then return redis.error_reply('EPOCH has changed') end
 local held, expected = redis.call('HGET', P .. 'fences', ARGV[2]), ARGV[4]
-if expected ~= '' and held and held ~= expected and number(held) >= number(expected) then return {'', id(current())} end
-local token = number(expected) > 0 and expected or fresh(held, ARGV[3])
+local free = string.sub(expected, 1, 1) == '-'
+if free and number(held) > number(expected) then return {'', id(current())} end
+if not free and expected ~= '' and held and held ~= expected and number(held) >= number(expected) then
+  return {'', id(current())}
+end
+local token = not free and number(expected) > 0 and expected or fresh(held, ARGV[3])
 redis.call('HSET', P .. 'fences', ARGV[2], token)
 return {token, id(current())}
 """

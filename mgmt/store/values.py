@@ -38,7 +38,8 @@ class Write(NamedTuple):
 class Fence(NamedTuple):
     """The right to write for a source. A newer claim by anybody makes it worthless.
 
-    Before Redis has been asked `token` is UNCLAIMED (will take the source over) or FREE (only if nobody else has it).
+    Before Redis has been asked `token` is UNCLAIMED (will take the source over), FREE (only if nobody else has it) or
+    what `free` makes.
     """
 
     source: Source
@@ -46,6 +47,11 @@ class Fence(NamedTuple):
 
 
 UNCLAIMED, FREE = b"", b"-"
+
+
+def free(known: int) -> bytes:
+    """The token of who takes the source over unless somebody has claimed it after this seq."""
+    return FREE + str(known).encode()
 
 
 class Group(NamedTuple):

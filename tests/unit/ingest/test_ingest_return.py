@@ -165,3 +165,37 @@ async def test_claims_keep_their_order_when_redis_forgets_them(start: Any, first
     old.push({"www": 0})
     await until(lambda: old.goodbye)
     assert await a.tables() == {"www": "2", "new": "1"}
+
+
+@pytest.mark.spec("M-40")
+@pytest.mark.parametrize("before", [0, 1])
+async def test_what_an_agent_told_without_redis_stays_though_it_has_left_and_the_source_was_claimed_before(
+    start: Any, before: int
+) -> None:
+    """Whoever had it: that claim is older than the outage."""
+    both = a, b = await start("a/1"), await start("b/1")
+    east = (await Agent("east").connect(both[before])).warm()
+    await east.push_stored({"www": 1})
+    await until(lambda: a.objects() == b.objects() == {"east/shop/www": "1"})
+    await east.leave()
+    heal = a.cut()
+    again = (await Agent("east").connect(a)).warm()
+    again.push({"www": 2})
+    await a.ingest.settled()
+    await again.leave()
+    heal()
+    await until(lambda: a.ingest.synced and a.objects() == b.objects() == {"east/shop/www": "2"})
+
+
+@pytest.mark.spec("M-40")
+async def test_what_an_agent_told_another_replica_later_stays(start: Any) -> None:
+    a, b, east = await _pair(start, www=1)
+    await east.leave()
+    heal = a.cut()
+    again = (await Agent("east").connect(a)).warm()
+    again.push({"www": 2})
+    await a.ingest.settled()
+    await again.leave()
+    await (await Agent("east").connect(b)).warm().push_stored({"www": 3})
+    heal()
+    await until(lambda: a.ingest.synced and a.objects() == b.objects() == {"east/shop/www": "3"})
