@@ -147,7 +147,10 @@ class Ingest:
         return state is not None and state.replica not in ("", self._store.replica)
 
     def seen(self, version: int) -> None:
-        """An agent holds this config_version (design D4)."""
+        """An agent holds this config_version (design D4). One that is higher than ours was told by somebody else."""
+        if version > self._turns.seq and self._was_alone:
+            self._was_alone = False
+            self._touch()
         self._turns.saw(version)
 
     def ask_redis(self) -> Callable[[], bool]:
@@ -344,6 +347,7 @@ class Ingest:
     async def _renew(self) -> None:
         await self._store.beat(self._settings.lease)
         if await self._liveness.look():
+            self._alone_at = -math.inf
             self._touch()
         self._liveness.age(self.states)
         led, asked = self.leads, time.monotonic()

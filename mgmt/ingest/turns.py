@@ -65,7 +65,7 @@ class Turns:
         self._jobs: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
         self._look = False
-        self._published = -1
+        self._published, self._counted = -1, False  # counted: `seq`, without Redis
         self._stored_at = 0
 
     @property
@@ -201,8 +201,7 @@ class Turns:
             if self.synced:
                 saved = work.callbacks
             else:
-                self._unsaved.follow(work)
-                self.seq += bool(work.changes)
+                self._count(work)
         await self._rise()
         if results or self.seq != self._published:
             self._published = self.seq
@@ -215,6 +214,12 @@ class Turns:
         for _, done in jobs:
             if not done.done():
                 done.set_result(None)
+
+    def _count(self, work: Pending) -> None:
+        """Redis is away: the turn waits for it, and has a number of our own."""
+        self._unsaved.follow(work)
+        if work.changes:
+            self.seq, self._counted = self.seq + 1, True
 
     def _drain_taken(self) -> dict[ObjectKey, InputChange]:
         taken, self._taken = self._taken, {}
@@ -247,8 +252,7 @@ class Turns:
             self._translate(list(work.changes.values()), results, anew=anew)
         outcome = writing.result()
         if outcome is None:
-            self._unsaved.follow(work)
-            self.seq += bool(work.changes)
+            self._count(work)
             return []
         self.seq = self.stored = outcome.seq
         lost = outcome.refused | work.unfenced(fenced, SHARED)
@@ -333,8 +337,9 @@ class Turns:
     async def regain(self) -> None:
         """Make Redis and memory equal again; raises StoreError when it goes away meanwhile. Used inside `exclusive`."""
         await self._read()
+        await self._store.beat(self._lease)  # who reads the records that are written now must not take us for dead
         await self._recover()
-        self.synced, self.trouble = True, ""
+        self.synced, self._counted, self.trouble = True, False, ""
         self.lost.clear()
         self._metrics.set("fingerpost_store_unsynced", 0)
         self._hooks.closing_records(self.epoch)
@@ -365,7 +370,7 @@ class Turns:
             self._unlisted,
             self._unsaved,
             self.stored,
-            self.seq,
+            self.seq + self._counted,  # what was told under a number of our own is not what comes of this
             self.epoch,
             self._management,
             self._lease,
@@ -385,7 +390,7 @@ class Turns:
         if not (wanted := self.ahead.wanted(self.seq, synced=self.synced)):
             return
         if not self.synced:
-            self.seq = wanted
+            self.seq, self._counted = wanted, True
             return
         try:
             await self._store.raise_seq(wanted)

@@ -234,3 +234,77 @@ async def test_who_outlives_another_is_alone_only_when_all_of_it_is_read(start: 
     await a.stop()
     await until(lambda: not b.ingest.synced and b.state("east") == "Cached")
     assert not b.ingest.states.clusters["east"].ready, "what the other one has stored last may not have been read"
+
+
+@pytest.mark.spec("M-40")
+async def test_a_replica_that_fills_redis_again_is_not_taken_for_dead(start: Any) -> None:
+    """Its sign of life went with the rest: it comes before the records that name it."""
+    a = await start("a/1")
+    east = (await Agent("east").connect(a)).warm()
+    await east.push_stored({"www": 1})
+    beat, renew, regains = a.store.beat, a.ingest._renew, 0
+
+    async def beats(ttl: float) -> None:
+        nonlocal regains
+        regains += not a.ingest.synced
+        await beat(ttl)
+
+    a.store.beat = beats
+    a.ingest._renew = asyncio.Event().wait  # its next beat is far away
+    epoch = a.ingest.epoch
+    await a.store._client.run("FLUSHALL")
+    await until(lambda: a.ingest.synced and a.ingest.epoch != epoch)
+    assert regains
+    b = await start("b/1")
+    await until(lambda: b.state("east") == "Warm")
+    assert not b.ingest._liveness.alone
+    a.ingest._renew = renew
+
+
+@pytest.mark.spec("M-40")
+async def test_who_takes_itself_for_the_only_one_is_corrected_by_an_agent_that_knows_more(start: Any) -> None:
+    """The other one was cut off for longer than its sign of life lasts, and has told its agents more."""
+    a, b = await start("a/1"), await start("b/1")
+    east = (await Agent("east").connect(a)).warm()
+    await east.push_stored({"www": 1})
+    await until(lambda: b.state("east") == "Warm")
+    heal = a.cut()
+    await until(lambda: b.state("east") == "Cached" and b.ingest._alone_at > 0)
+    b.cut()
+    b.ingest._touch()
+    await b.ingest.settled()
+    assert b.ingest.states.clusters["east"].ready, "it cannot know better"
+    b.ingest.seen(b.ingest.seq + 1)
+    asked = b.ingest.ask_redis()
+    await until(asked)
+    assert not b.ingest.states.clusters["east"].ready
+    heal()
+
+
+@pytest.mark.spec("M-17")
+async def test_no_number_stands_for_two_contents(start: Any) -> None:
+    """What was counted without Redis was told; what Redis brings gets a number of its own."""
+    a, b = await start("a/1"), await start("b/1")
+    east = (await Agent("east").connect(b)).warm()
+    await east.push_stored({"www": 1})
+    await until(lambda: a.objects() == b.objects() == {"east/shop/www": "1"} and a.state("east") == "Warm")
+    told: dict[int, set[str]] = {}
+    publish = b.recorder.publish
+
+    def published(results: Any, version: int, *more: Any) -> None:
+        publish(results, version, *more)
+        told.setdefault(version, set()).add(str(b.recorder.objects()))
+
+    b.recorder.publish = published
+    heal = b.cut()
+    await b.ingest.settled()
+    east.push({"www": 2})
+    await until(lambda: b.recorder.objects() == {"east/shop/www": "2"})
+    again = await Agent("east").connect(a)
+    while a.ingest.seq < b.ingest.seq:
+        again.push({"z": a.ingest.seq})
+        await a.ingest.settled()
+    heal()
+    await until(lambda: b.ingest.synced and b.objects() == a.objects())
+    await b.ingest.settled()
+    assert [contents for contents in told.values() if len(contents) > 1] == []
