@@ -15,7 +15,7 @@ from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import SESSION, record_key, source_of
 from mgmt.ingest.pending import Pending, chunks
 from mgmt.ingest.states import Phase, decode, record_of
-from mgmt.store.values import FREE, SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write
+from mgmt.store.values import FREE, SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write, agent_source
 
 
 class Outcome(NamedTuple):
@@ -41,6 +41,7 @@ class _Plan:
     def __init__(self) -> None:
         self.back: dict[Source, list[Write]] = {}
         self.restore: dict[Source, list[Write]] = {}
+        self.outdo: dict[Source, list[Write]] = {}
         self.adopt: list[ObjectKey] = []
         self.incomplete: set[Source] = set()
 
@@ -55,6 +56,8 @@ class _Plan:
                 yield from chunks(Group(source, fences[source], _of(writes, records)))
             for source, writes in self.restore.items():
                 yield from chunks(Group(source, None, _of(writes, records), restore=True))
+            for source, writes in self.outdo.items():
+                yield from chunks(Group(source, None, _of(writes, records), restore=True, outdo=True))
 
 
 def _of(writes: list[Write], records: bool) -> tuple[Write, ...]:
@@ -89,7 +92,9 @@ async def run(
         if claimed is not None:
             fences[source] = claimed
     there = await store.hashes()
-    plan = _compare(inputs, there, fences, unlisted, unsaved, management, intact=attached.epoch == epoch)
+    intact = attached.epoch == epoch
+    order = {} if intact else await _order(store, inputs, fences, management)
+    plan = _compare(inputs, there, fences, unlisted, unsaved, order, management, intact=intact)
     written = await exchange(store, plan.groups(fences, unsaved), attached.seq)
     outrun = written.refused & fences.keys()  # claimed by another replica just now
     adopted: dict[ObjectKey, Stored | None] = {}
@@ -99,6 +104,8 @@ async def run(
         different = await differences(store, inputs, source, management)
         adopted.update((key, found) for key, found in different.items() if found is not None)
         remembered[source] = [key for key, found in different.items() if found is None]
+    for source in written.refused & plan.outdo.keys():
+        plan.adopt += [w.key for w in plan.outdo[source]]
     records = await store.fetch([record_key(source, management) for source in remembered])
     doubtful: dict[Source, frozenset[ObjectKey]] = {}
     for source, keys in remembered.items():
@@ -111,6 +118,20 @@ async def run(
     # what was written to our own sources meanwhile came before our claim, so the comparison has seen it
     missed = tuple(e for e in written.missed if source_of(e.key, management) not in fences)
     return Outcome(written.seq, attached.epoch, fences, missed, adopted, doubtful, frozenset(plan.incomplete))
+
+
+async def _order(store: Store, inputs: Inputs, fences: Mapping[Source, Fence], management: str) -> Mapping[Source, int]:
+    """For sources of agents that nobody feeds: above 0 where this replica remembers a later state than who has filled
+    Redis again, below 0 an earlier one.
+    """
+    sources = {agent_source(cluster) for cluster in inputs.clusters_of(SESSION)} - fences.keys()
+    keys = {record_key(source, management): source for source in sources}
+    there = await store.fetch(keys)
+    return {
+        source: mine.since - other.since
+        for key, source in keys.items()
+        if (mine := record_of(inputs, key)) and (other := decode(there[key]))
+    }
 
 
 async def differences(store: Store, inputs: Inputs, source: Source, management: str) -> dict[ObjectKey, Stored | None]:
@@ -128,6 +149,7 @@ def _compare(
     fences: Mapping[Source, Fence],
     unlisted: Collection[Source],
     unsaved: Pending,
+    order: Mapping[Source, int],
     management: str,
     *,
     intact: bool,
@@ -141,7 +163,9 @@ def _compare(
             plan.incomplete.add(source)  # ours is what we remember of its last owner's, which may have told more since
         elif source in fences:
             plan.back.setdefault(source, []).append(Write(key, stored))
-        elif other is not None or intact:
+        elif order.get(source, 0) > 0:
+            plan.outdo.setdefault(source, []).append(Write(key, stored))
+        elif other is not None or intact or order.get(source, 0) < 0:
             plan.adopt.append(key)
         else:
             plan.restore.setdefault(source, []).append(Write(key, stored))
@@ -149,7 +173,9 @@ def _compare(
         source = source_of(key, management)
         if source in purges or (unsaved.holds(source, key) and source == SHARED):
             continue
-        if source not in fences:
+        if order.get(source, 0) > 0:
+            plan.outdo.setdefault(source, []).append(Write(key, None))
+        elif source not in fences:
             plan.adopt.append(key)
         elif unsaved.holds(source, key) or (source not in unlisted and _complete(inputs, source, management)):
             plan.back.setdefault(source, []).append(Write(key, None))

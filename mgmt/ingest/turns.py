@@ -63,8 +63,7 @@ class Turns:
         self._owed: list[tuple[Source, Callable[[int], None]]] = []
         self._doubtful: dict[Source, frozenset[ObjectKey]] = {}
         self._jobs: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
-        self._wake = asyncio.Event()
-        self._look = False
+        self._wake, self._look = asyncio.Event(), False
         self._published, self._counted = -1, False  # counted: `seq`, without Redis
         self._stored_at = 0
 
@@ -162,8 +161,7 @@ class Turns:
         """Nothing more comes from the source; its fence is given back once what it brought is written."""
         self._left.add(source)
         if (fence := self.fences.get(source)) is not None and fence.token == UNCLAIMED:
-            # the agent may have gone to another replica meanwhile
-            self.fences[source] = Fence(source, free(self._claimed_at[source]))
+            self.fences[source] = Fence(source, free(self._claimed_at[source]))  # it may be at another replica now
 
     def begin(self, loaded: Iterable[tuple[ObjectKey, Stored]], seq: int, epoch: str) -> None:
         """What Redis held at the start; the first turn translates it and catches up."""
@@ -349,6 +347,8 @@ class Turns:
 
     async def _read(self) -> None:
         """What others have written, before anything is written: a Redis that is full takes no writes, but answers."""
+        if (await self._store.attach(self.stored)).epoch != self.epoch:
+            return  # it has forgotten: what others have put back may be older than what is here
         outcome = await exchange(self._store, (), self.stored)
         if not outcome.gap:
             self.seq, self.stored = max(self.seq, outcome.seq), outcome.seq

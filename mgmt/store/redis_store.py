@@ -316,7 +316,7 @@ def _mode(group: Group) -> str:
     if group.purge:
         return "p"
     if group.restore:
-        return "r"
+        return "o" if group.outdo else "r"
     return "f" if group.fence is not None else "u"
 
 

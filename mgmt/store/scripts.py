@@ -36,7 +36,8 @@ return {epoch, id(seq)}
 
 # ARGV: epoch, known seq, replica, stream_max, then groups: source, fence token, mode, n, n x
 # (set, field, value, origin).
-# mode: f fenced, u unfenced, r restore, p purge, for which the fence of the source "server" is needed. value "": gone.
+# mode: f fenced, u unfenced, r restore, o outdo, p purge, for which the fence of the source "server" is needed.
+# value "": gone.
 # origin "": nobody knows. Of changes of one object that were missed together the first origin counts.
 WRITE = (
     _COMMON
@@ -78,7 +79,7 @@ while i <= #ARGV do
   i = i + 4
   local held = redis.call('HGET', P .. 'fences', source)
   if mode == 'p' then held = redis.call('HGET', P .. 'fences', 'server') end
-  if ((mode == 'f' or mode == 'p') and held ~= token) or (mode == 'r' and held) then
+  if ((mode == 'f' or mode == 'p') and held ~= token) or ((mode == 'r' or mode == 'o') and held) then
     refused[#refused + 1] = source
   elseif mode == 'p' then
     redis.call('HSET', P .. 'fences', source, 'purged ' .. id(seq))

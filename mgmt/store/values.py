@@ -57,7 +57,7 @@ def free(known: int) -> bytes:
 class Group(NamedTuple):
     """Writes under one fence. Fence None: unfenced.
 
-    `restore`: only what is absent, and only while nobody has claimed the source.
+    `restore`: only what is absent, and only while nobody has claimed the source. `outdo`: also what is there.
 
     `purge`: everything of the source goes, and every fence of it becomes worthless; `writes` is ignored. `fence` is the
     one of SERVER.
@@ -67,6 +67,7 @@ class Group(NamedTuple):
     fence: Fence | None
     writes: tuple[Write, ...] = ()
     restore: bool = False
+    outdo: bool = False
     purge: bool = False
 
 

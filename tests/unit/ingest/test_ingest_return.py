@@ -199,3 +199,22 @@ async def test_what_an_agent_told_another_replica_later_stays(start: Any) -> Non
     await (await Agent("east").connect(b)).warm().push_stored({"www": 3})
     heal()
     await until(lambda: a.ingest.synced and a.objects() == b.objects() == {"east/shop/www": "3"})
+
+
+@pytest.mark.spec("M-39")
+@pytest.mark.parametrize("first", ["who knows less", "who knows more"])
+async def test_of_two_that_fill_redis_again_the_later_state_counts(start: Any, first: str) -> None:
+    """The agent is away, so neither has the source."""
+    a, b, east = await _pair(start, www=1, old=1)
+    heal = a.cut()
+    await east.push_stored({"www": 2, "new": 1, "old": None})
+    await east.leave()
+    await until(lambda: b.state("east") == "Cached")
+    await b.ingest.settled()
+    heals = [(a, heal), (b, b.cut())]
+    await b.store._client.run("FLUSHALL")
+    for replica, now in heals if first == "who knows less" else heals[::-1]:
+        now()
+        await until(lambda replica=replica: replica.ingest.synced)
+    await until(lambda: a.objects() == b.objects() == {"east/shop/www": "2", "east/shop/new": "1"})
+    assert await a.tables() == {"www": "2", "new": "1"}
