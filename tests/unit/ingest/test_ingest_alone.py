@@ -233,6 +233,7 @@ async def test_who_outlives_another_is_alone_only_when_all_of_it_is_read(start: 
     b.store.beating, b.store.write = beats, refused
     await a.stop()
     await until(lambda: not b.ingest.synced and b.state("east") == "Cached")
+    await b.ingest.settled()
     assert not b.ingest.states.clusters["east"].ready, "what the other one has stored last may not have been read"
 
 
