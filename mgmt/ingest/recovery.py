@@ -15,7 +15,15 @@ from mgmt.ingest.inputs import Inputs
 from mgmt.ingest.kinds import SESSION, record_key, source_of
 from mgmt.ingest.pending import Pending, chunks
 from mgmt.ingest.states import Phase, decode, record_of
-from mgmt.store.values import FREE, SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write, agent_source
+from mgmt.store.values import SERVER, SHARED, Entry, Fence, Group, Source, Stored, Write, agent_source
+
+
+class Before(NamedTuple):
+    """`stored`: the highest seq that Redis had as far as this replica knows, `seq`: what it has reached without it."""
+
+    stored: int
+    seq: int
+    epoch: str
 
 
 class Outcome(NamedTuple):
@@ -70,29 +78,24 @@ async def run(
     held: Mapping[Source, Fence],
     unlisted: Collection[Source],
     unsaved: Pending,
-    stored: int,
-    seq: int,
-    epoch: str,
+    before: Before,
     management: str,
     ttl: float,
 ) -> Outcome:
     """Raises StoreError when Redis goes away again; it may then be run again from the start.
 
-    `stored`: the highest seq that Redis had as far as this replica knows, `seq`: what it has reached without it.
     `unlisted`: sources of which this replica has heard no complete listing yet, whatever their last owner has said.
     """
-    attached = await store.attach(stored)
-    if attached.seq < seq:
-        await store.raise_seq(seq)
+    attached = await store.attach(before.stored)
+    if attached.seq < before.seq:
+        await store.raise_seq(before.seq)
     fences: dict[Source, Fence] = {}
     for source, fence in held.items():
-        if fence.token.startswith(FREE) and attached.epoch != epoch:
-            fence = Fence(source, FREE)  # noqa: PLW2901 - claims of now are not numbered by what was known before
         claimed = await (store.lease(SERVER, ttl) if source == SERVER else store.reclaim(fence))
         if claimed is not None:
             fences[source] = claimed
     there = await store.hashes()
-    intact = attached.epoch == epoch
+    intact = attached.epoch == before.epoch
     order = {} if intact else await _order(store, inputs, fences, management)
     plan = _compare(inputs, there, fences, unlisted, unsaved, order, management, intact=intact)
     written = await exchange(store, plan.groups(fences, unsaved), attached.seq)

@@ -42,7 +42,7 @@ class Turns:
     ) -> None:
         self.seq = 0
         self.stored = 0  # the highest seq that Redis is known to have had
-        self.epoch = ""
+        self._epochs = [""]  # of Redis, the present one last
         self.synced = False
         self.lost = asyncio.Event()  # set while Redis is away
         self.trouble = ""  # why it is
@@ -66,6 +66,10 @@ class Turns:
         self._wake, self._look = asyncio.Event(), False
         self._published, self._counted = -1, False  # counted: `seq`, without Redis
         self._stored_at = 0
+
+    @property
+    def epoch(self) -> str:
+        return self._epochs[-1]
 
     @property
     def queues(self) -> dict[str, int]:
@@ -161,14 +165,17 @@ class Turns:
         """Nothing more comes from the source; its fence is given back once what it brought is written."""
         self._left.add(source)
         if (fence := self.fences.get(source)) is not None and fence.token == UNCLAIMED:
-            self.fences[source] = Fence(source, free(self._claimed_at[source]))  # it may be at another replica now
+            self.fences[source] = Fence(
+                source, free(self._claimed_at[source], self._epochs)
+            )  # it may be at another replica now
 
     def begin(self, loaded: Iterable[tuple[ObjectKey, Stored]], seq: int, epoch: str) -> None:
         """What Redis held at the start; the first turn translates it and catches up."""
         for key, stored in loaded:
             if self._inputs.put(key, stored):
                 self._pending.changes[key] = InputChange(key, stored.body)
-        self.seq, self.stored, self.epoch, self.synced = max(seq, self.seq), seq, epoch, True
+        self.seq, self.stored, self.synced = max(seq, self.seq), seq, True
+        self._epochs.append(epoch)
         self.look()
 
     # ------------------------------------------------------------ the loop
@@ -363,20 +370,13 @@ class Turns:
 
     async def _recover(self) -> None:
         held = dict(self.fences)  # the beat may change them meanwhile
+        # what was told under a number of our own is not what comes of this
+        before = recovery.Before(self.stored, self.seq + self._counted, self.epoch)
         outcome = await recovery.run(
-            self._store,
-            self._inputs,
-            held,
-            self._unlisted,
-            self._unsaved,
-            self.stored,
-            self.seq + self._counted,  # what was told under a number of our own is not what comes of this
-            self.epoch,
-            self._management,
-            self._lease,
+            self._store, self._inputs, held, self._unlisted, self._unsaved, before, self._management, self._lease
         )
         self.seq = self.stored = outcome.seq
-        self.epoch = outcome.epoch
+        self._epochs = [*(e for e in self._epochs[-8:] if e != outcome.epoch), outcome.epoch]
         for source in self.fences.keys() - outcome.fences.keys():
             self.forget(source)
             self._hooks.fenced(source)

@@ -10,6 +10,7 @@ fp:1:{fp}:stream        one entry per change, id "<seq>-0": s set, f field, h ha
 fp:1:{fp}:sets          hash: set -> source; a set is "<cluster> NUL <type>"
 fp:1:{fp}:in:<set>      hash: "<namespace>/<name>" -> 32 bytes of hash + canonical JSON
 fp:1:{fp}:fences        hash: source -> token of the last claim
+fp:1:{fp}:claimed-in    hash: source -> epoch of that claim
 fp:1:{fp}:lease:<src>   string with expiry: the replica that holds an exclusive source
 fp:1:{fp}:stands-in:<src> string with expiry: its holder, when that one gives way to a replica that can read the source
 fp:1:{fp}:alive:<id>    string with expiry: the replica runs

@@ -83,6 +83,7 @@ while i <= #ARGV do
     refused[#refused + 1] = source
   elseif mode == 'p' then
     redis.call('HSET', P .. 'fences', source, 'purged ' .. id(seq))
+    redis.call('HSET', P .. 'claimed-in', source, epoch)
     local all = redis.call('HGETALL', P .. 'sets')
     for j = 1, #all, 2 do
       if all[j + 1] == source then
@@ -126,20 +127,27 @@ return {id(seq), gap, refused, dropped, missed}
 # ARGV: epoch, source, replica, expected token. Whoever claims last may write; returns the token and the seq to be in
 # step with before using it. With an expected token it is a renewal: token "" when another one has claimed since.
 # A claim has a higher number than all before it, also those that Redis has forgotten: what counts is the order of
-# claims, not that in which replicas come back to a Redis that lost its memory. Expected "-N": unless there was a claim
-# after the seq N.
+# claims, not that in which replicas come back to a Redis that lost its memory. Expected "-N epoch...": unless there
+# was a claim in another epoch, or after the seq N in the first of these.
 CLAIM = (
     _COMMON
     + """
 if redis.call('GET', P .. 'epoch') ~= ARGV[1] then return redis.error_reply('EPOCH has changed') end
 local held, expected = redis.call('HGET', P .. 'fences', ARGV[2]), ARGV[4]
 local free = string.sub(expected, 1, 1) == '-'
-if free and number(held) > number(expected) then return {'', id(current())} end
+if free and held then
+  local known, latest, others = string.match(expected, '^%-(%d*) ?(%S*)(.*)$')
+  local claimed = redis.call('HGET', P .. 'claimed-in', ARGV[2]) or ''
+  local before = claimed ~= latest and string.find(others .. ' ', ' ' .. claimed .. ' ', 1, true)
+  local then_too = (claimed == latest or ARGV[1] == latest) and number(held) <= (tonumber(known) or -1)
+  if claimed == '' or not (before or then_too) then return {'', id(current())} end
+end
 if not free and expected ~= '' and held and held ~= expected and number(held) >= number(expected) then
   return {'', id(current())}
 end
 local token = not free and number(expected) > 0 and expected or fresh(held, ARGV[3])
 redis.call('HSET', P .. 'fences', ARGV[2], token)
+redis.call('HSET', P .. 'claimed-in', ARGV[2], ARGV[1])
 return {token, id(current())}
 """
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NewType
 
 from fingerpost.objects import ObjectKey
@@ -49,9 +49,11 @@ class Fence(NamedTuple):
 UNCLAIMED, FREE = b"", b"-"
 
 
-def free(known: int) -> bytes:
-    """The token of who takes the source over unless somebody has claimed it after this seq."""
-    return FREE + str(known).encode()
+def free(known: int, epochs: Sequence[str]) -> bytes:
+    """The token of who takes the source over unless somebody has claimed it later: in an epoch of Redis that is not one
+    of these, or in the last of them after the seq `known`.
+    """
+    return b" ".join((FREE + str(known).encode(), *(epoch.encode() for epoch in reversed(epochs))))
 
 
 class Group(NamedTuple):

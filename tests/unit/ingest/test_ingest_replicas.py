@@ -179,7 +179,7 @@ async def test_a_leader_that_could_not_renew_in_time_leads_no_longer(
     assert not a.ingest.leads
     awake.set()
     await until(lambda: not a.ingest.owns_management)
-    assert b.ingest.leads
+    await until(lambda: b.ingest.leads)
 
 
 async def test_what_a_complete_listing_lacks_is_deleted(start: Any, folder: Folder) -> None:

@@ -8,6 +8,7 @@ import pytest
 from ingest_support import Agent, Replica, until
 
 from fingerpost.objects import ObjectKey
+from mgmt.store import layout
 
 pytestmark = pytest.mark.redis
 
@@ -218,3 +219,40 @@ async def test_of_two_that_fill_redis_again_the_later_state_counts(start: Any, f
         await until(lambda replica=replica: replica.ingest.synced)
     await until(lambda: a.objects() == b.objects() == {"east/shop/www": "2", "east/shop/new": "1"})
     assert await a.tables() == {"www": "2", "new": "1"}
+
+
+@pytest.mark.spec("M-40")
+async def test_a_claim_from_before_redis_went_back_is_no_later_one(start: Any) -> None:
+    """Redis comes back with a former state, fences and all. What the agent has told since is not given up for it."""
+    a, b, east = await _pair(start, www=1)
+    await east.leave()
+    heals = a.cut(), b.cut()
+    again = (await Agent("east").connect(b)).warm()
+    again.push({"www": 2, "new": 1})
+    await b.ingest.settled()
+    await again.leave()
+    await b.ingest.settled()
+    await b.store._client.run("SET", layout.SEQ, 1)
+    heals[0]()
+    await until(lambda: a.ingest.synced)
+    assert a.ingest.epoch != b.ingest.epoch, "it is another Redis now"
+    heals[1]()
+    await until(lambda: b.ingest.synced and a.objects() == b.objects())
+    assert b.objects() == {"east/shop/www": "2", "east/shop/new": "1"}
+
+
+@pytest.mark.spec("M-40")
+async def test_a_claim_since_redis_went_back_is_a_later_one(start: Any) -> None:
+    a, b, east = await _pair(start, www=1)
+    await east.leave()
+    heals = a.cut(), b.cut()
+    again = (await Agent("east").connect(b)).warm()
+    again.push({"www": 2})
+    await b.ingest.settled()
+    await again.leave()
+    await b.store._client.run("SET", layout.SEQ, 1)
+    heals[0]()
+    await until(lambda: a.ingest.synced)
+    await (await Agent("east").connect(a)).warm().push_stored({"www": 3})
+    heals[1]()
+    await until(lambda: b.ingest.synced and a.objects() == b.objects() == {"east/shop/www": "3"})
