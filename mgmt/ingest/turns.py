@@ -165,9 +165,8 @@ class Turns:
         """Nothing more comes from the source; its fence is given back once what it brought is written."""
         self._left.add(source)
         if (fence := self.fences.get(source)) is not None and fence.token == UNCLAIMED:
-            self.fences[source] = Fence(
-                source, free(self._claimed_at[source], self._epochs)
-            )  # it may be at another replica now
+            # the agent may have gone to another replica meanwhile
+            self.fences[source] = Fence(source, free(self._claimed_at[source], self._epochs))
 
     def begin(self, loaded: Iterable[tuple[ObjectKey, Stored]], seq: int, epoch: str) -> None:
         """What Redis held at the start; the first turn translates it and catches up."""

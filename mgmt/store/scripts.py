@@ -79,7 +79,8 @@ while i <= #ARGV do
   i = i + 4
   local held = redis.call('HGET', P .. 'fences', source)
   if mode == 'p' then held = redis.call('HGET', P .. 'fences', 'server') end
-  if ((mode == 'f' or mode == 'p') and held ~= token) or ((mode == 'r' or mode == 'o') and held) then
+  if ((mode == 'f' or mode == 'p') and held ~= token) or (mode == 'r' and held)
+      or (mode == 'o' and held and redis.call('HGET', P .. 'claimed-in', source) == epoch) then
     refused[#refused + 1] = source
   elseif mode == 'p' then
     redis.call('HSET', P .. 'fences', source, 'purged ' .. id(seq))

@@ -59,7 +59,8 @@ def free(known: int, epochs: Sequence[str]) -> bytes:
 class Group(NamedTuple):
     """Writes under one fence. Fence None: unfenced.
 
-    `restore`: only what is absent, and only while nobody has claimed the source. `outdo`: also what is there.
+    `restore`: only what is absent, and only while nobody has claimed the source. `outdo`: also what is there, while
+    nobody has claimed it in this epoch.
 
     `purge`: everything of the source goes, and every fence of it becomes worthless; `writes` is ignored. `fence` is the
     one of SERVER.

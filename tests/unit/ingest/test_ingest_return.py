@@ -256,3 +256,23 @@ async def test_a_claim_since_redis_went_back_is_a_later_one(start: Any) -> None:
     await (await Agent("east").connect(a)).warm().push_stored({"www": 3})
     heals[1]()
     await until(lambda: b.ingest.synced and a.objects() == b.objects() == {"east/shop/www": "3"})
+
+
+@pytest.mark.spec("M-39")
+async def test_what_redis_had_before_it_went_back_counts_for_an_agent_that_is_away(start: Any) -> None:
+    """With the former state comes the former claim."""
+    a, b, east = await _pair(start, www=1, old=1)
+    redis = b.store._client
+    kept = {key: await redis.run("DUMP", key) for key in await redis.run("KEYS", layout.PREFIX + "*")}
+    await east.push_stored({"www": 2, "new": 1, "old": None})
+    await east.leave()
+    await until(lambda: a.state("east") == "Cached" and a.objects() == b.objects())
+    heals = a.cut(), b.cut()
+    await redis.run("FLUSHALL")
+    for key, value in kept.items():
+        await redis.run("RESTORE", key, 0, value)
+    for heal in heals:
+        heal()
+    await until(lambda: a.ingest.synced and b.ingest.synced)
+    await until(lambda: a.objects() == b.objects() == {"east/shop/www": "2", "east/shop/new": "1"})
+    assert await a.tables() == {"www": "2", "new": "1"}
