@@ -3,8 +3,8 @@
 
 A change is in the file before a proxy hears of it: an agent that is killed and comes back must not take its proxies
 back to what they had before. So the small record of a change is written at once, without waiting for the disk (tens of
-microseconds; it survives the process, and the proxies do not survive the machine). Only complete records, of a new
-gateway and of a file that has grown, are made later and in a thread; what changes meanwhile is in both files.
+microseconds; it survives the process, and the proxies do not survive the machine). Only complete records are made in a
+thread, that of a new gateway at once, that of a file that has grown later; what changes meanwhile is in both files.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class Disk:
         try:
             while True:
                 await self._wake.wait()
-                await asyncio.sleep(self._interval)
+                if not self._is_first():
+                    await asyncio.sleep(self._interval)
                 self._dirty = {**self._unwritten, **self._dirty}
                 await self.flush()
                 if self._unwritten:
@@ -102,6 +103,11 @@ class Disk:
                     self._next()()
                 for scope in list(self._files):
                     self._close(scope)
+
+    def _is_first(self) -> bool:
+        """There is a gateway of which nothing is kept yet: who is killed now would come back with nothing."""
+        waiting = (self._journals.get(scope) for scope in self._dirty.keys() - self._unwritten.keys())
+        return any(journal is None or not journal.is_begun for journal in waiting)
 
     async def flush(self) -> None:
         """One gateway after the other: a complete record of a large one takes milliseconds to make."""

@@ -14,6 +14,7 @@ from xds_support import GATEWAY, Rule, routes, table
 
 from agent.apply.disk import Disk
 from agent.apply.gateway import GatewayState
+from fingerpost.background import background
 from tests.unit.relay.support import until
 
 pytestmark = pytest.mark.spec("M-9")
@@ -37,6 +38,18 @@ async def test_a_change_is_kept_when_it_is_told(tmp_path: Path) -> None:
     await disk.flush()  # of a new gateway: all of it
     _changed(disk, state, 2, "a", "b")
     (kept,) = Disk(tmp_path).load()  # SIGKILL
+    assert (kept.version, kept.wanted) == (2, state.wanted)
+
+
+async def test_a_new_gateway_is_kept_without_delay(tmp_path: Path) -> None:
+    """An agent that is killed soon after it has heard of its first gateway must not come back with nothing."""
+    disk, state = Disk(tmp_path, interval=3600.0), GatewayState(GATEWAY)
+    assert list(disk.load()) == []
+    async with background({"disk": disk.run()}):
+        _changed(disk, state, 1, "a")
+        await until(lambda: list(tmp_path.glob("*.state")))
+        _changed(disk, state, 2, "a", "b")
+        (kept,) = Disk(tmp_path).load()  # SIGKILL
     assert (kept.version, kept.wanted) == (2, state.wanted)
 
 
