@@ -35,10 +35,7 @@ class Link:
         wait = wait_exponential_jitter(multiplier=self._first, max=self._ceiling)
         while True:
             if self._turns.synced:
-                try:
-                    await self._tail()
-                except StoreError as e:
-                    self._turns.lose(e)
+                await self._tail()
             async for attempt in AsyncRetrying(retry=retry, wait=wait, before_sleep=self._complain, sleep=self._pause):
                 with attempt:
                     await self._regain()
@@ -57,7 +54,7 @@ class Link:
                 await self._turns.ahead.waits.wait()
 
     async def _tail(self) -> None:
-        """Ends with StoreError, or when a turn has found Redis away."""
+        """Until this, or a turn, has found Redis away."""
         async with asyncio.TaskGroup() as group:
             tailing = group.create_task(self._look_at_tail(), name="ingest.tail.read")
             await self._turns.lost.wait()
