@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from fingerpost.relay.pieces import PieceList
 from fingerpost.relay.v1 import relay_pb2 as pb
 from mgmt.relay.pull import PullSession
 from tests.unit.relay.conftest import World
-from tests.unit.relay.support import ROUTES, View, numbered, on_want, running, until
+from tests.unit.relay.support import ROUTES, Agent, View, numbered, on_want, running, until
 
 GW = "shop/gw"
+
+
+@asynccontextmanager
+async def _served(world: World) -> AsyncIterator[Agent]:
+    """An agent that has the gateway."""
+    world.publisher.publish(GW, {ROUTES: PieceList(numbered(10))})
+    agent = world.agent()
+    async with running(agent):
+        await until(lambda: agent.has(world.publisher))
+        yield agent
 
 
 def _goes(world: World) -> None:
@@ -24,10 +37,7 @@ async def test_a_gateway_that_goes_while_pieces_are_asked_for_is_gone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are not to be had any more, and there are no digests of what is gone."""
-    world.publisher.publish(GW, {ROUTES: PieceList(numbered(10))})
-    agent = world.agent()
-    async with running(agent):
-        await until(lambda: agent.has(world.publisher))
+    async with _served(world) as agent:
         on_want(monkeypatch, lambda: _goes(world))
         world.publisher.publish(GW, {ROUTES: PieceList(numbered(7, "lost"))})
         await until(lambda: not agent.desired.scopes)
@@ -41,10 +51,7 @@ async def test_a_gateway_that_goes_while_pieces_are_asked_for_is_gone(
 async def test_that_a_gateway_is_gone_is_said_again_when_it_was_lost_on_the_way(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.publisher.publish(GW, {ROUTES: PieceList(numbered(10))})
-    agent = world.agent()
-    async with running(agent):
-        await until(lambda: agent.has(world.publisher))
+    async with _served(world) as agent:
         dropped: list[object] = []
         original = agent.desired.delta
         monkeypatch.setattr(agent.desired, "delta", dropped.append)
@@ -60,10 +67,7 @@ async def test_that_a_gateway_is_gone_is_said_again_when_it_was_lost_on_the_way(
 async def test_a_gateway_that_goes_and_comes_back_before_its_pieces_are_there_is_served(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.publisher.publish(GW, {ROUTES: PieceList(numbered(10))})
-    agent = world.agent()
-    async with running(agent):
-        await until(lambda: agent.has(world.publisher))
+    async with _served(world) as agent:
         held: list[set[bytes]] = []
         original = PullSession._want
         monkeypatch.setattr(PullSession, "_want", lambda _self, hashes: held.append(hashes))
