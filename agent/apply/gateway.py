@@ -67,9 +67,14 @@ class GatewayState:
     ) -> set[Key]:
         self.version, self.known = version, True
         before = len(self._counts)
+        unwanted = self.keep.keys() - self._counts.keys()
         touched, lost = self._take(changed)
         if keep != self.keep:
             self._set_keep(keep, now)
+            if unwanted - self.keep.keys() - self._counts.keys():  # in force as kept only: lost like others
+                unwanted &= self._held()
+                before += len(unwanted)
+                lost |= unwanted - self.keep.keys() - self._counts.keys()
         if confirmed:
             self._forget_lost(list(self.lost))
         elif self._too_much(lost - self.keep.keys(), before):
@@ -216,11 +221,13 @@ class GatewayState:
         named = {c: reason for c, reason in keep.items() if not c.startswith(KEEP_CLUSTER)}
         clusters = {c.removeprefix(KEEP_CLUSTER): r for c, r in keep.items() if c.startswith(KEEP_CLUSTER)}
         if clusters:
-            held = {p.contribution for pieces in self.effective.values() for p in pieces if p.contribution}
-            for contribution in held:
+            for contribution in self._held():
                 if reason := clusters.get(contribution.split("/")[2]):
                     named.setdefault(contribution, reason)
         return named
+
+    def _held(self) -> set[str]:
+        return {p.contribution for pieces in self.effective.values() for p in pieces if p.contribution}
 
     def _set_keep(self, wanted: Mapping[str, str], now: int) -> None:
         keep = self._expanded(wanted)

@@ -104,6 +104,38 @@ def test_an_emptied_scope_takes_nothing_away(gone: bool) -> None:
     assert state.effective == {}
 
 
+@pytest.mark.spec("M-50")
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_only_kept_is_not_lost_with_an_emptied_scope(gone: bool) -> None:
+    """A server that knows one cluster yet has told what it knows and to keep the rest; then it tells nothing at all."""
+    state = GatewayState(GATEWAY)
+    full = routes(tables(*(f"t{i}" for i in range(20))))
+    state.apply(1, {ROUTES: full}, {}, confirmed=False, now=1)
+    state.apply(2, {ROUTES: routes(tables("t0", "t1"))}, {"@cluster/east": "cold"}, confirmed=False, now=2)
+    assert served(state) == full
+    if gone:
+        state.gone(3, confirmed=False, now=3)
+    else:
+        state.apply(3, {ROUTES: None}, {}, confirmed=False, now=3)
+    assert served(state) == full
+    assert {d.code for d in state.deviations()} == {"MassDeletionHeld"}
+    state.apply(4, {}, {}, confirmed=True, now=4)
+    assert state.effective == {}
+
+
+def test_the_end_of_keeping_takes_away_what_nobody_wants_unless_it_is_most() -> None:
+    state = GatewayState(GATEWAY)
+    names = [f"t{i}" for i in range(30)]
+    state.apply(1, {ROUTES: routes(tables(*names))}, {}, confirmed=False, now=1)
+    state.apply(2, {ROUTES: routes(tables("t0"))}, {"@cluster/east": "cold"}, confirmed=False, now=2)
+    kept = {table(n): "frozen" for n in names[:21]}
+    state.apply(3, {}, kept, confirmed=False, now=3)
+    assert served(state) == routes(tables(*names[:21]))  # 9 of 30
+    state.apply(4, {}, {}, confirmed=False, now=4)
+    assert served(state) == routes(tables(*names[:21]))  # 20 of 21
+    assert len(state.lost) == 20
+
+
 def test_losing_most_is_held_until_confirmed_and_losing_some_is_not() -> None:
     state = GatewayState(GATEWAY)
     names = [f"t{i}" for i in range(30)]
