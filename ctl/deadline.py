@@ -62,20 +62,24 @@ def _no_alarm() -> Iterator[None]:
     """Raised inside a task the alarm of `in_time` would end as a group of errors: it comes when the loop has ended, and
     a little later still, so that who did not answer in time is told instead.
     """
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    began = time.monotonic()
+    rest, _ = signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         yield
     finally:
-        rest, _ = signal.setitimer(signal.ITIMER_REAL, 0)
-        if rang := signal.SIGALRM in signal.sigpending():
-            signal.sigwait([signal.SIGALRM])
-        if rang or rest:
-            signal.setitimer(signal.ITIMER_REAL, max(rest, _TELLING))
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        if rest:
+            signal.setitimer(signal.ITIMER_REAL, max(rest - time.monotonic() + began, _TELLING), _TELLING)
+
+
+class _Rang(BaseException):
+    """Not an Exception: the translator would take that for a fault of the object that it is at."""
 
 
 def in_time(command: Callable[_P, int]) -> Callable[_P, int]:
-    """For what this process works out by itself. The command raises Failed when its time is over."""
+    """For what this process works out by itself. The command raises Failed when its time is over.
+
+    The alarm rings again and again: what is raised while Python frees something (an import does so, too) is dropped.
+    """
 
     @wraps(command)
     def limited(*args: _P.args, **kwargs: _P.kwargs) -> int:
@@ -84,14 +88,17 @@ def in_time(command: Callable[_P, int]) -> Callable[_P, int]:
             return command(*args, **kwargs)
 
         def ring(*_: Any) -> Never:
-            raise over("not worked out")
+            raise _Rang
 
         former = signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, max(rest, 0.001))
+        signal.setitimer(signal.ITIMER_REAL, max(rest, 0.001), _TELLING)
         try:
-            return command(*args, **kwargs)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, former)
+            try:
+                return command(*args, **kwargs)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, former)
+        except _Rang:
+            raise over("not worked out") from None
 
     return limited

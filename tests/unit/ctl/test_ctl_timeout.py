@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import socket
+import sys
+import time
+import weakref
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from admin_world import healthy
 
+from ctl import deadline
 from ctl.__main__ import run
 from ctl.commands import objects
+from ctl.exits import Code, Failed
+from ctl.flags import Flags, current, use
 
 Run = Callable[..., Any]
 Start = Callable[..., Any]
@@ -53,6 +60,15 @@ def test_a_mute_server_keeps_no_command_beyond_its_time(
     assert "hint: give a longer --timeout" in done.err
 
 
+@pytest.fixture(scope="module")
+def loaded() -> None:
+    """What commands import when they begin may take a busy machine longer than the time that they are given."""
+    for name in ("conflicts", "diff", "snapshot", "whatif"):
+        import_module(f"ctl.commands.{name}")
+    import_module("ctl.server")
+
+
+@pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("order", [("diff", "--delete", "rt/a/b"), ("whatif", "--without", "east"), ("conflicts",)])
 def test_work_that_waits_for_an_answer_tells_who_gave_none(
     servers: Start, fingerpost: Run, mute: str, order: tuple[str, ...]
@@ -85,3 +101,55 @@ def test_the_time_that_was_waited_is_told(
     (tmp_path / "config.yaml").write_text(f"current: demo\ncontexts: {{demo: {{server: '{mute}'}}}}\n")
     assert run([*order, "--request-timeout", "300ms", "--config", str(tmp_path / "config.yaml")]) == 3
     assert f"{mute}: no answer within {waited}" in capsys.readouterr().err
+
+
+@pytest.fixture
+def a_moment() -> Iterator[None]:
+    """A command whose time is over almost at once."""
+    former = current()
+    use(Flags(wait=0.01))
+    deadline.begin()
+    yield
+    use(former)
+
+
+def _busy(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+@pytest.mark.usefixtures("a_moment")
+def test_work_does_not_go_on_when_its_end_is_taken_for_a_fault_of_an_object() -> None:
+    @deadline.in_time
+    def work() -> int:
+        try:
+            _busy(5.0)
+        except Exception:  # noqa: BLE001  as the translator does around each object
+            return Code.FINDINGS
+        return Code.DONE
+
+    with pytest.raises(Failed, match=r"not worked out within 0\.01s"):
+        work()
+
+
+@pytest.mark.usefixtures("a_moment")
+def test_an_alarm_that_python_drops_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised in a callback of the garbage collection goes nowhere; imports have such callbacks."""
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: dropped.append(told.exc_type))
+
+    class Thing:
+        pass
+
+    @deadline.in_time
+    def work() -> int:
+        thing = Thing()
+        kept = weakref.ref(thing, lambda _: _busy(5.0))
+        del thing
+        _busy(5.0)
+        return Code.DONE if kept else Code.USAGE
+
+    with pytest.raises(Failed, match=r"not worked out within 0\.01s"):
+        work()
+    assert len(dropped) == 1
