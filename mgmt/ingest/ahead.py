@@ -1,9 +1,11 @@
-"""What agents hold that this replica has not reached (design D4)."""
+"""What agents hold that this replica has not reached, and numbers that say so (design D4)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+
+_APART = 1 << 16
 
 
 class Ahead:
@@ -15,13 +17,15 @@ class Ahead:
 
     def __init__(self) -> None:
         self.waits = asyncio.Event()  # somebody waits for the next attempt to reach Redis
-        self._version = 0  # the highest that an agent holds, as far as it has come here
+        self.counts = False  # without Redis, by itself
+        self._others = range(0)  # numbers that only others can have given since
+        self._version = 0
         self._begun = self._failed = 0  # attempts; the latest that was in vain
         self._in_vain = self.ask()
 
     def saw(self, version: int, seq: int) -> bool:
         """Says whether that is news; `seq` is what was reached here."""
-        if version <= max(self._version, seq):
+        if version <= self._version or not self.is_foreign(version, seq):
             return False
         self._version, self._in_vain = version, self.ask()
         return True
@@ -40,6 +44,25 @@ class Ahead:
     def failed(self) -> None:
         self._failed = self._begun
 
-    def wanted(self, seq: int, *, synced: bool) -> int:
-        """What `seq` has to rise to; 0: it may stay."""
-        return self._version + 1 if seq < self._version and (synced or self._in_vain()) else 0
+    def counted(self, seq: int) -> int:
+        """`seq` without Redis. The first is far above what Redis may come to when we are gone: who holds such a number
+        knows something that Redis may lack.
+        """
+        if self.counts:
+            return seq
+        self.counts, self._others = True, range(seq, seq + _APART)
+        return self._others.stop
+
+    def is_foreign(self, version: int, seq: int) -> bool:
+        """Whether another replica has told it; `seq` is what was reached here."""
+        return version > seq or (self.counts and version in self._others)
+
+    @property
+    def version(self) -> int:
+        """The highest that an agent holds, as far as it has come here."""
+        return self._version
+
+    def wanted(self, seq: int, before: int, *, synced: bool) -> int:
+        """What `seq` has to rise to; 0: it may stay. `before`: `version`, when Redis was last asked for all it has."""
+        asked = seq < before if synced else self._in_vain()
+        return self._version + 1 if seq < self._version and asked else 0

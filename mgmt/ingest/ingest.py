@@ -26,7 +26,7 @@ from mgmt.ingest.liveness import Liveness
 from mgmt.ingest.sessions import Sessions
 from mgmt.ingest.states import compute, record_of, registrations
 from mgmt.ingest.turns import Turns
-from mgmt.ingest.values import ClusterStates, Pipeline
+from mgmt.ingest.values import ClusterStates, Pipeline, State
 from mgmt.relay.ports import Fence, Metrics, SessionInfo, Upsert
 from mgmt.store.errors import StoreChanged, StoreError, StoreUnavailable
 from mgmt.store.redis_store import RedisStore
@@ -69,6 +69,8 @@ class Ingest:
         self._dirty = True
         self._alone_at = -math.inf  # monotonic; when no other replica ran, and all that others had written was read
         self._was_alone = True  # when Redis was lost
+        self._doubted: set[str] = set()  # clusters of which Redis may have lost something
+        self._lists = False  # there is a management cluster to be read
         self._on_leading, self._leads_until, self._lost_at = on_leading, 0.0, 0.0  # monotonic
         self._store, self._settings, self._metrics = store, settings, metrics
         self._on_states, self._ever_connected = on_states, ever_connected
@@ -147,8 +149,8 @@ class Ingest:
         return state is not None and state.replica not in ("", self._store.replica)
 
     def seen(self, version: int) -> None:
-        """An agent holds this config_version (design D4). One that is higher than ours was told by somebody else."""
-        if version > self._turns.seq and self._was_alone:
+        """An agent holds this config_version (design D4). Who is not the only one learns it from that."""
+        if self._was_alone and self._turns.ahead.is_foreign(version, self._turns.seq):
             self._was_alone = False
             self._touch()
         self._turns.saw(version)
@@ -257,12 +259,14 @@ class Ingest:
             self._liveness.alive,
             self._ever_connected,
             lambda name: certain or self.owns(name),
+            self._doubted,
         )
+        self._doubted -= {name for name, s in states.clusters.items() if s.state is State.WARM}
         if states != self.states:
             self._liveness.show(states, self.states.clusters.keys() - states.clusters.keys())
             self.states, was = states, self.states
             self._on_states(states)
-            return _gates(states) != _gates(was)
+            return states.gates != was.gates
         return False
 
     def _deregistered(self, cluster: str, why: str) -> None:
@@ -291,6 +295,20 @@ class Ingest:
             self._turns.seize(SERVER)
             self._folder.taken()
             self._on_leading()
+
+    def outdated(self) -> bool:
+        """Redis lacks something that an agent was told: by a server that could not store it and is gone. What it holds
+        counts when it was told anew. Says whether agents may be told already: not before the management cluster is
+        listed.
+        """
+        elsewhere = not self.owns_management and self.states.management.state is State.WARM
+        if self._lists and not (elsewhere or self._turns.listed(SERVER)):
+            return False
+        doubted = {n for n, s in self.states.clusters.items() if s.state in (State.CACHED, State.SYNCING)}
+        if not doubted <= self._doubted:
+            self._doubted |= doubted
+            self._touch()
+        return True
 
     def fenced(self, source: Source) -> None:
         if source != SERVER:
@@ -326,6 +344,7 @@ class Ingest:
         self._turns.begin(loaded.inputs.items(), loaded.seq, attached.epoch)
 
     async def run(self, cluster: Cluster | None) -> None:
+        self._lists = cluster is not None
         async with asyncio.TaskGroup() as group:
             group.create_task(self._turns.run(), name="ingest.turns")
             group.create_task(self._link.run(), name="ingest.tail")
@@ -375,10 +394,6 @@ class Ingest:
             await self._store.release(SERVER)
         except StoreError as e:
             log.info("store.lease.kept", reason=str(e))
-
-
-def _gates(states: ClusterStates) -> Mapping[str, bool]:
-    return {name: state.ready for name, state in states.clusters.items()}
 
 
 async def _nothing() -> None:

@@ -112,10 +112,12 @@ def compute(
     alive: Callable[[str], bool],
     ever_connected: Callable[[str], bool],
     knows: Callable[[str], bool],
+    doubted: Collection[str],
 ) -> ClusterStates:
     """`named`: all that have a KubernetesCluster. `pending`: names with a connected agent that may not take part (yet),
     and since when. `alive`: whether a replica still runs. `knows`: whether what is remembered of a cluster is the
-    newest there is; else another replica may have told agents more, and what is missing here is not gone.
+    newest there is; else another replica may have told agents more, and what is missing here is not gone. `doubted`:
+    what Redis holds of these is older than what agents were told.
     """
     clusters: dict[str, ClusterState] = {}
     for name in sorted(named):
@@ -127,7 +129,8 @@ def compute(
             continue
         record = record_of(inputs, record_key(agent_source(name), management))
         stored = any(t != SESSION for t in inputs.types(name)) or (record is not None and record.complete)
-        found = _state(record, alive, stored=stored, ever=ever_connected(name), skip=named[name].skip_warming)
+        kept, ever = stored and name not in doubted, ever_connected(name) or name in doubted
+        found = _state(record, alive, stored=kept, ever=ever, skip=named[name].skip_warming)
         ready = found.ready and (named[name].skip_warming or knows(name))
         clusters[name] = msgspec.structs.replace(found, approval=named[name].approval, ready=ready)
     for name, since in sorted(pending.items()):

@@ -64,7 +64,7 @@ class Turns:
         self._doubtful: dict[Source, frozenset[ObjectKey]] = {}
         self._jobs: list[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = []
         self._wake, self._look = asyncio.Event(), False
-        self._published, self._counted = -1, False  # counted: `seq`, without Redis
+        self._published = -1
         self._stored_at = 0
 
     @property
@@ -101,11 +101,9 @@ class Turns:
         for key in keys:
             self._inputs.put(key, None)
             self._pending.changes[key] = InputChange(key, None)
+        self.forget(source)
         if in_redis:
             self._pending.purge(source)
-        else:
-            self._pending.forget(source)
-        self._unsaved.forget(source)
         self.fences.pop(source, None)
         self._wake.set()
 
@@ -156,10 +154,14 @@ class Turns:
     def completed(self, source: Source) -> None:
         """The source has listed everything: what Redis holds beyond that can be told from what is yet to come."""
         self._unlisted.discard(source)
+        self._wake.set()
         if source in self._incomplete:
             self._incomplete.discard(source)
             self._jobs.append((self._again, asyncio.get_running_loop().create_future()))
             self.look()
+
+    def listed(self, source: Source) -> bool:
+        return source in self.fences and source not in self._unlisted
 
     def leave(self, source: Source) -> None:
         """Nothing more comes from the source; its fence is given back once what it brought is written."""
@@ -189,11 +191,15 @@ class Turns:
         jobs, self._jobs = self._jobs, []
         for job, done in jobs:
             if not done.cancelled():  # nobody waits for it any more: a claim would take from who has the source now
-                await self._run(job)
+                try:
+                    await job()
+                except StoreError as e:
+                    self.lose(e)
         work, self._pending = self._pending, Pending()
         self.began()
         work.changes = {**self._drain_taken(), **work.changes}
         look, self._look = self._look, False
+        ahead = self.ahead.version
         anew = self._hooks.turn_begins(work.changes)
         results: list[object] = []
         self._stored_at = 0
@@ -206,7 +212,7 @@ class Turns:
                 saved = work.callbacks
             else:
                 self._count(work)
-        await self._rise()
+        await self._rise(ahead)
         if results or self.seq != self._published:
             self._published = self.seq
             self._pipeline.publish(results, self.seq, self._stored_at)
@@ -223,7 +229,7 @@ class Turns:
         """Redis is away: the turn waits for it, and has a number of our own."""
         self._unsaved.follow(work)
         if work.changes:
-            self.seq, self._counted = self.seq + 1, True
+            self.seq = self.ahead.counted(self.seq + 1)
 
     def _drain_taken(self) -> dict[ObjectKey, InputChange]:
         taken, self._taken = self._taken, {}
@@ -234,12 +240,6 @@ class Turns:
             self._left.discard(source)
             self.fences.pop(source, None)
             self.completed(source)  # as far as it will ever be: what Redis holds of it counts
-
-    async def _run(self, job: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await job()
-        except StoreError as e:
-            self.lose(e)
 
     def _translate(self, changes: list[InputChange], results: list[object], *, anew: bool = False) -> None:
         if changes or anew:
@@ -343,7 +343,7 @@ class Turns:
         await self._read()
         await self._store.beat(self._lease)  # who reads the records that are written now must not take us for dead
         await self._recover()
-        self.synced, self._counted, self.trouble = True, False, ""
+        self.synced, self.ahead.counts, self.trouble = True, False, ""
         self.lost.clear()
         self._metrics.set("fingerpost_store_unsynced", 0)
         self._hooks.closing_records(self.epoch)
@@ -370,7 +370,7 @@ class Turns:
     async def _recover(self) -> None:
         held = dict(self.fences)  # the beat may change them meanwhile
         # what was told under a number of our own is not what comes of this
-        before = recovery.Before(self.stored, self.seq + self._counted, self.epoch)
+        before = recovery.Before(self.stored, self.seq + self.ahead.counts, self.epoch)
         outcome = await recovery.run(
             self._store, self._inputs, held, self._unlisted, self._unsaved, before, self._management, self._lease
         )
@@ -385,11 +385,12 @@ class Turns:
         self._absorb(outcome.missed)
         self._absorb(Entry(key, stored) for key, stored in outcome.adopted.items())
 
-    async def _rise(self) -> None:
-        if not (wanted := self.ahead.wanted(self.seq, synced=self.synced)):
+    async def _rise(self, ahead: int) -> None:
+        wanted = self.ahead.wanted(self.seq, ahead, synced=self.synced)
+        if not wanted or (self.synced and not self._hooks.outdated()):
             return
         if not self.synced:
-            self.seq, self._counted = wanted, True
+            self.seq = self.ahead.counted(wanted)
             return
         try:
             await self._store.raise_seq(wanted)

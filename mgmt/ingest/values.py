@@ -94,6 +94,10 @@ class ClusterStates(msgspec.Struct, frozen=True, kw_only=True):
     clusters: Mapping[str, ClusterState] = {}
     management: ClusterState = ClusterState(state=State.REGISTERED, ready=False)
 
+    @property
+    def gates(self) -> Mapping[str, bool]:
+        return {name: state.ready for name, state in self.clusters.items()}
+
 
 class Hooks(Protocol):
     """What the rest of ingest does inside a turn."""
@@ -106,6 +110,9 @@ class Hooks(Protocol):
 
     def lost(self) -> None:
         """Redis has just gone away."""
+
+    def outdated(self) -> bool:
+        """Redis, all of it read, is behind what an agent holds. Says whether agents may be told what it has."""
 
     def closing_records(self, epoch: str) -> None:
         """All that this replica holds is in Redis; say so with `epoch`."""

@@ -84,7 +84,8 @@ class Publisher:
         return self._ready.is_set()
 
     def seen(self, cluster: str, config_version: int) -> None:
-        self._ahead = max(self._ahead, config_version)
+        if config_version > self.config_version:
+            self._ahead = max(self._ahead, config_version)
 
     @property
     def is_behind(self) -> bool:

@@ -79,8 +79,7 @@ class PullSession:
             raise _broken(f"config_version {hello.config_version} cannot have been reached")
         if len(hello.scopes) > _MOST_SCOPES:
             raise _broken(f"{len(hello.scopes)} scopes in Hello, at most {_MOST_SCOPES} are possible")
-        if hello.config_version > publisher.config_version:
-            publisher.seen(self._cluster, hello.config_version)
+        publisher.seen(self._cluster, hello.config_version)
         await publisher.known(self._cluster)
         self._unsubscribe = publisher.subscribe(self._cluster, self._stream.wake)
         self._stream.wake()
