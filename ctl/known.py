@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ctl.exits import usage
+from ctl.exits import Failed, usage
 from ctl.server import get
 
 _LISTED = ("Warm", "Cached")
@@ -33,7 +33,18 @@ def check_one_of(name: str, known: Iterable[str]) -> None:
         raise usage(message, "fingerpost cluster list names them")
 
 
+def check_a_namespace(name: str) -> None:
+    """As `check_namespace`, where lists of none may also mean that clusters tell nothing of namespaces."""
+    found = [item for body in get("/objects", {"kind": "namespaces"}).bodies for item in body["items"]]
+    if name and found and name not in {item["metadata"]["name"] for item in found}:
+        raise _unknown_namespace(name)
+
+
 def check_namespace(name: str) -> None:
     """`name` empty: none was asked for. Raises Failed."""
     if name and not any(b["items"] for b in get("/objects", {"kind": "namespaces", "name": name}).bodies):
-        raise usage(f"no cluster has a namespace {name}", "fingerpost get namespaces lists them")
+        raise _unknown_namespace(name)
+
+
+def _unknown_namespace(name: str) -> Failed:
+    return usage(f"no cluster has a namespace {name}", "fingerpost get namespaces lists them")

@@ -58,7 +58,8 @@ class Happenings:
             for contribution in before.keys() - now.keys():
                 held = before[contribution].startswith(("Kept:", "MassDeletionHeld:"))
                 kind = Kind.RELEASED if held else Kind.ACCEPTED
-                self.events.add(kind, cluster, contribution, f"{_at(scope.scope)}: is in force")
+                said = "is held no longer" if held else "is in force"
+                self.events.add(kind, cluster, contribution, f"{_at(scope.scope)}: {said}")
             self._refused[gateway] = now
             if not now:
                 del self._refused[gateway]

@@ -9,7 +9,7 @@ from ctl.commands.cluster import age
 from ctl.commands.history import object_name
 from ctl.exits import Code, Failed, usage
 from ctl.flags import current
-from ctl.known import check_cluster
+from ctl.known import check_a_namespace, check_cluster
 from ctl.merge import objects
 from ctl.names import one, split
 from ctl.output import Document, emit, note, paint, remark
@@ -29,6 +29,8 @@ def get_objects(kind: str, name: str, all_namespaces: bool, cluster: str) -> int
     found, about = objects(answers.bodies), answers.bodies[0]["kind"]
     if not found:
         check_cluster(cluster)
+        if not name:
+            check_a_namespace(query.get("namespace", ""))
     revived = _revived(answers)
     findings = [] if found or not name else [_not_found(about["kind"], name, cluster, revived).findings[0]]
     emit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ctl import deadline
 from ctl.commands.objects import missing_text, partial
 from ctl.contexts import chosen
 from ctl.durations import spoken
@@ -26,14 +27,16 @@ def wait(kind: str, name: str, condition: str, cluster: str) -> int:
         raise usage(f'--for is "{condition}"', "write applied or accepted")
     check_cluster(cluster)
     limit = _DEFAULT if current().wait is None else current().timeout
+    rest = deadline.left()  # the start of this command counts, too
     query = one(kind, name, cluster) | {"for": condition}
     began = time.monotonic()
     alone = len(chosen()[1].addresses) == 1
-    patience = limit if alone else 0.0
+    ends = began + (limit if rest is None else rest)
+    patience = ends - began if alone else 0.0
     while True:
         answers = get("/wait", query | {"timeout": f"{patience * 1000:.0f}ms"}, patience, _GRACE)
         found = verdict(answers.bodies)
-        left = limit - (time.monotonic() - began)
+        left = ends - time.monotonic()
         if found["outcome"] != "waiting" or left <= 0.01:
             break
         patience = left if alone else min(left, _SLICE)

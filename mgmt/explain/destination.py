@@ -102,7 +102,7 @@ def _remote(translator: Translator, part: ir.ClusterPart, destination: ir.Destin
         text = "ready endpoints, but no east-west gateway leads to them"
     else:
         text = _READY[ready]
-    order = ("when nearer ones fail" if prefer else "priority 0") if addresses else ""
+    order = ("when no nearer one answers" if prefer else "priority 0") if addresses else ""
     return EndpointsAnswer(cluster=part.cluster, text=text, ready=ready, order=order, addresses=addresses)
 
 

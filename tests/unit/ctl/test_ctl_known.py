@@ -74,3 +74,11 @@ def test_other_words_that_nobody_knows(
     servers(listed())
     done = fingerpost(*order)
     assert (done.code, said in done.err) == (code, True), done
+
+
+@pytest.mark.spec("C-2")
+def test_a_namespace_that_nobody_has_is_a_mistake(fingerpost: Any, servers: Any) -> None:
+    servers(healthy())
+    done = fingerpost("get", "rt", "-n", "shopp")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: no cluster has a namespace shopp\nhint: fingerpost get namespaces lists them\n"

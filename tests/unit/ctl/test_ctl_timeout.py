@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from admin_world import healthy
+from admin_world import World, healthy
 
 from ctl import deadline
 from ctl.__main__ import run
-from ctl.commands import objects
+from ctl.commands import objects, wait
 from ctl.exits import Code, Failed
 from ctl.flags import Flags, current, use
 
@@ -101,6 +101,16 @@ def test_the_time_that_was_waited_is_told(
     (tmp_path / "config.yaml").write_text(f"current: demo\ncontexts: {{demo: {{server: '{mute}'}}}}\n")
     assert run([*order, "--request-timeout", "300ms", "--config", str(tmp_path / "config.yaml")]) == 3
     assert f"{mute}: no answer within {waited}" in capsys.readouterr().err
+
+
+def test_wait_tells_what_is_missing_however_long_it_took_to_begin(
+    servers: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    servers(World())  # without agents
+    monkeypatch.setattr(wait, "check_cluster", lambda _: _busy(1.5))
+    monkeypatch.setenv("FINGERPOST_CONFIG", str(tmp_path / "config.yaml"))
+    assert run(["wait", "rt", "shop/www", "--timeout", "2s"]) == 4
+    assert "RouteTable shop/www not applied within 2s: 0/2 gateways" in capsys.readouterr().out
 
 
 @pytest.fixture

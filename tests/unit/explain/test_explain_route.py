@@ -57,7 +57,7 @@ def test_destination_with_endpoints_per_cluster_and_policies() -> None:
     assert destination.envoy_cluster == "outbound|80||cart.mesh"
     east, west = destination.endpoints
     assert (east.cluster, east.local, east.ready, east.order) == ("east", True, True, "nearest first")
-    assert (west.cluster, west.addresses, west.order) == ("west", ("192.0.2.9:16443",), "when nearer ones fail")
+    assert (west.cluster, west.addresses, west.order) == ("west", ("192.0.2.9:16443",), "when no nearer one answers")
     assert [str(p.policy) for p in destination.policies] == ["OutlierDetectionPolicy shop/old"]
     (lost,) = destination.not_applied
     assert (str(lost.policy), lost.reason) == ("OutlierDetectionPolicy shop/young", "younger than shop/old")
